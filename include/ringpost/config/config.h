@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The validated configuration. Flags and the TOML file both end here; nothing behind this point parses
+// or doubts it. Immutable; shared by reference count, because running sessions keep the one they began
+// with. All durations are in nanoseconds (TimeNs), all sizes in octets.
+#ifndef RINGPOST_CONFIG_CONFIG_H_
+#define RINGPOST_CONFIG_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ringpost/io/io.h"
+#include "ringpost/smtp/smtp_relay.h"
+
+namespace ringpost {
+
+enum class BackendIdentity : std::uint8_t { kProxyV2, kProxyV1, kXclient, kNone };
+enum class LogFormat : std::uint8_t { kText, kJson };
+enum class LogLevel : std::uint8_t { kError, kWarning, kInfo, kDebug };
+// What becomes of the backend connection when STARTTLS succeeds (docs/ARCHITECTURE.md).
+enum class StarttlsBackend : std::uint8_t { kReconnect, kKeep };
+
+struct Endpoint {
+  std::string text;  // as configured: "127.0.0.1:10025", "[::1]:10025", "unix:/path"
+  SocketAddress address{};
+  socklen_t length = 0;
+};
+
+struct CertificateFiles {
+  std::string cert;  // PEM, leaf first
+  std::string key;   // PEM, unencrypted
+};
+
+struct UpstreamConfig {
+  std::string name;
+  std::vector<Endpoint> addresses;  // at least one
+  BackendIdentity identity = BackendIdentity::kProxyV2;
+};
+
+struct ListenerConfig {
+  Endpoint endpoint;
+  bool implicit_tls = false;
+};
+
+struct IngressConfig {
+  std::string name;
+  std::vector<ListenerConfig> listeners;
+  std::size_t upstream = 0;  // index into Config::upstreams
+  TlsPolicy tls_policy = TlsPolicy::kMay;
+  std::vector<CertificateFiles> certificates;  // the route's own, or the file's [tls] ones
+};
+
+struct Config {
+  std::string hostname;
+  int shards = 0;  // resolved: at least 1
+  std::vector<int> cpus;  // one per shard: where its thread is pinned; empty: not pinned
+  std::vector<UpstreamConfig> upstreams;
+  std::vector<IngressConfig> ingress;
+
+  BareNewline bare_newline = BareNewline::kNormalize;
+  StarttlsBackend starttls_backend = StarttlsBackend::kReconnect;
+  TimeNs handshake_timeout = 30 * kNsPerSecond;
+  TimeNs command_timeout = 300 * kNsPerSecond;  // RFC 5321 4.5.3.2.7
+  TimeNs data_timeout = 180 * kNsPerSecond;     // RFC 5321 4.5.3.2.5, from the client
+  TimeNs drain_timeout = 30 * kNsPerSecond;
+  TimeNs connect_timeout = 10 * kNsPerSecond;
+
+  std::uint32_t sessions_max = 0;    // per process; resolved: at least 1 (two descriptors a session)
+  std::uint32_t buffers_large = 0;   // 16 KiB blocks per shard; resolved
+  std::uint32_t buffers_small = 0;   // 2 KiB blocks per shard; resolved
+
+  std::string ticket_key_file;       // empty: random keys, rotated
+  LogFormat log_format = LogFormat::kText;
+  LogLevel log_level = LogLevel::kInfo;
+};
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_CONFIG_CONFIG_H_
