@@ -1,1 +1,277 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/io/uring.h"
+
+#include <absl/status/status.h>
+#include <absl/strings/str_cat.h>
+#include <liburing.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <vector>
+
+#include "ringpost/io/socket.h"
+
+namespace ringpost {
+namespace {
+
+constexpr std::uint16_t kBufferGroup = 0;
+
+TimeNs ReadClock() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return TimeNs{now.tv_sec} * kNsPerSecond + now.tv_nsec;
+}
+
+// 0 = allowed, 1 = only for a group, 2 = for nobody; -1 before Linux 6.6.
+int ReadDisabledSysctl() {
+  std::ifstream file("/proc/sys/kernel/io_uring_disabled");
+  int value = -1;
+  file >> value;
+  return value;
+}
+
+absl::Status SetupError(int error) {
+  switch (error) {
+    case EPERM:
+    case ENOSYS:
+    case EACCES:
+      if (ReadDisabledSysctl() > 0) {
+        return absl::FailedPreconditionError(
+            "io_uring is disabled by the sysctl kernel.io_uring_disabled; allow it with "
+            "'sysctl kernel.io_uring_disabled=0'");
+      }
+      return absl::FailedPreconditionError(
+          "io_uring is not allowed here; in a container, allow the system calls io_uring_setup, "
+          "io_uring_enter and io_uring_register in its seccomp profile");
+    case EINVAL:
+      return absl::FailedPreconditionError(
+          "this kernel's io_uring is too old; ringpost needs Linux 6.1 or later");
+    case ENOMEM:
+      return absl::ResourceExhaustedError(
+          "not enough locked memory for io_uring; raise RLIMIT_MEMLOCK (ulimit -l)");
+    default:
+      return absl::InternalError(absl::StrCat("io_uring_setup: ", std::strerror(error)));
+  }
+}
+
+}  // namespace
+
+// The kernel's structures, apart so that <liburing.h> stays in this file.
+struct Uring::Ring {
+  io_uring ring{};
+  io_uring_buf_ring* buffers = nullptr;
+  std::size_t buffers_bytes = 0;
+  std::vector<bool> is_lent;
+
+  ~Ring() {
+    io_uring_queue_exit(&ring);
+    if (buffers != nullptr) {
+      munmap(buffers, buffers_bytes);
+    }
+  }
+
+  // Submits what is collected where the queue is full.
+  io_uring_sqe* NextSqe(Operation& operation) {
+    RINGPOST_CHECK(!operation.in_flight);
+    io_uring_sqe* sqe = io_uring_get_sqe(&ring);
+    if (sqe == nullptr) [[unlikely]] {
+      io_uring_submit(&ring);
+      sqe = io_uring_get_sqe(&ring);
+      RINGPOST_CHECK(sqe != nullptr);
+    }
+    operation.in_flight = true;
+    return sqe;
+  }
+};
+
+absl::StatusOr<std::unique_ptr<Uring>> Uring::Create(const UringOptions& options,
+                                                     BufferPool* pool) {
+  io_uring_params params{};
+  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+  params.cq_entries = options.completion_entries;
+  io_uring raw{};
+  if (const int result = io_uring_queue_init_params(options.submission_entries, &raw, &params);
+      result < 0) {
+    return SetupError(-result);
+  }
+  auto ring = std::make_unique<Ring>();
+  ring->ring = raw;
+  // Saves the look-up of the descriptor on each enter; a kernel that refuses is only slower.
+  (void)io_uring_register_ring_fd(&ring->ring);
+
+  ring->buffers_bytes = options.lent_blocks * sizeof(io_uring_buf);
+  void* memory = mmap(nullptr, ring->buffers_bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    return absl::ResourceExhaustedError("no memory for the ring's receive buffers");
+  }
+  ring->buffers = static_cast<io_uring_buf_ring*>(memory);
+  io_uring_buf_ring_init(ring->buffers);
+  io_uring_buf_reg registration{};
+  registration.ring_addr = reinterpret_cast<std::uintptr_t>(memory);
+  registration.ring_entries = options.lent_blocks;
+  registration.bgid = kBufferGroup;
+  if (const int result = io_uring_register_buf_ring(&ring->ring, &registration, 0); result < 0) {
+    return SetupError(-result);
+  }
+  ring->is_lent.resize(pool->total_count(BlockSize::kLarge));
+  return std::unique_ptr<Uring>(new Uring(std::move(ring), options, pool));
+}
+
+absl::StatusOr<std::string> Uring::Probe() {
+  BufferPool pool(32, 1);
+  UringOptions options;
+  options.lent_blocks = 16;
+  absl::StatusOr<std::unique_ptr<Uring>> uring = Create(options, &pool);
+  if (!uring.ok()) {
+    return uring.status();
+  }
+  const io_uring& ring = (*uring)->ring_->ring;
+  return absl::StrCat("sq=", ring.sq.ring_entries, " cq=", ring.cq.ring_entries,
+                      " single_issuer defer_taskrun submit_all provided_buffers features=0x",
+                      absl::Hex(ring.features));
+}
+
+Uring::Uring(std::unique_ptr<Ring> ring, const UringOptions& options, BufferPool* pool)
+    : ring_(std::move(ring)), options_(options), pool_(pool), now_(ReadClock()) {
+  LendBlocks();
+}
+
+Uring::~Uring() {
+  const std::vector<bool> lent = std::move(ring_->is_lent);
+  ring_.reset();  // only now the kernel has given the blocks up
+  for (std::size_t block = 0; block < lent.size(); ++block) {
+    if (lent[block]) {
+      pool_->Release(static_cast<BlockId>(block));
+    }
+  }
+}
+
+void Uring::Accept(Operation& operation, int listener) {
+  io_uring_sqe* sqe = ring_->NextSqe(operation);
+  io_uring_prep_multishot_accept(sqe, listener, nullptr, nullptr, SOCK_CLOEXEC);
+  io_uring_sqe_set_data64(sqe, operation.user_data);
+}
+
+void Uring::Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length) {
+  io_uring_sqe* sqe = ring_->NextSqe(operation);
+  io_uring_prep_connect(sqe, fd, address, length);
+  io_uring_sqe_set_data64(sqe, operation.user_data);
+}
+
+void Uring::Recv(Operation& operation, int fd, RecvHint hint) {
+  io_uring_sqe* sqe = ring_->NextSqe(operation);
+  io_uring_prep_recv(sqe, fd, nullptr, 0, 0);  // the block's size is the limit
+  sqe->flags |= IOSQE_BUFFER_SELECT;
+  sqe->buf_group = kBufferGroup;
+  if (hint == RecvHint::kDataUnlikely) {
+    sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+  }
+  io_uring_sqe_set_data64(sqe, operation.user_data);
+}
+
+void Uring::Send(SendOperation& operation, int fd, std::span<const std::string_view> pieces) {
+  RINGPOST_CHECK(!pieces.empty() && pieces.size() <= SendOperation::kPiecesMax);
+  io_uring_sqe* sqe = ring_->NextSqe(operation);
+  constexpr int kFlags = MSG_WAITALL | MSG_NOSIGNAL;  // the kernel goes on after a short send
+  if (pieces.size() == 1) {
+    io_uring_prep_send(sqe, fd, pieces[0].data(), pieces[0].size(), kFlags);
+  } else {
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      operation.pieces[i] = {const_cast<char*>(pieces[i].data()), pieces[i].size()};
+    }
+    operation.message = {};
+    operation.message.msg_iov = operation.pieces.data();
+    operation.message.msg_iovlen = pieces.size();
+    io_uring_prep_sendmsg(sqe, fd, &operation.message, kFlags);
+  }
+  io_uring_sqe_set_data64(sqe, operation.user_data);
+}
+
+void Uring::ReadEvent(Operation& operation, int fd, std::uint64_t* value) {
+  io_uring_sqe* sqe = ring_->NextSqe(operation);
+  io_uring_prep_read(sqe, fd, value, sizeof *value, 0);
+  io_uring_sqe_set_data64(sqe, operation.user_data);
+}
+
+void Uring::Cancel(Operation& operation, const Operation& target) {
+  io_uring_sqe* sqe = ring_->NextSqe(operation);
+  io_uring_prep_cancel64(sqe, target.user_data, 0);
+  io_uring_sqe_set_data64(sqe, operation.user_data);
+}
+
+int Uring::OpenSocket(int family) { return OpenStreamSocket(family); }
+void Uring::ShutdownSend(int fd) { shutdown(fd, SHUT_WR); }
+void Uring::ShutdownBoth(int fd) { shutdown(fd, SHUT_RDWR); }
+void Uring::CloseSocket(int fd) { close(fd); }
+int Uring::PeerAddress(int fd, SocketAddress* address) { return PeerAddressOf(fd, address); }
+int Uring::LocalAddress(int fd, SocketAddress* address) { return LocalAddressOf(fd, address); }
+
+void Uring::LendBlocks() {
+  const int mask = io_uring_buf_ring_mask(options_.lent_blocks);
+  int added = 0;
+  while (lent_ < options_.lent_blocks &&
+         pool_->free_count(BlockSize::kLarge) > options_.reserve_blocks) {
+    const std::optional<BlockId> block = pool_->Take(BlockSize::kLarge);
+    if (!block) {
+      break;
+    }
+    io_uring_buf_ring_add(ring_->buffers, pool_->data(*block), BufferPool::kLargeBytes,
+                          static_cast<unsigned short>(*block), mask, added++);
+    ring_->is_lent[*block] = true;
+    ++lent_;
+  }
+  if (added > 0) {
+    io_uring_buf_ring_advance(ring_->buffers, added);
+  }
+}
+
+std::size_t Uring::Wait(TimeNs timeout, std::span<Completion> completions) {
+  LendBlocks();
+  io_uring* ring = &ring_->ring;
+  if (io_uring_cq_ready(ring) > 0) {
+    io_uring_submit(ring);  // what is left of the last batch comes first; no wait
+  } else if (timeout < 0) {
+    io_uring_submit_and_wait(ring, 1);
+  } else {
+    __kernel_timespec limit{.tv_sec = timeout / kNsPerSecond, .tv_nsec = timeout % kNsPerSecond};
+    io_uring_cqe* first = nullptr;
+    io_uring_submit_and_wait_timeout(ring, &first, 1, &limit, nullptr);
+  }
+  // Errors of the calls above (EINTR, ETIME, EAGAIN, EBUSY) all mean: look at what is complete, then
+  // come again; requests not accepted stay queued.
+  now_ = ReadClock();
+
+  std::size_t count = 0;
+  unsigned head = 0;
+  io_uring_cqe* cqe = nullptr;
+  io_uring_for_each_cqe(ring, head, cqe) {
+    if (count == completions.size()) {
+      break;
+    }
+    Completion& completion = completions[count++];
+    completion = {.user_data = cqe->user_data,
+                  .result = cqe->res,
+                  .more = (cqe->flags & IORING_CQE_F_MORE) != 0,
+                  .block = kNoBlock};
+    if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
+      const BlockId block = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+      ring_->is_lent[block] = false;
+      --lent_;
+      if (cqe->res > 0) {
+        completion.block = block;
+      } else {
+        pool_->Release(block);
+      }
+    }
+  }
+  io_uring_cq_advance(ring, static_cast<unsigned>(count));
+  return count;
+}
+
+}  // namespace ringpost

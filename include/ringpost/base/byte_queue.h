@@ -39,13 +39,12 @@ class ByteQueue {
   void Consume(std::size_t n);  // n <= size()
   void Clear();
 
-  // Takes over the caller's reference to a block that holds `length` octets from its start.
+  // Takes over the caller's reference to a block that holds `length` > 0 octets from its start.
   void AppendBlock(BlockId block, std::size_t length);
   // Copies. Either all of `text` is appended or, with kNoBlocks, nothing.
   [[nodiscard]] Room Append(std::string_view text);
-  // Moves n <= size() octets to the end of `to` (another queue over the same pool).
-  // kNoBlocks is possible only where a short run had to be copied, and then nothing moved.
-  [[nodiscard]] Room MoveFront(std::size_t n, ByteQueue& to);
+  // Moves n <= size() octets to the end of `to` (another queue over the same pool). Cannot fail.
+  void MoveFront(std::size_t n, ByteQueue& to);
 
   // Writable room of at least `minimum` (<= kLargeBytes) octets behind the last one; empty if the pool
   // is. Commit(n) makes the first n of them part of the queue and must follow before any other call.
@@ -60,11 +59,16 @@ class ByteQueue {
   void Wipe();
 
  private:
-  [[nodiscard]] std::size_t TailRoom() const;
-  void PushSlice(BlockId block, std::size_t offset, std::size_t length);
-  void PopSlice();
-
+  // Runs up to this long are copied rather than shared: cheaper than pinning a block for them.
+  static constexpr std::size_t kCopyMax = 512;
   static constexpr std::uint32_t kNoSlice = ~std::uint32_t{0};
+
+  [[nodiscard]] std::size_t TailRoom() const;
+  void CopyToTail(const char* octets, std::size_t n);  // n <= TailRoom()
+  void PushBack(std::uint32_t slice);
+  void PushBackNew(BlockId block, std::size_t offset, std::size_t length);
+  [[nodiscard]] std::uint32_t DetachHead();
+  void DropEmptyTail();
 
   BufferPool* pool_;
   std::size_t size_ = 0;

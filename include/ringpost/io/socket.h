@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// Addresses and listeners: the socket calls that happen at start-up or are plain text work.
+#ifndef RINGPOST_IO_SOCKET_H_
+#define RINGPOST_IO_SOCKET_H_
+
+#include <absl/status/statusor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "ringpost/io/io.h"
+
+namespace ringpost {
+
+enum class PortSharing : std::uint8_t { kExclusive, kReusePort };
+// Whether accept(2) should wait for the client's first octets (where the client speaks first).
+enum class DeferAccept : std::uint8_t { kNo, kYes };
+
+struct ListenOptions {
+  PortSharing sharing = PortSharing::kExclusive;
+  DeferAccept defer = DeferAccept::kNo;
+  int backlog = 4096;  // capped by net.core.somaxconn
+};
+
+// A listening, close-on-exec socket. TCP_NODELAY is set here and inherited by what is accepted. A stale
+// unix socket file is removed first. Errors are sentences that name `text`, the address as configured.
+[[nodiscard]] absl::StatusOr<int> OpenListener(const sockaddr* address, socklen_t length,
+                                               std::string_view text,
+                                               const ListenOptions& options);
+
+// "192.0.2.1:25", "[2001:db8::1]:25", "unix". IPv4-mapped IPv6 addresses are written as IPv4. Writes
+// into `out` (kAddressTextMax is enough) and returns the part used.
+inline constexpr std::size_t kAddressTextMax = 64;
+std::string_view FormatAddress(const SocketAddress& address, std::span<char> out);
+// The same without port and brackets.
+std::string_view FormatHost(const SocketAddress& address, std::span<char> out);
+// 0 for unix sockets.
+[[nodiscard]] std::uint16_t PortOf(const SocketAddress& address);
+
+// A stream socket, close-on-exec, TCP_NODELAY where it applies; or -errno.
+[[nodiscard]] int OpenStreamSocket(int family);
+[[nodiscard]] int PeerAddressOf(int fd, SocketAddress* address);   // 0 or -errno
+[[nodiscard]] int LocalAddressOf(int fd, SocketAddress* address);  // 0 or -errno
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_IO_SOCKET_H_

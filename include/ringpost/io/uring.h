@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The real Io: one io_uring per shard thread, created and used by that thread alone. Receives take
+// their blocks from one provided-buffer ring, which Wait() refills from the shard's pool; what the pool
+// keeps back (`reserve_blocks`) is the output's, so that a full shard drains.
+//
+// Kernel 6.1 or later. No SQPOLL, no direct descriptors, no zero-copy sends, no linked timeouts
+// (docs/ARCHITECTURE.md says why).
+#ifndef RINGPOST_IO_URING_H_
+#define RINGPOST_IO_URING_H_
+
+#include <absl/status/statusor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "ringpost/io/io.h"
+
+namespace ringpost {
+
+struct UringOptions {
+  unsigned submission_entries = 512;
+  unsigned completion_entries = 16384;
+  // How many blocks are lent to the kernel at most (a power of two) and how many always stay behind.
+  unsigned lent_blocks = 256;
+  std::size_t reserve_blocks = 16;
+};
+
+class Uring final : public Io {
+ public:
+  // To be called in the thread that will use it. `pool` must outlive it. Errors say what to allow.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Uring>> Create(const UringOptions& options,
+                                                                     BufferPool* pool);
+  // Whether a ring as ringpost needs it can be had here; on success a line for the start-up log.
+  [[nodiscard]] static absl::StatusOr<std::string> Probe();
+
+  ~Uring() override;  // nothing may be in flight
+
+  void Accept(Operation& operation, int listener) override;
+  void Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length) override;
+  void Recv(Operation& operation, int fd, RecvHint hint) override;
+  void Send(SendOperation& operation, int fd, std::span<const std::string_view> pieces) override;
+  void ReadEvent(Operation& operation, int fd, std::uint64_t* value) override;
+  void Cancel(Operation& operation, const Operation& target) override;
+
+  [[nodiscard]] int OpenSocket(int family) override;
+  void ShutdownSend(int fd) override;
+  void ShutdownBoth(int fd) override;
+  void CloseSocket(int fd) override;
+  [[nodiscard]] int PeerAddress(int fd, SocketAddress* address) override;
+  [[nodiscard]] int LocalAddress(int fd, SocketAddress* address) override;
+
+  [[nodiscard]] std::size_t Wait(TimeNs timeout, std::span<Completion> completions) override;
+  [[nodiscard]] TimeNs Now() const override { return now_; }
+
+ private:
+  struct Ring;
+
+  Uring(std::unique_ptr<Ring> ring, const UringOptions& options, BufferPool* pool);
+  void LendBlocks();
+
+  std::unique_ptr<Ring> ring_;
+  UringOptions options_;
+  BufferPool* pool_;
+  unsigned lent_ = 0;
+  TimeNs now_ = 0;
+};
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_IO_URING_H_
