@@ -8,8 +8,9 @@
 namespace ringpost {
 namespace {
 
-// A slice of a large block is longer than ByteQueue::kCopyMax unless the pool ran dry, so a block rarely
-// has more than a handful; the table grows once in a blue moon rather than reserving for the worst case.
+// A slice of a large block is longer than ByteQueue::kCopyMax unless the pool ran dry, so a block
+// rarely has more than a handful; the table grows once in a blue moon rather than reserving for the
+// worst case.
 constexpr std::size_t kSlicesPerBlock = 4;
 
 }  // namespace

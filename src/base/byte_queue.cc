@@ -137,6 +137,7 @@ void ByteQueue::MoveFront(std::size_t n, ByteQueue& to) {
 }
 
 std::span<char> ByteQueue::PrepareTail(std::size_t minimum) {
+  minimum = std::max<std::size_t>(minimum, 1);  // an empty span means: no blocks
   if (TailRoom() < minimum) {
     const BlockSize size =
         minimum <= BufferPool::kSmallBytes ? BlockSize::kSmall : BlockSize::kLarge;
@@ -164,8 +165,7 @@ void ByteQueue::Commit(std::size_t n) {
 
 void ByteQueue::Compact() {
   if (size_ == 0 || size_ > BufferPool::kSmallBytes ||
-      (head_ == tail_ &&
-       pool_->capacity(pool_->slice(head_).block) == BufferPool::kSmallBytes)) {
+      (head_ == tail_ && pool_->capacity(pool_->slice(head_).block) == BufferPool::kSmallBytes)) {
     return;
   }
   const std::optional<BlockId> block = pool_->Take(BlockSize::kSmall);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ringpost/io/socket.h"
 
-#include <absl/status/status.h>
-#include <absl/strings/str_cat.h>
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
@@ -10,6 +8,9 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 
 namespace ringpost {
 namespace {
@@ -24,7 +25,8 @@ absl::Status ListenError(std::string_view text, const char* call) {
   switch (error) {
     case EADDRINUSE:
       return absl::FailedPreconditionError(
-          absl::StrCat("the address ", View(text), " is already in use; stop the program that "
+          absl::StrCat("the address ", View(text),
+                       " is already in use; stop the program that "
                        "listens there (ss -ltnp shows it) or choose another"));
     case EACCES:
       return absl::PermissionDeniedError(
@@ -102,9 +104,8 @@ std::string_view FormatHost(const SocketAddress& address, std::span<char> out) {
     text = inet_ntop(AF_INET, &address.in.sin_addr, out.data(), size);
   } else if (address.any.sa_family == AF_INET6) {
     const std::uint8_t* mapped = MappedIpv4(address.in6.sin6_addr);
-    text = mapped != nullptr
-               ? inet_ntop(AF_INET, mapped, out.data(), size)
-               : inet_ntop(AF_INET6, &address.in6.sin6_addr, out.data(), size);
+    text = mapped != nullptr ? inet_ntop(AF_INET, mapped, out.data(), size)
+                             : inet_ntop(AF_INET6, &address.in6.sin6_addr, out.data(), size);
   }
   return text != nullptr ? std::string_view(text) : std::string_view("unix");
 }

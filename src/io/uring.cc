@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ringpost/io/uring.h"
 
-#include <absl/status/status.h>
-#include <absl/strings/str_cat.h>
 #include <liburing.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -13,6 +11,8 @@
 #include <fstream>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "ringpost/io/socket.h"
 
 namespace ringpost {
@@ -91,8 +91,8 @@ struct Uring::Ring {
 absl::StatusOr<std::unique_ptr<Uring>> Uring::Create(const UringOptions& options,
                                                      BufferPool* pool) {
   io_uring_params params{};
-  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-                 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
+                 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
   params.cq_entries = options.completion_entries;
   io_uring raw{};
   if (const int result = io_uring_queue_init_params(options.submission_entries, &raw, &params);
@@ -179,6 +179,10 @@ void Uring::Send(SendOperation& operation, int fd, std::span<const std::string_v
   RINGPOST_CHECK(!pieces.empty() && pieces.size() <= SendOperation::kPiecesMax);
   io_uring_sqe* sqe = ring_->NextSqe(operation);
   constexpr int kFlags = MSG_WAITALL | MSG_NOSIGNAL;  // the kernel goes on after a short send
+  operation.octets = 0;
+  for (const std::string_view piece : pieces) {
+    operation.octets += piece.size();
+  }
   if (pieces.size() == 1) {
     io_uring_prep_send(sqe, fd, pieces[0].data(), pieces[0].size(), kFlags);
   } else {
@@ -209,8 +213,16 @@ int Uring::OpenSocket(int family) { return OpenStreamSocket(family); }
 void Uring::ShutdownSend(int fd) { shutdown(fd, SHUT_WR); }
 void Uring::ShutdownBoth(int fd) { shutdown(fd, SHUT_RDWR); }
 void Uring::CloseSocket(int fd) { close(fd); }
+void Uring::TrySend(int fd, std::string_view text) {
+  // The client gets the whole of it or goes without: there is nobody to try again.
+  (void)!send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
 int Uring::PeerAddress(int fd, SocketAddress* address) { return PeerAddressOf(fd, address); }
 int Uring::LocalAddress(int fd, SocketAddress* address) { return LocalAddressOf(fd, address); }
+
+bool Uring::CanReceive() const {
+  return lent_ > 0 || pool_->free_count(BlockSize::kLarge) > options_.reserve_blocks;
+}
 
 void Uring::LendBlocks() {
   const int mask = io_uring_buf_ring_mask(options_.lent_blocks);
@@ -243,8 +255,8 @@ std::size_t Uring::Wait(TimeNs timeout, std::span<Completion> completions) {
     io_uring_cqe* first = nullptr;
     io_uring_submit_and_wait_timeout(ring, &first, 1, &limit, nullptr);
   }
-  // Errors of the calls above (EINTR, ETIME, EAGAIN, EBUSY) all mean: look at what is complete, then
-  // come again; requests not accepted stay queued.
+  // Errors of the calls above (EINTR, ETIME, EAGAIN, EBUSY) all mean: look at what is complete,
+  // then come again; requests not accepted stay queued.
   now_ = ReadClock();
 
   std::size_t count = 0;

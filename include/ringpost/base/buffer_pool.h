@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The shard's memory for bytes in transit: a fixed number of large blocks (receives, decrypted records,
-// sealed records) and of small ones (replies, commands, the rest of a half-received line). Blocks are
-// reference counted so that a slice of a received block can move from queue to queue without a copy.
+// The shard's memory for bytes in transit: a fixed number of large blocks (receives, decrypted
+// records, sealed records) and of small ones (replies, commands, the rest of a half-received line).
+// Blocks are reference counted so that a slice of a received block can move from queue to queue
+// without a copy.
 //
 // Owner: the shard; one thread. It never grows: running out is a normal day and shows as nullopt.
-// Invariant: every block is free, or lent to the ring, or referenced by at least one ByteQueue slice.
+// Invariant: every block is free, or lent to the ring, or referenced by at least one ByteQueue
+// slice.
 #ifndef RINGPOST_BASE_BUFFER_POOL_H_
 #define RINGPOST_BASE_BUFFER_POOL_H_
 
@@ -43,8 +45,9 @@ class BufferPool {
   [[nodiscard]] std::byte* data(BlockId block) const;
   [[nodiscard]] std::size_t capacity(BlockId block) const;
 
-  // How many octets at the front of the block hold data. Only the queue whose slice ends at used() may
-  // append behind it; that makes appending safe while the octets before are shared or being sent.
+  // How many octets at the front of the block hold data. Only the queue whose slice ends at used()
+  // may append behind it; that makes appending safe while the octets before are shared or being
+  // sent.
   [[nodiscard]] std::size_t used(BlockId block) const { return blocks_[block].used; }
   void set_used(BlockId block, std::size_t used) {
     blocks_[block].used = static_cast<std::uint16_t>(used);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // A first-in first-out of octets, made of slices of pool blocks. It owns no memory while empty.
-// Moving octets from one queue to another moves references, not octets (short runs are copied so that a
-// 20-octet reply does not pin a 16 KiB block).
+// Moving octets from one queue to another moves references, not octets (short runs are copied so
+// that a 20-octet reply does not pin a 16 KiB block).
 //
 // Owner: a leg. One thread. The pool must outlive the queue.
 #ifndef RINGPOST_BASE_BYTE_QUEUE_H_
@@ -46,13 +46,14 @@ class ByteQueue {
   // Moves n <= size() octets to the end of `to` (another queue over the same pool). Cannot fail.
   void MoveFront(std::size_t n, ByteQueue& to);
 
-  // Writable room of at least `minimum` (<= kLargeBytes) octets behind the last one; empty if the pool
-  // is. Commit(n) makes the first n of them part of the queue and must follow before any other call.
+  // Writable room of at least `minimum` (<= kLargeBytes) octets behind the last one; empty if the
+  // pool is. Commit(n) makes the first n of them part of the queue and must follow before any other
+  // call.
   [[nodiscard]] std::span<char> PrepareTail(std::size_t minimum);
   void Commit(std::size_t n);
 
-  // Moves a short rest out of large blocks into one small block, so that an idle peer that stopped in
-  // the middle of a line holds 2 KiB, not 16. Does nothing where that is not possible.
+  // Moves a short rest out of large blocks into one small block, so that an idle peer that stopped
+  // in the middle of a line holds 2 KiB, not 16. Does nothing where that is not possible.
   void Compact();
 
   // Overwrites with zeros what Clear() would release, then clears: for content that must not stay.

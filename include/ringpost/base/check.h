@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// CHECK: programmer errors only, in release builds too. Nothing that a peer sends, and no errno, may
-// reach one: peers get a CloseReason, the environment a counted warning.
+// CHECK: programmer errors only, in release builds too. Nothing that a peer sends, and no errno,
+// may reach one: peers get a CloseReason, the environment a counted warning.
 #ifndef RINGPOST_BASE_CHECK_H_
 #define RINGPOST_BASE_CHECK_H_
 
@@ -12,11 +12,11 @@ namespace ringpost {
 
 }  // namespace ringpost
 
-#define RINGPOST_CHECK(condition)                                    \
-  do {                                                               \
-    if (!(condition)) [[unlikely]] {                                 \
-      ::ringpost::CheckFailed(#condition, __FILE__, __LINE__);       \
-    }                                                                \
+#define RINGPOST_CHECK(condition)                              \
+  do {                                                         \
+    if (!(condition)) [[unlikely]] {                           \
+      ::ringpost::CheckFailed(#condition, __FILE__, __LINE__); \
+    }                                                          \
   } while (false)
 
 #endif  // RINGPOST_BASE_CHECK_H_

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The closed set of ways in which a session ends. Exactly one per session, the first wins, and there is
-// no "unknown". Names are what the session log prints.
+// The closed set of ways in which a session ends. Exactly one per session, the first wins, and
+// there is no "unknown". Names are what the session log prints.
 #ifndef RINGPOST_BASE_OUTCOME_H_
 #define RINGPOST_BASE_OUTCOME_H_
 
@@ -14,10 +14,10 @@ enum class CloseReason : std::uint8_t {
   kNone,  // the session is still running
 
   // The peers agreed.
-  kQuit,         // QUIT and the backend's reply to it
-  kClientEof,    // the client closed between commands
-  kBackendEof,   // the backend closed between replies, its last words relayed
-  kBackend421,   // the backend said 421 (RFC 5321 3.8)
+  kQuit,        // QUIT and the backend's reply to it
+  kClientEof,   // the client closed between commands
+  kBackendEof,  // the backend closed between replies, its last words relayed
+  kBackend421,  // the backend said 421 (RFC 5321 3.8)
 
   // The client's fault: answered 5xx.
   kClientReset,          // reset, or gone while we were sending
@@ -34,11 +34,11 @@ enum class CloseReason : std::uint8_t {
   kTlsFlood,             // too many records without content (PROTOCOL 31)
 
   // The backend's fault: answered 421.
-  kBackendConnect,    // refused, unreachable
-  kBackendIdentity,   // it closed on, or refused, PROXY or XCLIENT
-  kBackendReset,      // reset or closed while a reply was due
-  kBackendProtocol,   // a reply that breaks RFC 5321 4.2 (PROTOCOL 10)
-  kBackendTimeout,    // no reply within RFC 5321 4.5.3.2
+  kBackendConnect,   // refused, unreachable
+  kBackendIdentity,  // it closed on, or refused, PROXY or XCLIENT
+  kBackendReset,     // reset or closed while a reply was due
+  kBackendProtocol,  // a reply that breaks RFC 5321 4.2 (PROTOCOL 10)
+  kBackendTimeout,   // no reply within RFC 5321 4.5.3.2
 
   // Ours, answered 421.
   kClientTimeout,     // no command, or content too slow

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// One timer per session, hundreds of thousands of them, almost all moved before they expire. Moving a
-// deadline later, the common case, writes one number: the entry is looked at when its old slot comes up
-// and put back where it belongs.
+// One timer per session, hundreds of thousands of them, almost all moved before they expire. Moving
+// a deadline later, the common case, writes one number: the entry is looked at when its old slot
+// comes up and put back where it belongs.
 //
 // Owner: the shard. Granularity kTick: a deadline is reported up to one tick late, never early.
 #ifndef RINGPOST_BASE_TIMER_WHEEL_H_
@@ -19,7 +19,8 @@ class TimerWheel {
  public:
   using Time = std::int64_t;  // nanoseconds of any monotonic clock
   static constexpr Time kTick = 100'000'000;
-  static constexpr std::size_t kSlots = 512;  // 51.2 s; what is later is put back when its slot comes
+  static constexpr std::size_t kSlots =
+      512;  // 51.2 s; what is later is put back when its slot comes
 
   // A member of what is timed. Idle while `slot` is kIdle; must be idle when it is destroyed.
   struct Entry {
@@ -37,8 +38,8 @@ class TimerWheel {
   void Set(Entry& entry, Time deadline);
   void Cancel(Entry& entry);
 
-  // Calls expired(Entry&) for each entry whose deadline is over; the entry is idle by then and may be
-  // set again or destroyed.
+  // Calls expired(Entry&) for each entry whose deadline is over; the entry is idle by then and may
+  // be set again or destroyed.
   template <typename Expired>
   void Advance(Time now, Expired&& expired) {
     while (Entry* entry = PopDue(now)) {

@@ -4,11 +4,13 @@
 // simulated one. No protocol knowledge here.
 //
 // Who keeps what alive:
-// - An Operation is a member of a leg or a listener and never moves. It holds everything the kernel may
+// - An Operation is a member of a leg or a listener and never moves. It holds everything the kernel
+// may
 //   touch while in flight; its destructor CHECKs that it is idle.
 // - `in_flight` is set only where the request is handed to the ring and cleared only by
 //   Operation::Complete() for the completion without `more`: one rule for one-shot and multishot.
-// - A receive takes a block from the pool when data is there, not when it is armed; the completion hands
+// - A receive takes a block from the pool when data is there, not when it is armed; the completion
+// hands
 //   its single reference to whoever dispatches it.
 #ifndef RINGPOST_IO_IO_H_
 #define RINGPOST_IO_IO_H_
@@ -38,8 +40,8 @@ inline constexpr TimeNs kNsPerSecond = 1'000'000'000;
 struct Completion {
   std::uint64_t user_data = 0;
   std::int32_t result = 0;
-  bool more = false;          // multishot: further completions of this operation follow
-  BlockId block = kNoBlock;   // receive with result > 0: the octets, with one reference
+  bool more = false;         // multishot: further completions of this operation follow
+  BlockId block = kNoBlock;  // receive with result > 0: the octets, with one reference
 };
 
 struct Operation {
@@ -61,6 +63,7 @@ struct SendOperation : Operation {
   static constexpr std::size_t kPiecesMax = 8;
   std::array<iovec, kPiecesMax> pieces{};
   msghdr message{};
+  std::size_t octets = 0;  // how many were handed to the ring
 };
 
 union SocketAddress {
@@ -82,10 +85,11 @@ class Io {
   virtual void Accept(Operation& operation, int listener) = 0;
   // `address` must stay valid until the completion.
   virtual void Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length) = 0;
-  // One-shot, into a block of the pool. result 0 is EOF; -ENOBUFS: arm again when blocks have returned.
+  // One-shot, into a block of the pool. result 0 is EOF; -ENOBUFS: arm again when blocks have
+  // returned.
   virtual void Recv(Operation& operation, int fd, RecvHint hint) = 0;
-  // Sends all of `pieces` (<= kPiecesMax, not empty) or fails: a short result means the peer is gone.
-  // The octets must not move or change until the completion. At most one per socket.
+  // Sends all of `pieces` (<= kPiecesMax, not empty) or fails: a short result means the peer is
+  // gone. The octets must not move or change until the completion. At most one per socket.
   virtual void Send(SendOperation& operation, int fd, std::span<const std::string_view> pieces) = 0;
   // Reads 8 octets of an eventfd into `value`, which must stay valid.
   virtual void ReadEvent(Operation& operation, int fd, std::uint64_t* value) = 0;
@@ -93,10 +97,12 @@ class Io {
   virtual void Cancel(Operation& operation, const Operation& target) = 0;
 
   // --- Direct calls. Return -errno on failure.
-  [[nodiscard]] virtual int OpenSocket(int family) = 0;       // stream, close-on-exec; TCP: no delay
-  virtual void ShutdownSend(int fd) = 0;                      // FIN behind what is already sent
-  virtual void ShutdownBoth(int fd) = 0;                      // also ends an armed receive
+  [[nodiscard]] virtual int OpenSocket(int family) = 0;  // stream, close-on-exec; TCP: no delay
+  virtual void ShutdownSend(int fd) = 0;                 // FIN behind what is already sent
+  virtual void ShutdownBoth(int fd) = 0;                 // also ends an armed receive
   virtual void CloseSocket(int fd) = 0;
+  // What the socket takes at once, for a word to a client that gets no session.
+  virtual void TrySend(int fd, std::string_view text) = 0;
   [[nodiscard]] virtual int PeerAddress(int fd, SocketAddress* address) = 0;
   [[nodiscard]] virtual int LocalAddress(int fd, SocketAddress* address) = 0;
 
@@ -104,6 +110,10 @@ class Io {
   // complete or `timeout` (ns, negative: forever) is over, and fills `completions` from the front.
   // Returns how many. Also lends free blocks to the kernel for receives.
   [[nodiscard]] virtual std::size_t Wait(TimeNs timeout, std::span<Completion> completions) = 0;
+
+  // Whether a receive that is armed now will find a block at the next Wait(). What the pool has
+  // free does not say so: the ring borrows all but its reserve.
+  [[nodiscard]] virtual bool CanReceive() const = 0;
 
   // The monotonic clock, read once per Wait().
   [[nodiscard]] virtual TimeNs Now() const = 0;

@@ -4,14 +4,13 @@
 #ifndef RINGPOST_IO_SOCKET_H_
 #define RINGPOST_IO_SOCKET_H_
 
-#include <absl/status/statusor.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "absl/status/statusor.h"
 #include "ringpost/io/io.h"
 
 namespace ringpost {
@@ -26,14 +25,14 @@ struct ListenOptions {
   int backlog = 4096;  // capped by net.core.somaxconn
 };
 
-// A listening, close-on-exec socket. TCP_NODELAY is set here and inherited by what is accepted. A stale
-// unix socket file is removed first. Errors are sentences that name `text`, the address as configured.
+// A listening, close-on-exec socket. TCP_NODELAY is set here and inherited by what is accepted. A
+// stale unix socket file is removed first. Errors are sentences that name `text`, the address as
+// configured.
 [[nodiscard]] absl::StatusOr<int> OpenListener(const sockaddr* address, socklen_t length,
-                                               std::string_view text,
-                                               const ListenOptions& options);
+                                               std::string_view text, const ListenOptions& options);
 
-// "192.0.2.1:25", "[2001:db8::1]:25", "unix". IPv4-mapped IPv6 addresses are written as IPv4. Writes
-// into `out` (kAddressTextMax is enough) and returns the part used.
+// "192.0.2.1:25", "[2001:db8::1]:25", "unix". IPv4-mapped IPv6 addresses are written as IPv4.
+// Writes into `out` (kAddressTextMax is enough) and returns the part used.
 inline constexpr std::size_t kAddressTextMax = 64;
 std::string_view FormatAddress(const SocketAddress& address, std::span<char> out);
 // The same without port and brackets.

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // The real Io: one io_uring per shard thread, created and used by that thread alone. Receives take
-// their blocks from one provided-buffer ring, which Wait() refills from the shard's pool; what the pool
-// keeps back (`reserve_blocks`) is the output's, so that a full shard drains.
+// their blocks from one provided-buffer ring, which Wait() refills from the shard's pool; what the
+// pool keeps back (`reserve_blocks`) is the output's, so that a full shard drains.
 //
 // Kernel 6.1 or later. No SQPOLL, no direct descriptors, no zero-copy sends, no linked timeouts
 // (docs/ARCHITECTURE.md says why).
 #ifndef RINGPOST_IO_URING_H_
 #define RINGPOST_IO_URING_H_
 
-#include <absl/status/statusor.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "ringpost/io/io.h"
 
 namespace ringpost {
@@ -23,7 +22,8 @@ namespace ringpost {
 struct UringOptions {
   unsigned submission_entries = 512;
   unsigned completion_entries = 16384;
-  // How many blocks are lent to the kernel at most (a power of two) and how many always stay behind.
+  // How many blocks are lent to the kernel at most (a power of two) and how many always stay
+  // behind.
   unsigned lent_blocks = 256;
   std::size_t reserve_blocks = 16;
 };
@@ -49,10 +49,12 @@ class Uring final : public Io {
   void ShutdownSend(int fd) override;
   void ShutdownBoth(int fd) override;
   void CloseSocket(int fd) override;
+  void TrySend(int fd, std::string_view text) override;
   [[nodiscard]] int PeerAddress(int fd, SocketAddress* address) override;
   [[nodiscard]] int LocalAddress(int fd, SocketAddress* address) override;
 
   [[nodiscard]] std::size_t Wait(TimeNs timeout, std::span<Completion> completions) override;
+  [[nodiscard]] bool CanReceive() const override;
   [[nodiscard]] TimeNs Now() const override { return now_; }
 
  private:
