@@ -1,1 +1,144 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What both sides of the relay share: whose turn it is, what is due before anything else, how it
+// ends.
+#include "ringpost/smtp/smtp_relay.h"
+
+#include <utility>
+
+#include "ringpost/base/check.h"
+
+namespace ringpost {
+
+SmtpRelay::SmtpRelay(const RelayOptions* options, const XclientFacts* facts)
+    : options_(options), facts_(facts) {
+  RINGPOST_CHECK(!options->xclient || facts != nullptr);
+}
+
+SmtpRelay::~SmtpRelay() = default;
+
+Step SmtpRelay::Next(Side side, const RelayInput& input) {
+  if (side == Side::kFront) front_total_ = input.total;
+  Step step;
+  if (NextDue(&step)) return step;
+  return side == Side::kFront ? NextFront(input) : NextBack(input);
+}
+
+// Steps that are due whichever side is asked. False: nothing is.
+bool SmtpRelay::NextDue(Step* step) {
+  if (closed_) {
+    *step = Step{.kind = StepKind::kBlocked};
+    return true;
+  }
+  if (inject_due_ != InjectDue::kNone) {
+    const Side to = inject_due_ == InjectDue::kFront ? Side::kFront : Side::kBack;
+    inject_due_ = InjectDue::kNone;
+    *step = Step{.kind = StepKind::kInject, .to = to, .text = text_};
+    return true;
+  }
+  if (!text_.empty()) std::string().swap(text_);  // handed out with the step before
+  if (close_due_ != CloseReason::kNone) {
+    *step = Close(close_due_);
+    return true;
+  }
+  if (!pending_.empty() && pending_.front().from == PendingReply::From::kLocal) {
+    const LocalReply reply = pending_.front().local;
+    PopReply();
+    if (LocalReplyClose(reply) != CloseReason::kNone) {
+      *step = Close(reply);
+    } else {
+      *step = Step{.kind = StepKind::kInject, .to = Side::kFront, .text = LocalReplyText(reply)};
+    }
+    return true;
+  }
+  return false;
+}
+
+Step SmtpRelay::Forward(Side from, std::size_t octets) {
+  if (from == Side::kFront) front_total_ -= octets;
+  return Step{.kind = StepKind::kForward,
+              .to = from == Side::kFront ? Side::kBack : Side::kFront,
+              .octets = octets};
+}
+
+Step SmtpRelay::Drop(Side from, std::size_t octets) {
+  if (from == Side::kFront) front_total_ -= octets;
+  return Step{.kind = StepKind::kDrop, .octets = octets};
+}
+
+Step SmtpRelay::DropAndInject(Side from, std::size_t octets, InjectDue due) {
+  inject_due_ = due;
+  return Drop(from, octets);
+}
+
+Step SmtpRelay::Close(CloseReason reason) {
+  return CloseWith(reason, ClosingText(reason, options_->hostname));
+}
+
+Step SmtpRelay::Close(LocalReply reply) {
+  return CloseWith(LocalReplyClose(reply), ClosingText(reply, options_->hostname));
+}
+
+Step SmtpRelay::CloseWith(CloseReason reason, std::string text) {
+  closed_ = true;
+  text_ = std::move(text);
+  return Step{.kind = StepKind::kClose, .reason = reason, .text = text_};
+}
+
+void SmtpRelay::PopReply() {
+  pending_.Pop();
+  ++progress_;
+  if (pending_.empty()) front_transaction_ = back_transaction_;
+}
+
+void SmtpRelay::TlsEstablished(BackendAfterTls backend) {
+  RINGPOST_CHECK(!tls_);
+  tls_ = true;
+  // RFC 3207 4.2: nothing learnt before the handshake counts (PROTOCOL 13).
+  hello_needed_ = true;
+  authenticated_ = false;
+  capabilities_ = Capabilities{};
+  front_transaction_ = false;
+  back_transaction_ = false;
+  bdat_used_ = false;
+  front_phase_ = FrontPhase::kCommand;
+  if (backend == BackendAfterTls::kReconnected) back_phase_ = BackPhase::kGreeting;
+}
+
+std::string_view SmtpRelay::Farewell(CloseReason reason) {
+  // Between the 220 to STARTTLS and the end of the handshake nothing can be said in clear.
+  if (closed_ || front_phase_ == FrontPhase::kHandshake) return {};
+  closed_ = true;
+  text_ = ClosingText(reason, options_->hostname);
+  return text_;
+}
+
+RelayWait SmtpRelay::waiting() const {
+  if (back_phase_ != BackPhase::kReady) return RelayWait::kBackendGreeting;
+  if (front_phase_ == FrontPhase::kContent || front_phase_ == FrontPhase::kChunk ||
+      front_phase_ == FrontPhase::kChunkRefused) {
+    return RelayWait::kClientContent;
+  }
+  if (pending_.empty()) return RelayWait::kClientCommand;
+  switch (pending_.front().from) {
+    case PendingReply::From::kData:
+      return RelayWait::kBackendDataReply;
+    case PendingReply::From::kFinal:
+    case PendingReply::From::kChunk:
+    case PendingReply::From::kChunkLast:
+      return RelayWait::kBackendFinalReply;
+    default:
+      return RelayWait::kBackendReply;
+  }
+}
+
+bool SmtpRelay::in_content() const {
+  return front_phase_ == FrontPhase::kContent || front_phase_ == FrontPhase::kChunk;
+}
+
+bool SmtpRelay::idle() const {
+  return front_phase_ == FrontPhase::kCommand && pending_.empty() && !front_transaction_ &&
+         inject_due_ == InjectDue::kNone && !closed_;
+}
+
+}  // namespace ringpost

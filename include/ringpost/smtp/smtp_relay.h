@@ -1,43 +1,50 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The SMTP state machine of one session. Commands flow front→back, replies back→front. It does no I/O,
-// knows no clock, allocates nothing per command, and never learns which leg is encrypted by whom.
+// The SMTP state machine of one session. Commands flow front→back, replies back→front. It does no
+// I/O, knows no clock, allocates nothing per command, and never learns which leg is encrypted by
+// whom.
 //
-// It is asked for one step at a time. Bodies are forwarded by count, never copied. A bounded first-in
-// first-out matches replies with pipelined commands (RFC 2920), those we refuse ourselves included, so
-// that every command gets exactly one reply, in order.
+// It is asked for one step at a time. Bodies are forwarded by count, never copied. A bounded
+// first-in first-out matches replies with pipelined commands (RFC 2920), those we refuse ourselves
+// included, so that every command gets exactly one reply, in order.
 //
 // It never makes a 2xx for MAIL, RCPT, AUTH, DATA or BDAT.
 #ifndef RINGPOST_SMTP_SMTP_RELAY_H_
 #define RINGPOST_SMTP_SMTP_RELAY_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ringpost/base/outcome.h"
+#include "ringpost/smtp/command.h"
+#include "ringpost/smtp/content_framer.h"
+#include "ringpost/smtp/local_reply.h"
+#include "ringpost/smtp/reply.h"
 
 namespace ringpost {
 
 enum class Side : std::uint8_t { kFront, kBack };
 
-enum class TlsPolicy : std::uint8_t { kNone, kMay, kEncrypt };      // Postfix's words
-enum class BareNewline : std::uint8_t { kNormalize, kReject };
+enum class TlsPolicy : std::uint8_t { kNone, kMay, kEncrypt };  // Postfix's words
 
-// What a relay needs to know of its route. Immutable, shared by all sessions of the route, and alive as
-// long as any of them.
+// What a relay needs to know of its route. Immutable, shared by all sessions of the route, and
+// alive as long as any of them.
 struct RelayOptions {
-  std::string hostname;             // opens our own replies: "421 4.3.2 <hostname> ..."
+  std::string hostname;  // opens our own replies: "421 4.3.2 <hostname> ..."
   TlsPolicy tls_policy = TlsPolicy::kMay;
-  bool starttls_offered = true;     // false on implicit-TLS listeners and routes without certificate
+  bool starttls_offered = true;  // false on implicit-TLS listeners and routes without certificate
   BareNewline bare_newline = BareNewline::kNormalize;
-  bool xclient = false;             // identify with XCLIENT before the first command
-  int refused_commands_max = 20;    // then 421 4.7.0 and kClientTooManyErrors
+  bool xclient = false;           // identify with XCLIENT before the first command
+  int refused_commands_max = 20;  // then 421 4.7.0 and kClientTooManyErrors
 };
 
-// The client's facts for XCLIENT. Views must stay valid until the greeting was relayed.
+// The client's facts for XCLIENT. Views must stay valid as long as the relay: a backend that is
+// reached anew after STARTTLS is told them again.
 struct XclientFacts {
   std::string_view address;  // "192.0.2.1" or "2001:db8::1" (without "IPV6:")
   std::uint16_t port = 0;
@@ -49,7 +56,8 @@ enum class StepKind : std::uint8_t {
   kForward,    // move `octets` from this side's input to the other side's output
   kDrop,       // consume `octets` of this side's input
   kInject,     // append `text` to the output of `to`
-  kStartTls,   // drop `octets` (all there is), append `text` to the front's output in clear, then TLS
+  kStartTls,   // drop `octets` (all there is), append `text` to the front's output in clear, then
+               // TLS
   kNeedInput,  // not enough contiguous octets: offer more, or wait for a receive
   kBlocked,    // nothing can be done until the other side moves
   kClose,      // append `text` (may be empty) to the front's output, then end the session
@@ -60,7 +68,7 @@ struct [[nodiscard]] Step {
   Side to = Side::kFront;
   CloseReason reason = CloseReason::kNone;
   std::size_t octets = 0;
-  std::string_view text;  // valid until the next call of Next()
+  std::string_view text = {};  // valid until the next call of Next()
 };
 
 // What the relay can see of one side's input.
@@ -72,8 +80,8 @@ struct RelayInput {
 
 // Which of RFC 5321 4.5.3.2's timers runs. The session owns the clock.
 enum class RelayWait : std::uint8_t {
-  kClientCommand,      // a complete command line; the clock is not reset by a part of one
-  kClientContent,      // octets of DATA or BDAT
+  kClientCommand,  // a complete command line; the clock is not reset by a part of one
+  kClientContent,  // octets of DATA or BDAT
   kBackendGreeting,
   kBackendReply,       // MAIL, RCPT and everything not named here
   kBackendDataReply,   // the 354
@@ -85,7 +93,7 @@ struct RelayStats {
   std::uint32_t messages_refused = 0;   // 4xx/5xx in the same place
   std::uint32_t commands_refused = 0;   // by us
   std::uint32_t bare_newlines = 0;
-  std::uint64_t content_octets = 0;     // of DATA and BDAT, as received
+  std::uint64_t content_octets = 0;  // of DATA and BDAT, as received
 };
 
 enum class BackendAfterTls : std::uint8_t {
@@ -95,13 +103,22 @@ enum class BackendAfterTls : std::uint8_t {
 
 class SmtpRelay {
  public:
+  // `facts` may be null unless options->xclient. Both must outlive the relay.
   SmtpRelay(const RelayOptions* options, const XclientFacts* facts);
+  ~SmtpRelay();
+  SmtpRelay(const SmtpRelay&) = delete;
+  SmtpRelay& operator=(const SmtpRelay&) = delete;
 
-  // The next step for `side`. The caller carries it out completely before it asks again.
+  // The next step for `side`. The caller carries it out completely before it asks again, looks at
+  // the front before it looks at the back, and has room for a text of 16 KiB in either output. The
+  // front is not asked between kStartTls and TlsEstablished(), and neither side is before the
+  // handshake of an implicit-TLS listener is over. After kClose every answer is kBlocked.
   Step Next(Side side, const RelayInput& input);
 
-  // The handshake after kStartTls, or that of an implicit-TLS listener, is complete. From here on MAIL
-  // before a new EHLO gets 503 and STARTTLS is neither offered nor accepted (RFC 3207 4.2).
+  // The handshake after kStartTls, or that of an implicit-TLS listener, is complete. From here on
+  // MAIL before a new EHLO gets 503 and STARTTLS is neither offered nor accepted (RFC 3207 4.2).
+  // With kReconnected, what the old connection said and was not consumed must be gone from the
+  // back's input.
   void TlsEstablished(BackendAfterTls backend);
 
   // What to tell the client when the session ends for a reason the relay did not find itself:
@@ -117,11 +134,100 @@ class SmtpRelay {
   [[nodiscard]] bool idle() const;
   [[nodiscard]] const RelayStats& stats() const { return stats_; }
 
-  // --- the private part is the implementer's ---
+  // AUTH succeeded on the present backend connection. After STARTTLS that connection must not be
+  // kept (RFC 3207 4.2): only a fresh one forgets it.
+  [[nodiscard]] bool authenticated() const { return authenticated_; }
+
  private:
-  std::uint32_t progress_ = 0;
+  enum class FrontPhase : std::uint8_t {
+    kCommand,       // a command line is next
+    kAuthResponse,  // the answer to a 334 is next
+    kReplyDue,      // the reply to the last command decides how the next octets are read
+    kContent,       // of DATA
+    kChunk,         // of BDAT, forwarded
+    kChunkRefused,  // of BDAT, dropped
+    kHandshake,     // between 220 to STARTTLS and TlsEstablished()
+    kEnded,         // QUIT, or a refusal that ends the session: nothing is read any more
+  };
+  enum class BackPhase : std::uint8_t {
+    kGreeting,
+    kXclientHello,    // our EHLO was sent, to learn what XCLIENT takes
+    kXclientCommand,  // one of xclient_commands_ was sent
+    kReady,
+  };
+  enum class InjectDue : std::uint8_t { kNone, kFront, kBack };
+
+  // Front (smtp_relay_front.cc). `octets` are those of the line, CRLF included; `text` is without.
+  Step NextFront(const RelayInput& input);
+  Step NextLine(const RelayInput& input);
+  Step EndOfFront();
+  Step BadLine(std::string_view text, LocalReply reply, std::size_t octets);
+  Step LongLine(std::string_view part);
+  Step DiscardLine(const RelayInput& input);
+  Step Command(const RelayInput& input, std::string_view text, std::size_t octets);
+  [[nodiscard]] std::optional<LocalReply> RefusalByState(const CommandRule& rule) const;
+  Step Bdat(std::string_view text, std::size_t octets);
+  Step Starttls(const RelayInput& input, std::string_view argument, std::size_t octets);
+  Step AuthResponse(LineFault fault, std::size_t octets);
+  Step CancelAuth(std::size_t octets);
+  Step Content(const RelayInput& input);
+  Step Chunk(const RelayInput& input);
+  Step Refuse(LocalReply reply, std::size_t octets);
+
+  // Back (smtp_relay_back.cc). `text` is the whole reply.
+  Step NextBack(const RelayInput& input);
+  Step EndOfBack();
+  Step Greeting(const Reply& reply);
+  Step GreetingEnd(const Reply& reply);
+  Step XclientHello(std::string_view text, const Reply& reply);
+  Step XclientSend(std::size_t octets);
+  Step RelayReply(std::string_view text, const Reply& reply, const RelayInput& input);
+  Step HelloReply(PendingReply::From from, std::string_view text, const Reply& reply);
+
+  // Both (smtp_relay.cc).
+  [[nodiscard]] bool NextDue(Step* step);
+  Step Forward(Side from, std::size_t octets);
+  Step Drop(Side from, std::size_t octets);
+  Step DropAndInject(Side from, std::size_t octets, InjectDue due);  // text_ is what is injected
+  Step Close(CloseReason reason);
+  Step Close(LocalReply reply);
+  Step CloseWith(CloseReason reason, std::string text);
+  void PopReply();
+
+  const RelayOptions* options_;
+  const XclientFacts* facts_;
   RelayStats stats_;
+  // Heap only between making a text and the call after it was handed out; empty otherwise.
+  std::string text_;
+  std::unique_ptr<std::vector<std::string>> xclient_commands_;  // the ones to be sent, last first
+  std::uint64_t chunk_octets_ = 0;                              // what is to come of this chunk
+  std::size_t front_total_ = 0;  // octets that were waiting when the front was last looked at
+  std::uint32_t discarded_octets_ = 0;  // of a line that was refused; 0: none is being discarded
+  std::uint32_t progress_ = 0;
+  PendingReplies pending_;
+
+  FrontPhase front_phase_ = FrontPhase::kCommand;
+  BackPhase back_phase_ = BackPhase::kGreeting;
+  InjectDue inject_due_ = InjectDue::kNone;
+  CloseReason close_due_ = CloseReason::kNone;  // once everything before it was handed out
+  LocalReply chunk_refusal_ = LocalReply::kNotRecognized;
+  ContentFramer framer_;
+  Capabilities capabilities_;
+  // A transaction as the commands read so far would leave it, and as the replies say it is. They
+  // are the same whenever no reply is pending.
+  bool front_transaction_ = false;
+  bool back_transaction_ = false;
+  bool bdat_used_ = false;   // in this transaction (RFC 3030 2)
+  bool conversing_ = false;  // a command was good enough to be forwarded: this is SMTP
+  bool greeted_ = false;     // the client has its greeting
+  bool tls_ = false;
+  bool hello_needed_ = false;  // TLS came up and no EHLO or HELO was accepted since
+  bool authenticated_ = false;
+  bool closed_ = false;
 };
+
+// Sessions wait in thousands.
+static_assert(sizeof(SmtpRelay) <= 512);
 
 }  // namespace ringpost
 

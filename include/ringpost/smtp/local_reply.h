@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The replies that ringpost makes itself: refusals of single commands, the last words of a session,
+// and what the relay remembers of each reply the client is still owed. None of them is a 2xx to
+// MAIL, RCPT, AUTH, DATA or BDAT (PROTOCOL 7).
+#ifndef RINGPOST_SMTP_LOCAL_REPLY_H_
+#define RINGPOST_SMTP_LOCAL_REPLY_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "ringpost/base/outcome.h"
+
+namespace ringpost {
+
+enum class LocalReply : std::uint8_t {
+  // One command is refused; the session goes on.
+  kNotRecognized,
+  kLineTooLong,
+  kBadSyntax,
+  kNulInCommand,
+  kInvalidUtf8,
+  kSmtputf8Needed,
+  kHelloSyntax,
+  kNotImplemented,
+  kStarttlsParameter,
+  kStarttlsNotOffered,
+  kTlsActive,
+  kMustStarttls,
+  kBadSequence,
+  kMailNeeded,
+  kChunkingNotOffered,
+  kDataAfterBdat,
+  kAlreadyAuthenticated,
+  kMechanismNotOffered,
+  // The session ends with it.
+  kTooManyErrors,
+  kDiscardTooLong,
+  kBdatSyntax,
+  kForeignProtocol,
+  kContentBefore354,
+  kBareNewline,
+};
+
+// The complete reply, for those that name no host; empty for those that end the session.
+[[nodiscard]] std::string_view LocalReplyText(LocalReply reply);
+// kNone for those the session survives.
+[[nodiscard]] CloseReason LocalReplyClose(LocalReply reply);
+// The complete reply, for those that end the session: they say which host it was.
+[[nodiscard]] std::string ClosingText(LocalReply reply, std::string_view hostname);
+// The same for reasons that no command of the client gave; empty where nothing is to be said.
+[[nodiscard]] std::string ClosingText(CloseReason reason, std::string_view hostname);
+
+// A reply that the client is owed.
+struct PendingReply {
+  enum class From : std::uint8_t {
+    kLocal,     // `local`, once it is its turn
+    kHello,     // the backend, to EHLO
+    kOldHello,  // to HELO
+    kMail,
+    kData,
+    kFinal,      // to the final dot
+    kChunk,      // to BDAT without LAST
+    kChunkLast,  // to BDAT with LAST
+    kReset,
+    kAuth,
+    kQuit,
+    kOther,  // its code decides nothing here
+  };
+  From from = From::kLocal;
+  LocalReply local = LocalReply::kNotRecognized;
+};
+
+// First in, first out, of a fixed size: a client that pipelines more has to wait.
+class PendingReplies {
+ public:
+  static constexpr std::size_t kCapacity = 128;
+
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] bool full() const { return size_ == kCapacity; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] PendingReply front() const { return entries_[first_]; }  // not empty
+  void Push(PendingReply reply);                                         // not full
+  void Pop();                                                            // not empty
+
+ private:
+  std::array<PendingReply, kCapacity> entries_{};
+  std::uint8_t first_ = 0;
+  std::uint8_t size_ = 0;
+};
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_SMTP_LOCAL_REPLY_H_

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/smtp/local_reply.h"
+
+#include "ringpost/base/check.h"
+
+namespace ringpost {
+namespace {
+
+std::string WithHost(std::string_view code, std::string_view hostname, std::string_view text) {
+  std::string reply;
+  reply.reserve(code.size() + hostname.size() + text.size() + 4);
+  reply.append(code).append(" ").append(hostname).append(" ").append(text).append("\r\n");
+  return reply;
+}
+
+}  // namespace
+
+std::string_view LocalReplyText(LocalReply reply) {
+  switch (reply) {
+    case LocalReply::kNotRecognized:
+      return "500 5.5.2 Error: command not recognized\r\n";
+    case LocalReply::kLineTooLong:
+      return "500 5.5.2 Error: line too long\r\n";
+    case LocalReply::kBadSyntax:
+      return "500 5.5.2 Error: bad syntax, a line ends with <CR><LF>\r\n";
+    case LocalReply::kNulInCommand:
+      return "501 5.5.2 Error: NUL in command\r\n";
+    case LocalReply::kInvalidUtf8:
+      return "501 5.5.2 Error: invalid UTF-8 in command\r\n";
+    case LocalReply::kSmtputf8Needed:
+      return "501 5.5.2 Error: non-ASCII command, and SMTPUTF8 is not offered\r\n";
+    case LocalReply::kHelloSyntax:
+      return "501 5.5.4 Syntax: EHLO or HELO with one host name or address literal\r\n";
+    case LocalReply::kNotImplemented:
+      return "502 5.5.1 Error: command not implemented\r\n";
+    case LocalReply::kStarttlsParameter:
+      return "501 5.5.4 Syntax: STARTTLS takes no parameter\r\n";  // RFC 3207 4
+    case LocalReply::kStarttlsNotOffered:
+      return "502 5.5.1 Error: STARTTLS is not offered\r\n";
+    case LocalReply::kTlsActive:
+      return "503 5.5.1 Error: TLS is already active\r\n";
+    case LocalReply::kMustStarttls:
+      return "530 5.7.0 Must issue a STARTTLS command first\r\n";  // RFC 3207 4
+    case LocalReply::kBadSequence:
+      return "503 5.5.1 Error: bad sequence of commands\r\n";
+    case LocalReply::kMailNeeded:
+      return "503 5.5.1 Error: need MAIL command\r\n";
+    case LocalReply::kChunkingNotOffered:
+      return "502 5.5.1 Error: CHUNKING is not offered\r\n";
+    case LocalReply::kDataAfterBdat:
+      return "503 5.5.1 Error: DATA after BDAT\r\n";  // RFC 3030 2
+    case LocalReply::kAlreadyAuthenticated:
+      return "503 5.5.1 Error: already authenticated\r\n";  // RFC 4954 4
+    case LocalReply::kMechanismNotOffered:
+      return "504 5.5.4 Error: authentication mechanism not offered\r\n";
+    case LocalReply::kTooManyErrors:
+    case LocalReply::kDiscardTooLong:
+    case LocalReply::kBdatSyntax:
+    case LocalReply::kForeignProtocol:
+    case LocalReply::kContentBefore354:
+    case LocalReply::kBareNewline:
+      return {};
+  }
+  CheckFailed("LocalReply is a closed set", __FILE__, __LINE__);
+}
+
+CloseReason LocalReplyClose(LocalReply reply) {
+  switch (reply) {
+    case LocalReply::kTooManyErrors:
+      return CloseReason::kClientTooManyErrors;
+    case LocalReply::kDiscardTooLong:
+      return CloseReason::kLineTooLong;
+    case LocalReply::kBdatSyntax:
+      return CloseReason::kBdatSyntax;
+    case LocalReply::kForeignProtocol:
+      return CloseReason::kCrossProtocol;
+    case LocalReply::kContentBefore354:
+      return CloseReason::kClientProtocol;
+    case LocalReply::kBareNewline:
+      return CloseReason::kBareNewline;
+    default:
+      return CloseReason::kNone;
+  }
+}
+
+std::string ClosingText(LocalReply reply, std::string_view hostname) {
+  switch (reply) {
+    case LocalReply::kTooManyErrors:
+      return WithHost("421 4.7.0", hostname, "Error: too many errors");
+    case LocalReply::kDiscardTooLong:
+      return WithHost("421 4.7.0", hostname, "Error: line too long");
+    case LocalReply::kBdatSyntax:
+      return WithHost("501 5.5.4", hostname, "Syntax: BDAT count [LAST]");
+    case LocalReply::kForeignProtocol:
+      return WithHost("500 5.5.1", hostname, "Error: this is an SMTP server");
+    case LocalReply::kContentBefore354:
+      return WithHost("554 5.5.0", hostname, "Error: content sent before 354");
+    case LocalReply::kBareNewline:
+      return WithHost("550 5.5.2", hostname, "Error: bare <LF> or <CR> in content");
+    default:
+      CheckFailed("the reply ends the session", __FILE__, __LINE__);
+  }
+}
+
+std::string ClosingText(CloseReason reason, std::string_view hostname) {
+  switch (reason) {
+    case CloseReason::kBackendEof:
+    case CloseReason::kBackendReset:
+      return WithHost("421 4.3.2", hostname, "Error: connection to the mail system lost");
+    case CloseReason::kBackendConnect:
+    case CloseReason::kBackendIdentity:
+      return WithHost("421 4.3.2", hostname, "Error: mail system not available, try again later");
+    case CloseReason::kBackendProtocol:
+      return WithHost("421 4.3.0", hostname, "Error: invalid reply from the mail system");
+    case CloseReason::kBackendTimeout:
+    case CloseReason::kClientTimeout:
+    case CloseReason::kHandshakeTimeout:
+      return WithHost("421 4.4.2", hostname, "Error: timeout exceeded");
+    case CloseReason::kSessionLimit:
+      return WithHost("421 4.3.2", hostname, "Error: too many connections, try again later");
+    case CloseReason::kOutOfResources:
+      return WithHost("421 4.3.2", hostname, "Error: out of resources, try again later");
+    case CloseReason::kDrain:
+    case CloseReason::kStop:
+      return WithHost("421 4.3.2", hostname, "Service shutting down");
+    // Said already, or said by who found it, or nobody there to hear it.
+    case CloseReason::kNone:
+    case CloseReason::kQuit:
+    case CloseReason::kClientEof:
+    case CloseReason::kBackend421:
+    case CloseReason::kClientReset:
+    case CloseReason::kClientTruncated:
+    case CloseReason::kClientProtocol:
+    case CloseReason::kClientTooManyErrors:
+    case CloseReason::kLineTooLong:
+    case CloseReason::kStarttlsInjection:
+    case CloseReason::kBareNewline:
+    case CloseReason::kBdatSyntax:
+    case CloseReason::kCrossProtocol:
+    case CloseReason::kTlsHandshake:
+    case CloseReason::kTlsProtocol:
+    case CloseReason::kTlsFlood:
+      return {};
+  }
+  CheckFailed("CloseReason is a closed set", __FILE__, __LINE__);
+}
+
+void PendingReplies::Push(PendingReply reply) {
+  RINGPOST_CHECK(!full());
+  entries_[(first_ + size_) % kCapacity] = reply;
+  ++size_;
+}
+
+void PendingReplies::Pop() {
+  RINGPOST_CHECK(!empty());
+  first_ = static_cast<std::uint8_t>((first_ + 1) % kCapacity);
+  --size_;
+}
+
+}  // namespace ringpost

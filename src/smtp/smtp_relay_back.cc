@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The back half of the relay: the backend's greeting, XCLIENT, and replies on their way to the
+// client.
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ringpost/identity/xclient.h"
+#include "ringpost/smtp/smtp_relay.h"
+
+namespace ringpost {
+namespace {
+
+constexpr Step kNeedInput{.kind = StepKind::kNeedInput};
+constexpr Step kBlocked{.kind = StepKind::kBlocked};
+
+constexpr int kServiceReady = 220;
+constexpr int kServiceClosing = 421;
+constexpr int kAuthChallenge = 334;
+constexpr int kStartContent = 354;
+
+bool Positive(const Reply& reply) { return reply.code < 300; }
+bool Negative(const Reply& reply) { return reply.code >= 400; }
+
+// RFC 5321 4.2.1: 3yz asks for more, and only these two say of what. Anywhere else it would make
+// the client send octets that nobody here expects.
+bool AsksInTurn(const Reply& reply, PendingReply::From from) {
+  if (Positive(reply) || Negative(reply)) return true;
+  return (from == PendingReply::From::kData && reply.code == kStartContent) ||
+         (from == PendingReply::From::kAuth && reply.code == kAuthChallenge);
+}
+
+}  // namespace
+
+Step SmtpRelay::NextBack(const RelayInput& input) {
+  // What the backend says during a handshake waits for its end, or went with the old connection.
+  if (front_phase_ == FrontPhase::kHandshake) return kBlocked;
+  if (input.total == 0) return input.eof ? EndOfBack() : kNeedInput;
+  const Reply reply = ParseReply(input.readable);
+  switch (reply.status) {
+    case ReplyStatus::kMalformed:
+      return Close(CloseReason::kBackendProtocol);  // PROTOCOL 10
+    case ReplyStatus::kIncomplete:
+      return input.eof && input.readable.size() == input.total ? EndOfBack() : kNeedInput;
+    case ReplyStatus::kComplete:
+      break;
+  }
+  const std::string_view text = input.readable.substr(0, reply.octets);
+  switch (back_phase_) {
+    case BackPhase::kGreeting:
+      return Greeting(reply);
+    case BackPhase::kXclientHello:
+      return XclientHello(text, reply);
+    case BackPhase::kXclientCommand:
+      if (reply.code != kServiceReady) return Close(CloseReason::kBackendIdentity);
+      if (!xclient_commands_->empty()) return XclientSend(reply.octets);
+      return GreetingEnd(reply);
+    case BackPhase::kReady:
+      break;
+  }
+  return RelayReply(text, reply, input);
+}
+
+Step SmtpRelay::EndOfBack() {
+  if (back_phase_ == BackPhase::kXclientHello || back_phase_ == BackPhase::kXclientCommand) {
+    return Close(CloseReason::kBackendIdentity);
+  }
+  if (back_phase_ == BackPhase::kGreeting || in_content()) return Close(CloseReason::kBackendReset);
+  if (pending_.empty()) return Close(CloseReason::kBackendEof);
+  if (pending_.front().from == PendingReply::From::kQuit) {
+    // It did what it was asked to do; the client still wants its reply.
+    return CloseWith(CloseReason::kQuit, "221 2.0.0 " + options_->hostname + " Bye\r\n");
+  }
+  return Close(CloseReason::kBackendReset);
+}
+
+Step SmtpRelay::Greeting(const Reply& reply) {
+  if (reply.code == kServiceReady) {
+    if (!options_->xclient) return GreetingEnd(reply);
+    back_phase_ = BackPhase::kXclientHello;
+    ++progress_;
+    text_ = "EHLO " + options_->hostname + "\r\n";
+    return DropAndInject(Side::kBack, reply.octets, InjectDue::kBack);
+  }
+  // The client was greeted before its TLS handshake: to it, this is a session that breaks off.
+  if (greeted_ && Negative(reply)) return Close(CloseReason::kBackendConnect);
+  if (greeted_ || !Negative(reply)) return Close(CloseReason::kBackendProtocol);
+  // RFC 5321 3.1: the refusal is the backend's to explain. After 421 nothing follows (PROTOCOL 22).
+  if (reply.code == kServiceClosing) close_due_ = CloseReason::kBackend421;
+  return GreetingEnd(reply);
+}
+
+Step SmtpRelay::GreetingEnd(const Reply& reply) {
+  back_phase_ = BackPhase::kReady;
+  xclient_commands_.reset();
+  ++progress_;
+  if (std::exchange(greeted_, true)) return Drop(Side::kBack, reply.octets);
+  return Forward(Side::kBack, reply.octets);
+}
+
+// DESIGN: if the backend cannot be told who is calling, the session must not go on as if it were
+// local.
+Step SmtpRelay::XclientHello(std::string_view text, const Reply& reply) {
+  XclientAttributes attributes{};
+  bool offered = false;
+  if (Positive(reply)) {
+    ReplyLines lines(text);
+    std::string_view line;
+    const bool more = lines.Next(&line);  // the first is a name, whatever it is
+    while (more && lines.Next(&line))
+      offered = ParseXclientAttributes(line, &attributes) || offered;
+  }
+  if (!offered) return Close(CloseReason::kBackendIdentity);
+  auto commands = std::make_unique<std::vector<std::string>>(
+      XclientCommands(attributes, facts_->address, facts_->port, facts_->destination_address,
+                      facts_->destination_port));
+  if (commands->empty()) return Close(CloseReason::kBackendIdentity);
+  std::reverse(commands->begin(), commands->end());
+  xclient_commands_ = std::move(commands);
+  back_phase_ = BackPhase::kXclientCommand;
+  return XclientSend(reply.octets);
+}
+
+Step SmtpRelay::XclientSend(std::size_t octets) {
+  ++progress_;
+  text_ = std::move(xclient_commands_->back());
+  xclient_commands_->pop_back();
+  return DropAndInject(Side::kBack, octets, InjectDue::kBack);
+}
+
+Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const RelayInput& input) {
+  if (reply.code == kServiceClosing) {
+    close_due_ = CloseReason::kBackend421;  // PROTOCOL 22
+    return Forward(Side::kBack, reply.octets);
+  }
+  if (pending_.empty()) return Close(CloseReason::kBackendProtocol);  // nobody asked
+
+  const PendingReply::From from = pending_.front().from;
+  if (!AsksInTurn(reply, from)) return Close(CloseReason::kBackendProtocol);
+  if (front_phase_ == FrontPhase::kChunk && pending_.size() == 1) {
+    // The reply to a chunk that is still on its way. It has to wait, unless the backend will not
+    // read the rest; and then it cannot have accepted it.
+    if (!input.eof) return kBlocked;
+    if (!Negative(reply)) return Close(CloseReason::kBackendReset);
+    close_due_ = CloseReason::kBackendReset;
+    return Forward(Side::kBack, reply.octets);
+  }
+  if (from == PendingReply::From::kData && reply.code == kStartContent && front_total_ > 0) {
+    // PROTOCOL 9: octets before the 354 are never content, and now they cannot be commands either.
+    return Close(LocalReply::kContentBefore354);
+  }
+
+  // Before PopReply(), which copies it to the front's view when nothing else is pending.
+  switch (from) {
+    case PendingReply::From::kMail:
+      if (Positive(reply)) back_transaction_ = true;
+      break;
+    case PendingReply::From::kHello:
+    case PendingReply::From::kOldHello:
+    case PendingReply::From::kReset:
+      if (Positive(reply)) back_transaction_ = false;
+      break;
+    case PendingReply::From::kFinal:
+    case PendingReply::From::kChunkLast:
+      back_transaction_ = false;  // whatever the code is (RFC 5321 4.1.1.4)
+      ++(Positive(reply) ? stats_.messages_accepted : stats_.messages_refused);
+      break;
+    default:
+      break;
+  }
+  PopReply();
+
+  switch (from) {
+    case PendingReply::From::kHello:
+    case PendingReply::From::kOldHello:
+      return HelloReply(from, text, reply);
+    case PendingReply::From::kData:
+      front_phase_ = FrontPhase::kCommand;
+      if (reply.code == kStartContent) {
+        front_phase_ = FrontPhase::kContent;
+        framer_.Start();
+      }
+      break;
+    case PendingReply::From::kAuth:
+      front_phase_ =
+          reply.code == kAuthChallenge ? FrontPhase::kAuthResponse : FrontPhase::kCommand;
+      if (Positive(reply)) authenticated_ = true;
+      break;
+    case PendingReply::From::kQuit:
+      close_due_ = CloseReason::kQuit;
+      break;
+    default:
+      break;
+  }
+  return Forward(Side::kBack, reply.octets);
+}
+
+Step SmtpRelay::HelloReply(PendingReply::From from, std::string_view text, const Reply& reply) {
+  front_phase_ = FrontPhase::kCommand;
+  if (!Positive(reply)) return Forward(Side::kBack, reply.octets);
+  hello_needed_ = false;
+  bdat_used_ = false;
+  if (from == PendingReply::From::kOldHello) {
+    capabilities_ = Capabilities{};
+    return Forward(Side::kBack, reply.octets);
+  }
+  // PROTOCOL 14.
+  const bool starttls =
+      options_->starttls_offered && options_->tls_policy != TlsPolicy::kNone && !tls_;
+  const bool auth = tls_ || options_->tls_policy < TlsPolicy::kEncrypt;
+  FilterEhloReply(text, starttls ? OfferStarttls::kYes : OfferStarttls::kNo,
+                  auth ? OfferAuth::kYes : OfferAuth::kNo, &capabilities_, &text_);
+  if (text_.size() > kReplyOctetsMax) return Close(CloseReason::kBackendProtocol);
+  return DropAndInject(Side::kBack, reply.octets, InjectDue::kFront);
+}
+
+}  // namespace ringpost

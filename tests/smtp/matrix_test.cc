@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// Every state against every event. A cell says what the event alone brings about:
+//
+//   fwd    goes on as it is                     wait   nothing, the octets stay where they are
+//   taken  consumed, nothing said yet           tls    a handshake is due
+//   NNN    answered by us                       own    something else goes on to the backend
+//
+// and where the session ends, after the octets went on ("+") or at once: eof client_eof, trunc
+// client_truncated, bad backend_protocol, reset backend_reset, beof backend_eof, 421 backend_421,
+// quit.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <sstream>
+#include <string>
+#include <string_view>
+
+#include "relay_harness.h"
+
+namespace ringpost {
+namespace {
+
+constexpr std::array<std::string_view, 15> kStates = {
+    "greeting",                       // the backend has said nothing yet
+    "ready",    "noop",               // EHLO answered; and a NOOP not yet
+    "mail",                           // MAIL and RCPT accepted
+    "data",     "content",  "final",  // DATA not answered; 354; the dot not answered
+    "auth",     "response",           // AUTH not answered; 334
+    "chunk",    "refused",            // two octets of four
+    "starttls", "tls",      "hello",  // handshake; over; EHLO answered inside
+    "quit",                           // QUIT not answered
+};
+
+struct Event {
+  std::string_view name;
+  Side from;
+  std::string_view text;  // empty: EOF
+};
+
+constexpr std::array kEvents = {
+    Event{"EHLO", Side::kFront, "EHLO a\r\n"},
+    Event{"MAIL", Side::kFront, "MAIL FROM:<a@a>\r\n"},
+    Event{"RCPT", Side::kFront, "RCPT TO:<b@b>\r\n"},
+    Event{"DATA", Side::kFront, "DATA\r\n"},
+    Event{"BDAT", Side::kFront, "BDAT 0 LAST\r\n"},
+    Event{"RSET", Side::kFront, "RSET\r\n"},
+    Event{"NOOP", Side::kFront, "NOOP\r\n"},
+    Event{"QUIT", Side::kFront, "QUIT\r\n"},
+    Event{"VRFY", Side::kFront, "VRFY a\r\n"},
+    Event{"AUTH", Side::kFront, "AUTH PLAIN\r\n"},
+    Event{"STLS", Side::kFront, "STARTTLS\r\n"},
+    Event{"XCLI", Side::kFront, "XCLIENT ADDR=::1\r\n"},
+    Event{"dot", Side::kFront, ".\r\n"},
+    Event{"eof", Side::kFront, ""},
+    Event{"220", Side::kBack, "220 a\r\n"},
+    Event{"250", Side::kBack, "250 a\r\n"},
+    Event{"334", Side::kBack, "334 a\r\n"},
+    Event{"354", Side::kBack, "354 a\r\n"},
+    Event{"421", Side::kBack, "421 a\r\n"},
+    Event{"550", Side::kBack, "550 a\r\n"},
+    Event{"bad", Side::kBack, "250 a\nb\r\n"},
+    Event{"beof", Side::kBack, ""},
+};
+
+void Enter(std::string_view state, RelayHarness* harness) {
+  if (state == "greeting") return;
+  harness->Hello();
+  if (state == "ready") return;
+  if (state == "noop") {
+    harness->FromClient("NOOP\r\n");
+  } else if (state == "mail") {
+    harness->Envelope();
+  } else if (state == "data") {
+    harness->Envelope();
+    harness->FromClient("DATA\r\n");
+  } else if (state == "content") {
+    harness->StartContent();
+  } else if (state == "final") {
+    harness->StartContent();
+    harness->FromClient(".\r\n");
+  } else if (state == "auth" || state == "response") {
+    harness->FromClient("AUTH PLAIN\r\n");
+    if (state == "response") harness->FromBackend("334 \r\n");
+  } else if (state == "chunk") {
+    harness->Envelope();
+    harness->FromClient("BDAT 40\r\nxx");
+  } else if (state == "refused") {
+    harness->FromClient("BDAT 40\r\nxx");
+  } else if (state == "starttls" || state == "tls" || state == "hello") {
+    harness->FromClient("STARTTLS\r\n");
+    ASSERT_TRUE(harness->handshake());
+    if (state != "starttls") harness->TlsEstablished(BackendAfterTls::kSame);
+    if (state == "hello") harness->Hello();
+  } else if (state == "quit") {
+    harness->FromClient("QUIT\r\n");
+  } else {
+    FAIL() << "no such state";
+  }
+  static_cast<void>(harness->TakeToClient());
+  static_cast<void>(harness->TakeToBackend());
+}
+
+std::string Word(CloseReason reason) {
+  switch (reason) {
+    case CloseReason::kClientEof:
+      return "eof";
+    case CloseReason::kClientTruncated:
+      return "trunc";
+    case CloseReason::kBackendProtocol:
+      return "bad";
+    case CloseReason::kBackendReset:
+      return "reset";
+    case CloseReason::kBackendEof:
+      return "beof";
+    case CloseReason::kBackend421:
+      return "421";
+    default:
+      return std::string(CloseReasonName(reason));
+  }
+}
+
+std::string Outcome(std::string_view state, const Event& event) {
+  RelayHarness harness;
+  Enter(state, &harness);
+  const bool front = event.from == Side::kFront;
+  if (event.text.empty()) {
+    front ? harness.ClientEof() : harness.BackendEof();
+  } else {
+    front ? harness.FromClient(event.text) : harness.FromBackend(event.text);
+  }
+  // What goes to the other side says more than how it ended; a reply of ours with a close, less.
+  const std::string passed = front ? harness.TakeToBackend() : harness.TakeToClient();
+  const std::string back = front ? harness.TakeToClient() : harness.TakeToBackend();
+  if (harness.closed()) {
+    const bool relayed = !front && !event.text.empty() && passed == event.text;
+    return (relayed ? "+" : "") + Word(harness.reason());
+  }
+  if (harness.handshake() && front && state != "starttls") return "tls";
+  if (!passed.empty() && passed == event.text) return "fwd";
+  if (!front && !passed.empty()) return passed.substr(0, 3);
+  if (front && !passed.empty()) return "own";
+  if (!back.empty()) return back.substr(0, 3);
+  const std::string& left = front ? harness.client_input() : harness.backend_input();
+  return left.empty() && !event.text.empty() ? "taken" : "wait";
+}
+
+struct Row {
+  std::string_view state;
+  std::string_view cells;
+};
+
+// clang-format off
+constexpr std::array kMatrix = {
+    //              EHLO  MAIL  RCPT  DATA  BDAT  RSET  NOOP  QUIT  VRFY  AUTH  STLS  XCLI  dot   eof   220   250   334   354   421   550   bad   beof
+    Row{"greeting", "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  eof   fwd   bad   bad   bad   +421  fwd   bad   reset"},
+    Row{"ready",    "fwd   fwd   503   503   503   fwd   fwd   fwd   fwd   fwd   tls   502   500   eof   bad   bad   bad   bad   +421  bad   bad   beof"},
+    Row{"noop",     "fwd   fwd   taken taken taken fwd   fwd   fwd   fwd   fwd   wait  taken taken wait  fwd   fwd   bad   bad   +421  fwd   bad   reset"},
+    Row{"mail",     "fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   503   503   502   500   eof   bad   bad   bad   bad   +421  bad   bad   beof"},
+    Row{"data",     "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  fwd   fwd   bad   fwd   +421  fwd   bad   reset"},
+    Row{"content",  "fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   trunc bad   bad   bad   bad   +421  bad   bad   reset"},
+    Row{"final",    "fwd   fwd   taken taken taken fwd   fwd   fwd   fwd   fwd   wait  taken taken wait  fwd   fwd   bad   bad   +421  fwd   bad   reset"},
+    Row{"auth",     "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  fwd   fwd   fwd   bad   +421  fwd   bad   reset"},
+    Row{"response", "fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   eof   bad   bad   bad   bad   +421  bad   bad   beof"},
+    Row{"chunk",    "fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   trunc wait  wait  bad   bad   +421  wait  bad   reset"},
+    Row{"refused",  "taken taken taken taken taken taken taken taken taken taken taken taken taken trunc bad   bad   bad   bad   +421  bad   bad   beof"},
+    Row{"starttls", "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait"},
+    Row{"tls",      "fwd   503   503   503   503   fwd   fwd   fwd   503   503   503   502   500   eof   bad   bad   bad   bad   +421  bad   bad   beof"},
+    Row{"hello",    "fwd   fwd   503   503   503   fwd   fwd   fwd   fwd   fwd   503   502   500   eof   bad   bad   bad   bad   +421  bad   bad   beof"},
+    Row{"quit",     "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  +quit +quit bad   bad   +421  +quit bad   quit"},
+};
+// clang-format on
+
+TEST(MatrixTest, EveryStateAndEvent) {
+  ASSERT_EQ(kMatrix.size(), kStates.size());
+  for (std::size_t i = 0; i < kStates.size(); ++i) {
+    ASSERT_EQ(kMatrix[i].state, kStates[i]);
+    std::istringstream cells{std::string(kMatrix[i].cells)};
+    for (const Event& event : kEvents) {
+      std::string expected;
+      ASSERT_TRUE(cells >> expected) << kStates[i] << ' ' << event.name;
+      EXPECT_EQ(Outcome(kStates[i], event), expected) << kStates[i] << ' ' << event.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ringpost

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What the dialogues cannot say: limits, counters, steps, and the questions the session asks.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <string_view>
+
+#include "relay_harness.h"
+#include "ringpost/smtp/smtp_relay.h"
+
+namespace ringpost {
+namespace {
+
+constexpr std::string_view kTooLong = "500 5.5.2 Error: line too long\r\n";
+
+std::string Repeat(std::string_view text, int times) {
+  std::string out;
+  for (int i = 0; i < times; ++i) out += text;
+  return out;
+}
+
+// `line` is of the longest length allowed, CRLF included; one more octet is too many (PROTOCOL 2).
+void ExpectLineLimit(const std::string& line, std::string_view reply) {
+  for (const bool split : {false, true}) {
+    RelayHarness harness;
+    harness.Hello();
+    harness.Envelope();
+    split ? harness.FromClientSplit(line) : harness.FromClient(line);
+    EXPECT_EQ(harness.TakeToBackend(), line);
+    harness.FromBackend(reply);
+    EXPECT_EQ(harness.TakeToClient(), reply);
+
+    std::string longer = line;
+    longer.insert(longer.size() - 2, 1, 'x');
+    split ? harness.FromClientSplit(longer) : harness.FromClient(longer);
+    EXPECT_EQ(harness.TakeToBackend(), "");
+    EXPECT_EQ(harness.TakeToClient(), kTooLong);
+    harness.FromClient("NOOP\r\n");
+    EXPECT_EQ(harness.TakeToBackend(), "NOOP\r\n");
+  }
+}
+
+TEST(RelayLimitsTest, CommandLines) {
+  ExpectLineLimit("NOOP " + std::string(512 - 7, 'a') + "\r\n", "250 ok\r\n");
+  ExpectLineLimit("MAIL FROM:<" + std::string(512 + 735 - 14, 'a') + ">\r\n", "250 ok\r\n");
+  ExpectLineLimit("RCPT TO:<" + std::string(512 + 536 - 12, 'a') + ">\r\n", "250 ok\r\n");
+}
+
+TEST(RelayLimitsTest, AuthLines) {
+  RelayHarness harness;
+  harness.Hello();
+  const std::string line = "AUTH PLAIN " + std::string(12288 - 13, 'a') + "\r\n";
+  harness.FromClient(line);
+  EXPECT_EQ(harness.TakeToBackend(), line);
+  harness.FromBackend("334 \r\n");
+  const std::string response = std::string(12288 - 2, 'b') + "\r\n";
+  harness.FromClient(response);
+  EXPECT_EQ(harness.TakeToBackend(), response);
+  harness.FromBackend("334 \r\n");
+  // Too long an answer is cancelled, and the backend's 501 is the reply.
+  harness.FromClient("b" + response);
+  EXPECT_EQ(harness.TakeToBackend(), "*\r\n");
+  static_cast<void>(harness.TakeToClient());
+  harness.FromBackend("501 cancelled\r\n");
+  EXPECT_EQ(harness.TakeToClient(), "501 cancelled\r\n");
+  harness.FromClient("a" + line);
+  EXPECT_EQ(harness.TakeToClient(), kTooLong);
+  EXPECT_EQ(harness.TakeToBackend(), "");
+}
+
+TEST(RelayLimitsTest, TheDiscardIsBounded) {
+  for (const bool split : {false, true}) {
+    RelayHarness harness;
+    harness.Hello();
+    harness.FromClient(std::string(600, 'x'));
+    EXPECT_EQ(harness.TakeToClient(), kTooLong) << "at once";
+    const std::uint32_t progress = harness.relay().progress();
+    const std::string endless(kLineDiscardMax - 600, 'x');
+    split ? harness.FromClientSplit(endless) : harness.FromClient(endless);
+    EXPECT_FALSE(harness.closed());
+    EXPECT_EQ(harness.TakeToClient(), "") << "and once";
+    EXPECT_EQ(harness.relay().progress(), progress);
+    harness.FromClient("x");
+    EXPECT_EQ(harness.reason(), CloseReason::kLineTooLong);
+    EXPECT_EQ(harness.TakeToClient(), "421 4.7.0 mx.test Error: line too long\r\n");
+    EXPECT_EQ(harness.TakeToBackend(), "");
+  }
+}
+
+TEST(RelayLimitsTest, ADiscardedLineEndsWithCrlfOnly) {
+  for (const std::size_t length : {510U, 511U, 512U, 513U}) {
+    RelayHarness harness;
+    harness.Hello();
+    harness.FromClient(std::string(length, 'x') + "\r");
+    harness.FromClient("\nNOOP\r\n");
+    EXPECT_EQ(harness.to_backend(), "NOOP\r\n") << length;
+    RelayHarness bare;
+    bare.Hello();
+    bare.FromClient(std::string(600, 'x'));
+    bare.FromClient("\nNOOP 1\r\nNOOP 2\r\n");
+    EXPECT_EQ(bare.to_backend(), "NOOP 2\r\n");
+  }
+}
+
+TEST(RelayLimitsTest, LongBdatLineEndsTheSession) {
+  RelayHarness harness;
+  harness.Hello();
+  harness.FromClient("BDAT " + std::string(600, '1'));
+  EXPECT_EQ(harness.reason(), CloseReason::kBdatSyntax);
+}
+
+TEST(RelayPipelineTest, ManyRecipients) {
+  // PROTOCOL 4; more than the first-in first-out holds: the rest waits in the queue.
+  RelayHarness harness;
+  harness.Hello();
+  const int count = 1000;
+  harness.FromClient("MAIL FROM:<a@a>\r\n" + Repeat("RCPT TO:<b@b>\r\n", count) + "DATA\r\n");
+  EXPECT_FALSE(harness.client_input().empty());
+  for (int i = 0; i < count + 1; ++i) harness.FromBackend("250 ok\r\n");
+  EXPECT_EQ(harness.TakeToBackend(),
+            "MAIL FROM:<a@a>\r\n" + Repeat("RCPT TO:<b@b>\r\n", count) + "DATA\r\n");
+  EXPECT_EQ(harness.TakeToClient(), Repeat("250 ok\r\n", count + 1));
+  harness.FromBackend("354 go\r\n");
+  EXPECT_TRUE(harness.relay().in_content());
+}
+
+TEST(RelayPipelineTest, ManySmallChunks) {
+  // PROTOCOL "Attacks", BDAT state: bounded memory, every chunk a reply.
+  RelayHarness harness;
+  harness.Hello();
+  harness.Envelope();
+  const int count = 2000;
+  harness.FromClient(Repeat("BDAT 1\r\nA", count));
+  for (int i = 0; i < count; ++i) harness.FromBackend("250 ok\r\n");
+  EXPECT_EQ(harness.TakeToBackend(), Repeat("BDAT 1\r\nA", count));
+  EXPECT_EQ(harness.TakeToClient(), Repeat("250 ok\r\n", count));
+  EXPECT_EQ(harness.relay().stats().content_octets, static_cast<std::uint64_t>(count));
+}
+
+TEST(RelayContentTest, LinesOfAnyLengthPassWhole) {
+  // PROTOCOL 3.
+  for (const std::size_t window : {1U, 7U, 16384U}) {
+    RelayHarness harness;
+    harness.set_window(window);
+    harness.Hello();
+    harness.StartContent();
+    const std::string content =
+        std::string(998, 'a') + "\r\n" + std::string(50000, 'b') + "\r\n.\r\n";
+    harness.FromClient(content);
+    EXPECT_EQ(harness.TakeToBackend(), content);
+    EXPECT_EQ(harness.relay().stats().content_octets, content.size());
+    EXPECT_FALSE(harness.relay().in_content());
+  }
+}
+
+TEST(RelayContentTest, ConformingContentIsOneStepPerRun) {
+  RelayHarness harness;
+  harness.Hello();
+  harness.StartContent();
+  const std::size_t before = harness.steps();
+  harness.FromClient(Repeat("An ordinary line of text.\r\n..\r\n", 400) + ".\r\n");
+  // One forward; then both sides have nothing more, twice around.
+  EXPECT_LE(harness.steps() - before, 5U);
+}
+
+TEST(RelayStatsTest, CountsWhatTheBackendSaid) {
+  RelayHarness harness;
+  harness.Hello();
+  harness.StartContent();
+  harness.FromClient("a\nb\r\n.\r\n");
+  EXPECT_EQ(harness.relay().stats().messages_accepted, 0U);
+  harness.FromBackend("250 queued\r\n");
+  harness.StartContent();
+  harness.FromClient(".\r\n");
+  harness.FromBackend("452 later\r\n");
+  harness.Envelope();
+  harness.FromClient("BDAT 1 LAST\r\nx");
+  harness.FromBackend("250 queued\r\n");
+  harness.FromClient("BOGUS\r\n");
+  const RelayStats& stats = harness.relay().stats();
+  EXPECT_EQ(stats.messages_accepted, 2U);
+  EXPECT_EQ(stats.messages_refused, 1U);
+  EXPECT_EQ(stats.commands_refused, 1U);
+  EXPECT_EQ(stats.bare_newlines, 1U);
+  EXPECT_EQ(stats.content_octets, 8U + 3U + 1U);
+}
+
+TEST(RelayWaitingTest, NamesTheTimer) {
+  // PROTOCOL 5.
+  RelayHarness harness;
+  SmtpRelay& relay = harness.relay();
+  EXPECT_EQ(relay.waiting(), RelayWait::kBackendGreeting);
+  harness.Hello();
+  EXPECT_EQ(relay.waiting(), RelayWait::kClientCommand);
+  EXPECT_TRUE(relay.idle());
+  harness.FromClient("MAIL FROM:<a@a>\r\n");
+  EXPECT_EQ(relay.waiting(), RelayWait::kBackendReply);
+  EXPECT_FALSE(relay.idle());
+  harness.FromBackend("250 ok\r\n");
+  EXPECT_EQ(relay.waiting(), RelayWait::kClientCommand);
+  EXPECT_FALSE(relay.idle()) << "a transaction is open";
+  harness.FromClient("DATA\r\n");
+  EXPECT_EQ(relay.waiting(), RelayWait::kBackendDataReply);
+  harness.FromBackend("354 go\r\n");
+  EXPECT_EQ(relay.waiting(), RelayWait::kClientContent);
+  EXPECT_TRUE(relay.in_content());
+  harness.FromClient("x\r\n.\r\n");
+  EXPECT_FALSE(relay.in_content());
+  EXPECT_EQ(relay.waiting(), RelayWait::kBackendFinalReply);
+  harness.FromBackend("250 queued\r\n");
+  EXPECT_TRUE(relay.idle());
+  harness.Envelope();
+  harness.FromClient("BDAT 2 LAST\r\nx");
+  EXPECT_EQ(relay.waiting(), RelayWait::kClientContent);
+  EXPECT_TRUE(relay.in_content());
+  harness.FromClient("y");
+  EXPECT_EQ(relay.waiting(), RelayWait::kBackendFinalReply);
+  EXPECT_FALSE(relay.in_content());
+}
+
+TEST(RelayProgressTest, PartsOfALineAreNone) {
+  RelayHarness harness;
+  harness.Hello();
+  std::uint32_t progress = harness.relay().progress();
+  harness.FromClientSplit("NOO");
+  harness.FromClientSplit(std::string(100, 'P'));
+  EXPECT_EQ(harness.relay().progress(), progress);
+  harness.FromClient("\r\n");
+  EXPECT_NE(harness.relay().progress(), progress);
+  progress = harness.relay().progress();
+  harness.FromClient("NOOP\r\n");
+  EXPECT_NE(harness.relay().progress(), progress);
+  progress = harness.relay().progress();
+  harness.FromBackend("250");
+  EXPECT_EQ(harness.relay().progress(), progress);
+  harness.FromBackend(" ok\r\n");
+  EXPECT_NE(harness.relay().progress(), progress);
+  harness.StartContent();
+  progress = harness.relay().progress();
+  harness.FromClient("x");
+  EXPECT_NE(harness.relay().progress(), progress);
+}
+
+TEST(RelayAuthTest, AuthenticatedUntilTls) {
+  RelayHarness harness;
+  harness.Hello();
+  EXPECT_FALSE(harness.relay().authenticated());
+  harness.FromClient("AUTH PLAIN x\r\n");
+  harness.FromBackend("235 ok\r\n");
+  EXPECT_TRUE(harness.relay().authenticated());
+  harness.FromClient("STARTTLS\r\n");
+  ASSERT_TRUE(harness.handshake());
+  EXPECT_TRUE(harness.relay().authenticated());
+  harness.TlsEstablished(BackendAfterTls::kReconnected);
+  EXPECT_FALSE(harness.relay().authenticated());
+}
+
+TEST(RelayProgressTest, ACommandThatWaitsIsNone) {
+  RelayHarness harness;
+  harness.Hello();
+  harness.FromClient("NOOP\r\nSTARTTLS\r\n");
+  const std::uint32_t progress = harness.relay().progress();
+  harness.FromBackendSplit("250 o");
+  EXPECT_EQ(harness.relay().progress(), progress);
+  harness.FromBackend("k\r\n");
+  EXPECT_TRUE(harness.handshake());
+  EXPECT_NE(harness.relay().progress(), progress);
+}
+
+// PROTOCOL 21: what the last EHLO offered is gone with a HELO.
+TEST(RelayCapabilitiesTest, HeloForgetsThem) {
+  RelayHarness harness;
+  harness.Hello();
+  harness.FromClient("VRFY \xC3\xA9\r\n");
+  EXPECT_EQ(harness.TakeToBackend(), "VRFY \xC3\xA9\r\n");
+  harness.FromBackend("252 ok\r\n");
+  harness.FromClient("HELO a\r\n");
+  harness.FromBackend("250 back\r\n");
+  static_cast<void>(harness.TakeToBackend());
+  static_cast<void>(harness.TakeToClient());
+  harness.FromClient("VRFY \xC3\xA9\r\nBDAT 0\r\n");
+  EXPECT_EQ(harness.TakeToBackend(), "");
+  EXPECT_EQ(harness.TakeToClient(),
+            "501 5.5.2 Error: non-ASCII command, and SMTPUTF8 is not offered\r\n"
+            "502 5.5.1 Error: CHUNKING is not offered\r\n");
+}
+
+// A chunk that had no transaction does not spoil the next one.
+TEST(RelayBdatTest, ARefusedChunkIsForgottenWithTheNextMail) {
+  RelayHarness harness;
+  harness.Hello();
+  harness.FromClient("BDAT 1\r\nx");
+  EXPECT_EQ(harness.TakeToClient(), "503 5.5.1 Error: need MAIL command\r\n");
+  harness.Envelope();
+  harness.FromClient("DATA\r\n");
+  EXPECT_EQ(harness.TakeToBackend(), "DATA\r\n");
+}
+
+// An implicit-TLS listener: TLS is up before the backend says anything.
+TEST(RelayTlsTest, TlsBeforeTheGreeting) {
+  for (const BackendAfterTls backend : {BackendAfterTls::kSame, BackendAfterTls::kReconnected}) {
+    RelayOptions options = RelayHarness::DefaultOptions();
+    options.starttls_offered = false;
+    options.tls_policy = TlsPolicy::kEncrypt;
+    RelayHarness harness(options);
+    harness.TlsEstablished(backend);
+    harness.FromBackend("220 back\r\n");
+    EXPECT_EQ(harness.TakeToClient(), "220 back\r\n");
+    harness.FromClient("MAIL FROM:<a@a>\r\n");
+    EXPECT_EQ(harness.TakeToClient(), "503 5.5.1 Error: bad sequence of commands\r\n");
+    harness.FromClient("EHLO a\r\n");
+    harness.FromBackend("250-back\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n");
+    EXPECT_EQ(harness.TakeToClient(), "250-back\r\n250 AUTH PLAIN\r\n");
+  }
+}
+
+TEST(RelayTlsTest, ARefusedHelloIsNone) {
+  RelayHarness harness;
+  harness.Hello();
+  harness.FromClient("STARTTLS\r\n");
+  harness.TlsEstablished(BackendAfterTls::kSame);
+  static_cast<void>(harness.TakeToClient());
+  harness.FromClient("EHLO a\r\n");
+  harness.FromBackend("501 no\r\n");
+  EXPECT_EQ(harness.TakeToClient(), "501 no\r\n");
+  harness.FromClient("MAIL FROM:<a@a>\r\n");
+  EXPECT_EQ(harness.TakeToClient(), "503 5.5.1 Error: bad sequence of commands\r\n");
+  harness.FromClient("HELO a\r\n");
+  harness.FromBackend("250 back\r\n");
+  harness.FromClient("MAIL FROM:<a@a>\r\n");
+  EXPECT_EQ(harness.TakeToBackend(), "EHLO a\r\nHELO a\r\nMAIL FROM:<a@a>\r\n");
+}
+
+TEST(RelayFarewellTest, SaysWhatTheReasonAllows) {
+  for (int i = 0; i < kCloseReasonCount; ++i) {
+    const auto reason = static_cast<CloseReason>(i);
+    RelayHarness harness;
+    harness.Hello();
+    const std::string text(harness.relay().Farewell(reason));
+    if (text.empty()) continue;
+    EXPECT_TRUE(text.starts_with("421 4.")) << text;
+    EXPECT_TRUE(text.ends_with("\r\n"));
+    EXPECT_NE(text.find(" mx.test "), std::string::npos);
+    EXPECT_EQ(harness.relay().Farewell(reason), "") << "once";
+  }
+}
+
+// PROTOCOL 7: whatever the backend does, nothing it did not say reaches the client as a 2xx.
+TEST(RelayPositiveTest, NoPositiveReplyIsMade) {
+  for (int i = 0; i <= static_cast<int>(LocalReply::kBareNewline); ++i) {
+    const auto reply = static_cast<LocalReply>(i);
+    const std::string text = LocalReplyClose(reply) == CloseReason::kNone
+                                 ? std::string(LocalReplyText(reply))
+                                 : ClosingText(reply, "mx.test");
+    EXPECT_TRUE(text.starts_with("5") || text.starts_with("421 ")) << text;
+    EXPECT_TRUE(text.ends_with("\r\n"));
+    EXPECT_LE(text.size(), 512U);
+  }
+}
+
+}  // namespace
+}  // namespace ringpost
