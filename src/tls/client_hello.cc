@@ -1,1 +1,504 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/tls/client_hello.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace ringpost {
+namespace {
+
+constexpr std::size_t kRecordHeaderBytes = 5;
+constexpr std::size_t kMessageHeaderBytes = 4;
+constexpr std::size_t kRecordBytesMax = 1 << 14;  // RFC 8446 5.1
+constexpr unsigned kRecordHandshake = 22;
+constexpr unsigned kMessageClientHello = 1;
+constexpr std::size_t kExtensionCountMax = 64;  // real hellos have about 15
+
+// Reads big-endian fields from the front; once it has failed it stays failed and yields zeros.
+class Cursor {
+ public:
+  explicit Cursor(std::string_view octets) : rest_(octets) {}
+
+  [[nodiscard]] bool ok() const { return ok_; }
+  [[nodiscard]] bool empty() const { return rest_.empty(); }
+  [[nodiscard]] bool finished() const { return ok_ && rest_.empty(); }
+
+  std::string_view Take(std::size_t count) {
+    if (!ok_ || count > rest_.size()) {
+      ok_ = false;
+      rest_ = {};
+      return {};
+    }
+    const std::string_view taken = rest_.substr(0, count);
+    rest_.remove_prefix(count);
+    return taken;
+  }
+  unsigned Number(std::size_t octets) {
+    unsigned value = 0;
+    for (const char octet : Take(octets)) {
+      value = value << 8 | static_cast<unsigned char>(octet);
+    }
+    return value;
+  }
+  // A vector whose length stands before it in `octets` octets.
+  std::string_view Vector(std::size_t octets) { return Take(Number(octets)); }
+
+ private:
+  std::string_view rest_;
+  bool ok_ = true;
+};
+
+HelloResult Malformed(TlsAlert alert, std::string_view reason) {
+  HelloResult result;
+  result.status = HelloStatus::kMalformed;
+  result.alert = alert;
+  result.reason = reason;
+  return result;
+}
+
+HelloResult NotTls() {
+  HelloResult result;
+  result.status = HelloStatus::kNotTls;
+  result.reason = "not TLS";
+  return result;
+}
+
+HelloResult NeedMore(std::size_t needed) {
+  if (needed > kClientHelloBytesMax) {
+    return Malformed(TlsAlert::kIllegalParameter, "ClientHello too long");
+  }
+  HelloResult result;
+  result.needed = needed;
+  return result;
+}
+
+// An extension's reader says what is wrong with it; empty: nothing.
+struct Complaint {
+  TlsAlert alert = TlsAlert::kDecodeError;
+  std::string_view reason;
+};
+
+constexpr Complaint kFine{};
+
+Complaint ReadServerName(std::string_view content, ClientHello& hello) {
+  // RFC 6066 3. The list is read as one entry: a second one may not be of the same type, and no
+  // other type was ever defined.
+  Cursor outer(content);
+  Cursor list(outer.Vector(2));
+  if (!outer.finished() || list.empty()) {
+    return {TlsAlert::kDecodeError, "malformed server_name"};
+  }
+  const unsigned type = list.Number(1);
+  std::string_view name = list.Vector(2);
+  if (!list.ok() || type != 0 || name.empty()) {
+    return {TlsAlert::kDecodeError, "malformed server_name"};
+  }
+  if (!list.empty()) {
+    return {TlsAlert::kIllegalParameter, "more than one server_name"};
+  }
+  if (name.size() > hello.sni_octets.size()) {
+    return {TlsAlert::kIllegalParameter, "server_name too long"};
+  }
+  if (name.back() == '.') {
+    name.remove_suffix(
+        1);  // RFC 6066: "without a trailing dot"; some MTAs copy it from the MX record
+  }
+  if (name.empty() || name.front() == '.') {
+    return {TlsAlert::kIllegalParameter, "server_name is not a host name"};
+  }
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    char letter = name[i];
+    if (letter >= 'A' && letter <= 'Z') {
+      letter = static_cast<char>(letter - 'A' + 'a');
+    }
+    const bool allowed = (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') ||
+                         letter == '-' || letter == '.' || letter == '_';
+    if (!allowed) {
+      return {TlsAlert::kIllegalParameter, "server_name is not a host name"};
+    }
+    hello.sni_octets[i] = letter;
+  }
+  hello.sni_size = static_cast<std::uint8_t>(name.size());
+  return kFine;
+}
+
+Complaint ReadSupportedVersions(std::string_view content, ClientHello& hello) {
+  Cursor outer(content);
+  Cursor list(outer.Vector(1));
+  if (!outer.finished() || list.empty()) {
+    return {TlsAlert::kDecodeError, "malformed supported_versions"};
+  }
+  // RFC 8446 4.2.1: where this extension is present it alone counts.
+  hello.tls12 = false;
+  hello.tls13 = false;
+  while (!list.empty()) {
+    const unsigned version = list.Number(2);
+    hello.tls12 |= version == 0x0303;
+    hello.tls13 |= version == 0x0304;
+  }
+  return list.ok() ? kFine : Complaint{TlsAlert::kDecodeError, "malformed supported_versions"};
+}
+
+Complaint ReadSignatureAlgorithms(std::string_view content, ClientHello& hello) {
+  Cursor outer(content);
+  Cursor list(outer.Vector(2));
+  if (!outer.finished() || list.empty()) {
+    return {TlsAlert::kDecodeError, "malformed signature_algorithms"};
+  }
+  hello.has_signature_algorithms = true;
+  while (!list.empty()) {
+    // SHA-1 (0x02xx) and SHA-224 (0x03xx) are not among them: RFC 9155.
+    switch (list.Number(2)) {
+      case 0x0403:
+        hello.signatures |= kSignatureEcdsaP256;
+        break;
+      case 0x0503:
+        hello.signatures |= kSignatureEcdsaP384;
+        break;
+      case 0x0603:
+        hello.signatures |= kSignatureEcdsaP521;
+        break;
+      case 0x0401:
+      case 0x0501:
+      case 0x0601:
+        hello.signatures |= kSignatureRsaPkcs1;
+        break;
+      case 0x0804:
+      case 0x0805:
+      case 0x0806:
+        hello.signatures |= kSignatureRsaPss;
+        break;
+      default:
+        break;
+    }
+  }
+  return list.ok() ? kFine : Complaint{TlsAlert::kDecodeError, "malformed signature_algorithms"};
+}
+
+Complaint ReadSupportedGroups(std::string_view content, ClientHello& hello) {
+  Cursor outer(content);
+  Cursor list(outer.Vector(2));
+  if (!outer.finished() || list.empty()) {
+    return {TlsAlert::kDecodeError, "malformed supported_groups"};
+  }
+  hello.has_groups = true;
+  while (!list.empty()) {
+    switch (list.Number(2)) {
+      case 0x11ec:
+        hello.groups |= kGroupX25519MlKem768;
+        break;
+      case 0x001d:
+        hello.groups |= kGroupX25519;
+        break;
+      case 0x0017:
+        hello.groups |= kGroupP256;
+        break;
+      case 0x0018:
+        hello.groups |= kGroupP384;
+        break;
+      default:
+        break;
+    }
+  }
+  return list.ok() ? kFine : Complaint{TlsAlert::kDecodeError, "malformed supported_groups"};
+}
+
+Complaint ReadAlpn(std::string_view content, ClientHello& hello) {
+  Cursor outer(content);
+  Cursor list(outer.Vector(2));
+  if (!outer.finished() || list.empty()) {
+    return {TlsAlert::kDecodeError, "malformed ALPN"};
+  }
+  hello.has_alpn = true;
+  while (!list.empty()) {
+    const std::string_view protocol = list.Vector(1);
+    if (!list.ok() || protocol.empty()) {  // RFC 7301 3.1: never empty
+      return {TlsAlert::kDecodeError, "malformed ALPN"};
+    }
+    hello.alpn_smtp |= protocol == "smtp";
+  }
+  return kFine;
+}
+
+Complaint ReadPskModes(std::string_view content, ClientHello& hello) {
+  Cursor outer(content);
+  const std::string_view modes = outer.Vector(1);
+  if (!outer.finished() || modes.empty()) {
+    return {TlsAlert::kDecodeError, "malformed psk_key_exchange_modes"};
+  }
+  hello.psk_modes_dhe = modes.find('\x01') != std::string_view::npos;
+  return kFine;
+}
+
+Complaint ReadExtension(unsigned type, std::string_view content, ClientHello& hello) {
+  switch (type) {
+    case 0:
+      return ReadServerName(content, hello);
+    case 10:
+      return ReadSupportedGroups(content, hello);
+    case 13:
+      return ReadSignatureAlgorithms(content, hello);
+    case 16:
+      return ReadAlpn(content, hello);
+    case 41:
+      hello.has_pre_shared_key = true;
+      return kFine;
+    case 42:
+      hello.early_data = true;
+      return kFine;
+    case 43:
+      return ReadSupportedVersions(content, hello);
+    case 45:
+      return ReadPskModes(content, hello);
+    case 0xff01:
+      // RFC 5746 3.6: empty in a first handshake, else handshake_failure.
+      if (content != std::string_view("\0", 1)) {
+        return {TlsAlert::kHandshakeFailure, "renegotiation_info is not empty"};
+      }
+      return kFine;
+    default:
+      return kFine;
+  }
+}
+
+void ReadSuites(std::string_view suites, ClientHello& hello) {
+  Cursor list(suites);
+  while (!list.empty()) {
+    switch (list.Number(2)) {
+      case 0x1301:
+      case 0x1302:
+      case 0x1303:
+        hello.suite_tls13 = true;
+        break;
+      case 0xc02b:
+      case 0xc02c:
+      case 0xcca9:
+        hello.suite_ecdsa = true;
+        break;
+      case 0xc02f:
+      case 0xc030:
+      case 0xcca8:
+        hello.suite_rsa = true;
+        break;
+      case 0x5600:
+        hello.fallback_scsv = true;
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+Complaint ReadExtensions(std::string_view octets, ClientHello& hello) {
+  std::array<unsigned, kExtensionCountMax> seen;
+  std::size_t seen_count = 0;
+  Cursor list(octets);
+  while (!list.empty()) {
+    const unsigned type = list.Number(2);
+    const std::string_view content = list.Vector(2);
+    if (!list.ok()) {
+      return {TlsAlert::kDecodeError, "malformed extensions"};
+    }
+    // RFC 8446 4.2: at most one of each type.
+    const auto seen_end = seen.begin() + static_cast<std::ptrdiff_t>(seen_count);
+    if (std::find(seen.begin(), seen_end, type) != seen_end) {
+      return {TlsAlert::kIllegalParameter, "an extension occurs twice"};
+    }
+    if (seen_count == seen.size()) {
+      return {TlsAlert::kIllegalParameter, "too many extensions"};
+    }
+    seen[seen_count++] = type;
+    if (const Complaint complaint = ReadExtension(type, content, hello);
+        !complaint.reason.empty()) {
+      return complaint;
+    }
+  }
+  return kFine;
+}
+
+Complaint ReadBody(std::string_view body, ClientHello& hello) {
+  Cursor cursor(body);
+  const unsigned legacy_version = cursor.Number(2);
+  cursor.Take(32);  // random
+  const std::string_view session_id = cursor.Vector(1);
+  const std::string_view suites = cursor.Vector(2);
+  const std::string_view compression = cursor.Vector(1);
+  if (!cursor.ok() || session_id.size() > 32 || suites.empty() || suites.size() % 2 != 0 ||
+      compression.empty()) {
+    return {TlsAlert::kDecodeError, "malformed ClientHello"};
+  }
+  hello.tls12 = legacy_version >= 0x0303 && legacy_version < 0x0400;
+  ReadSuites(suites, hello);
+  if (!cursor.empty()) {
+    const std::string_view extensions = cursor.Vector(2);
+    if (!cursor.finished()) {
+      return {TlsAlert::kDecodeError, "malformed ClientHello"};
+    }
+    if (const Complaint complaint = ReadExtensions(extensions, hello); !complaint.reason.empty()) {
+      return complaint;
+    }
+  }
+  // RFC 5246 7.4.1.2: null must be there; RFC 8446 4.1.2: and in TLS 1.3 nothing else.
+  const bool has_null = compression.find('\0') != std::string_view::npos;
+  if (!has_null || (hello.tls13 && compression.size() != 1)) {
+    return {TlsAlert::kIllegalParameter, "compression offered"};
+  }
+  return kFine;
+}
+
+// The first octets decide whether this is TLS at all. nullopt: so far it is.
+std::optional<HelloResult> CheckFirstOctets(std::string_view received) {
+  const auto octet = [received](std::size_t i) { return static_cast<unsigned char>(received[i]); };
+  const unsigned type = octet(0);
+  if (type == kRecordHandshake) {
+    if (received.size() < 2) {
+      return NeedMore(2);
+    }
+    return octet(1) == 3 ? std::nullopt : std::optional(NotTls());
+  }
+  if ((type & 0x80) != 0) {
+    // An SSL 2.0 hello, as some clients of the 1990s wrapped an SSL 3.0 one: length, 1, version.
+    if (received.size() < 5) {
+      return NeedMore(5);
+    }
+    if (octet(2) == 1 && (octet(3) == 3 || (octet(3) == 0 && octet(4) == 2))) {
+      return Malformed(TlsAlert::kProtocolVersion, "SSL 2.0 hello");
+    }
+    return NotTls();
+  }
+  if (type >= 20 && type <= 23) {
+    if (received.size() < 2) {
+      return NeedMore(2);
+    }
+    if (octet(1) == 3) {
+      return Malformed(TlsAlert::kUnexpectedMessage, "first record is not a handshake");
+    }
+  }
+  return NotTls();
+}
+
+}  // namespace
+
+HelloResult ReadClientHello(std::string_view received, std::span<char> scratch,
+                            ClientHello& hello) {
+  if (received.empty()) {
+    return NeedMore(1);
+  }
+  if (const std::optional<HelloResult> early = CheckFirstOctets(received)) {
+    return *early;
+  }
+
+  std::size_t position = 0;          // of the next record
+  std::size_t assembled = 0;         // octets of the message so far
+  std::optional<std::size_t> total;  // known once the message's header is there
+  std::size_t record_count = 0;
+  std::string_view first_content;
+  while (true) {
+    if (received.size() < position + kRecordHeaderBytes) {
+      return NeedMore(position + kRecordHeaderBytes);
+    }
+    Cursor header(received.substr(position, kRecordHeaderBytes));
+    const unsigned type = header.Number(1);
+    const unsigned version_major = header.Number(1);
+    header.Take(1);
+    const std::size_t length = header.Number(2);
+    if (type != kRecordHandshake || version_major != 3 || length == 0) {
+      return Malformed(TlsAlert::kUnexpectedMessage, "ClientHello interrupted");
+    }
+    if (length > kRecordBytesMax) {
+      return Malformed(TlsAlert::kRecordOverflow, "oversized record");
+    }
+    const std::size_t end = position + kRecordHeaderBytes + length;
+    const std::string_view content =
+        received.substr(position + kRecordHeaderBytes,
+                        std::min(length, received.size() - position - kRecordHeaderBytes));
+    if (assembled == 0 && !content.empty() &&
+        static_cast<unsigned char>(content[0]) != kMessageClientHello) {
+      return Malformed(TlsAlert::kUnexpectedMessage, "first message is not a ClientHello");
+    }
+    if (received.size() < end) {
+      // One octet of content tells whether this is a ClientHello.
+      return NeedMore(assembled == 0 && content.empty() ? position + kRecordHeaderBytes + 1 : end);
+    }
+    if (end > kClientHelloBytesMax) {
+      return Malformed(TlsAlert::kIllegalParameter, "ClientHello too long");
+    }
+    ++record_count;
+    if (record_count == 1) {
+      first_content = content;
+    } else {
+      if (record_count == 2) {
+        std::memcpy(scratch.data(), first_content.data(), first_content.size());
+      }
+      std::memcpy(scratch.data() + assembled, content.data(), content.size());
+    }
+    assembled += length;
+    position = end;
+
+    const std::string_view message =
+        record_count == 1 ? first_content : std::string_view(scratch.data(), assembled);
+    if (!total && assembled >= kMessageHeaderBytes) {
+      total = kMessageHeaderBytes + Cursor(message.substr(1)).Number(3);
+      if (*total > kClientHelloBytesMax - kRecordHeaderBytes) {
+        return Malformed(TlsAlert::kIllegalParameter, "ClientHello too long");
+      }
+    }
+    if (total && assembled > *total) {
+      // RFC 8446 5.1: no message may follow in the record before the keys change.
+      return Malformed(TlsAlert::kUnexpectedMessage, "octets behind the ClientHello");
+    }
+    if (total && assembled == *total) {
+      break;
+    }
+    // At best the rest comes in one more record.
+    if (received.size() < position + kRecordHeaderBytes) {
+      return NeedMore(position + kRecordHeaderBytes);
+    }
+  }
+
+  HelloResult result;
+  result.message = record_count == 1 ? first_content : std::string_view(scratch.data(), assembled);
+  hello = ClientHello{};
+  const Complaint complaint = ReadBody(result.message.substr(kMessageHeaderBytes), hello);
+  if (!complaint.reason.empty()) {
+    return Malformed(complaint.alert, complaint.reason);
+  }
+  result.status = HelloStatus::kComplete;
+  result.octets = position;
+  result.record_count = record_count;
+  return result;
+}
+
+std::optional<HelloRefusal> JudgeClientHello(const ClientHello& hello) {
+  if (!hello.tls12 && !hello.tls13) {
+    return HelloRefusal{TlsAlert::kProtocolVersion, "no TLS version in common"};  // RFC 8996
+  }
+  if (hello.fallback_scsv && !hello.tls13) {
+    return HelloRefusal{TlsAlert::kInappropriateFallback, "inappropriate fallback"};  // RFC 7507 3
+  }
+  if (hello.has_alpn && !hello.alpn_smtp) {
+    return HelloRefusal{TlsAlert::kNoApplicationProtocol, "ALPN without smtp"};  // RFC 7301 3.2
+  }
+  const bool tls13_suite = hello.tls13 && hello.suite_tls13;
+  const bool tls12_suite = hello.tls12 && (hello.suite_ecdsa || hello.suite_rsa);
+  if (!tls13_suite && !tls12_suite) {
+    return HelloRefusal{TlsAlert::kHandshakeFailure, "no cipher suite in common"};
+  }
+  if (!hello.has_signature_algorithms && !(hello.tls13 && hello.has_pre_shared_key)) {
+    // RFC 8446 9.2; in TLS 1.2 the absence stands for SHA-1, which RFC 9155 forbids.
+    return hello.tls13 ? HelloRefusal{TlsAlert::kMissingExtension, "no signature_algorithms"}
+                       : HelloRefusal{TlsAlert::kHandshakeFailure, "only SHA-1 signatures"};
+  }
+  if (hello.has_signature_algorithms && hello.signatures == 0) {
+    return HelloRefusal{TlsAlert::kHandshakeFailure, "no signature algorithm in common"};
+  }
+  if (!hello.has_groups && hello.tls13) {
+    return HelloRefusal{TlsAlert::kMissingExtension, "no supported_groups"};  // RFC 8446 9.2
+  }
+  if (hello.has_groups && hello.groups == 0) {
+    return HelloRefusal{TlsAlert::kHandshakeFailure, "no group in common"};
+  }
+  return std::nullopt;
+}
+
+}  // namespace ringpost

@@ -1,1 +1,529 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/tls/tls_engine.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <span>
+
+#include "ringpost/base/check.h"
+#include "ringpost/tls/client_hello.h"
+#include "ringpost/tls/tls_client.h"
+#include "ringpost/tls/tls_context.h"
+#include "sealed_alert.h"
+#include "suites.h"
+#include "tls_callbacks.h"
+#include "tls_library.h"
+
+namespace ringpost {
+namespace {
+
+constexpr std::size_t kHeaderBytes = 5;
+constexpr std::size_t kPlainRecordMax = 1 << 14;              // RFC 8446 5.1
+constexpr std::size_t kSealedRecordMax13 = (1 << 14) + 256;   // RFC 8446 5.2
+constexpr std::size_t kSealedRecordMax12 = (1 << 14) + 2048;  // RFC 5246 6.2.3
+constexpr unsigned kTypeHandshake = 22;
+constexpr unsigned kTypeApplicationData = 23;
+constexpr int kVersionTls13 = 0x0304;
+
+// The longest record for which wolfSSL 5.9.2 gets as far as sending record_overflow: 2^14 + 38
+// + 64. It drops longer ones without an alert.
+constexpr std::size_t kLibraryRecordMax = (1 << 14) + 102;
+
+// Scratch of the thread: a hello put together, or plaintext runs joined into one record. Never
+// both.
+std::span<char> Scratch() {
+  static_assert(kClientHelloBytesMax >= kPlainRecordMax);
+  thread_local std::array<char, kClientHelloBytesMax> scratch;
+  return scratch;
+}
+
+// Copies the first octets of a queue, which may lie in several runs. Returns how many.
+std::size_t CopyFront(const ByteQueue& queue, std::span<char> to) {
+  if (const std::string_view front = queue.Front(); front.size() >= to.size()) {
+    std::memcpy(to.data(), front.data(), to.size());
+    return to.size();
+  }
+  std::array<std::string_view, 16> pieces;
+  const std::size_t count = queue.Pieces(pieces);
+  std::size_t copied = 0;
+  for (std::size_t i = 0; i < count && copied < to.size(); ++i) {
+    const std::size_t part = std::min(pieces[i].size(), to.size() - copied);
+    std::memcpy(to.data() + copied, pieces[i].data(), part);
+    copied += part;
+  }
+  return copied;
+}
+
+unsigned Octet(char c) { return static_cast<unsigned char>(c); }
+
+}  // namespace
+
+class TlsEngine::Call {
+ public:
+  Call(TlsEngine* engine, ByteQueue* in, ByteQueue* out) : engine_(engine) {
+    engine_->in_ = in;
+    engine_->out_ = out;
+  }
+  ~Call() {
+    engine_->in_ = nullptr;
+    engine_->out_ = nullptr;
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+ private:
+  TlsEngine* engine_;
+};
+
+int TlsCallbacks::Receive(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) {
+  auto& engine = *static_cast<TlsEngine*>(context);
+  // wolfSSL is stopped at the end of each record, so that NextRecord() sees every header.
+  const std::size_t wanted =
+      std::min<std::size_t>(static_cast<std::size_t>(size), engine.record_left_);
+  std::size_t copied = 0;
+  if (engine.oversized_) {
+    std::memset(buffer, 0, wanted);
+    if (engine.record_left_ == engine.record_length_ + kHeaderBytes && wanted == kHeaderBytes) {
+      buffer[0] = static_cast<char>(kTypeApplicationData);
+      buffer[1] = 3;
+      buffer[2] = 3;
+      buffer[3] = static_cast<char>(engine.record_length_ >> 8);
+      buffer[4] = static_cast<char>(engine.record_length_ & 0xff);
+    }
+    copied = wanted;
+  } else if (engine.reframed_ != nullptr) {
+    std::string& octets = *engine.reframed_;
+    copied = std::min(wanted, octets.size());
+    std::memcpy(buffer, octets.data(), copied);
+    octets.erase(0, copied);
+    if (octets.empty()) {
+      engine.reframed_.reset();
+    }
+  } else if (engine.in_ != nullptr) {
+    while (copied < wanted && !engine.in_->empty()) {
+      const std::string_view front = engine.in_->Front();
+      const std::size_t part = std::min(front.size(), wanted - copied);
+      std::memcpy(buffer + copied, front.data(), part);
+      engine.in_->Consume(part);
+      copied += part;
+    }
+  }
+  engine.record_left_ -= static_cast<std::uint32_t>(copied);
+  return copied > 0 ? static_cast<int>(copied) : WOLFSSL_CBIO_ERR_WANT_READ;
+}
+
+int TlsCallbacks::Send(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) {
+  auto& engine = *static_cast<TlsEngine*>(context);
+  if (engine.out_ == nullptr) {
+    return WOLFSSL_CBIO_ERR_GENERAL;
+  }
+  engine.sent_ = true;
+  // Never WANT_WRITE: back-pressure is the caller's, through the room in the queue. A sealed
+  // record, and still more a flight of the handshake, can be longer than a block.
+  std::string_view octets(buffer, static_cast<std::size_t>(size));
+  while (!octets.empty()) {
+    const std::string_view part = octets.substr(0, BufferPool::kLargeBytes);
+    if (engine.out_->Append(part) != Room::kOk) {
+      engine.out_failed_ = true;
+      return WOLFSSL_CBIO_ERR_GENERAL;
+    }
+    octets.remove_prefix(part.size());
+  }
+  return size;
+}
+
+std::unique_ptr<TlsEngine> TlsEngine::Server(const TlsContextSet* contexts) {
+  std::unique_ptr<TlsEngine> engine(new TlsEngine(Role::kServer));
+  engine->contexts_ = contexts;
+  return engine;
+}
+
+std::unique_ptr<TlsEngine> TlsEngine::Client(const TlsClientContext* context, std::string_view sni,
+                                             const TlsSession* session) {
+  std::unique_ptr<TlsEngine> engine(new TlsEngine(Role::kClient));
+  engine->ssl_ = wolfSSL_new(context->context());
+  if (engine->ssl_ == nullptr) {
+    return nullptr;
+  }
+  WOLFSSL* const ssl = engine->ssl_;
+  wolfSSL_SetIOReadCtx(ssl, engine.get());
+  wolfSSL_SetIOWriteCtx(ssl, engine.get());
+  engine->stage_ = Stage::kHandshake;
+  engine->sni_ = sni;
+  bool ok = true;
+  if (!sni.empty()) {
+    ok = wolfSSL_UseSNI(ssl, WOLFSSL_SNI_HOST_NAME, sni.data(),
+                        static_cast<unsigned short>(sni.size())) == WOLFSSL_SUCCESS;
+    if (!context->options().ca_pem.empty()) {
+      ok = ok && wolfSSL_check_domain_name(ssl, engine->sni_.c_str()) == WOLFSSL_SUCCESS;
+    }
+  }
+  if (context->options().empty_key_shares) {
+    ok = ok && wolfSSL_NoKeyShares(ssl) == WOLFSSL_SUCCESS;
+  } else if (context->key_share_group() != 0) {
+    ok = ok && wolfSSL_UseKeyShare(ssl, static_cast<word16>(context->key_share_group())) ==
+                   WOLFSSL_SUCCESS;
+  }
+  if (session != nullptr) {
+    ok = ok && wolfSSL_set_session(ssl, session->get()) == WOLFSSL_SUCCESS;
+  }
+  return ok ? std::move(engine) : nullptr;
+}
+
+TlsEngine::~TlsEngine() {
+  if (ssl_ != nullptr) {
+    wolfSSL_free(ssl_);
+  }
+}
+
+TlsOutcome TlsEngine::Handshake(ByteQueue& cipher_in, ByteQueue& cipher_out) {
+  if (stage_ == Stage::kEnded) {
+    return ended_;
+  }
+  if (handshake_complete()) {
+    return TlsOutcome::kDone;
+  }
+  if (stage_ == Stage::kHello) {
+    if (const TlsOutcome outcome = ReadHello(cipher_in, cipher_out); outcome != TlsOutcome::kDone) {
+      return outcome;
+    }
+  }
+  const Call call(this, &cipher_in, &cipher_out);
+  while (true) {
+    const int result = role_ == Role::kServer ? wolfSSL_accept(ssl_) : wolfSSL_connect(ssl_);
+    if (result == WOLFSSL_SUCCESS) {
+      return FinishHandshake();
+    }
+    if (const int error = wolfSSL_get_error(ssl_, result); error != WOLFSSL_ERROR_WANT_READ) {
+      return EndWithError(error);
+    }
+    switch (NextRecord()) {
+      case Record::kReady:
+        break;
+      case Record::kNeedInput:
+        return TlsOutcome::kNeedInput;
+      case Record::kEnded:
+        return ended_;
+    }
+  }
+}
+
+TlsOutcome TlsEngine::ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out) {
+  if (cipher_in.size() < hello_needed_) {
+    return TlsOutcome::kNeedInput;
+  }
+  const std::size_t visible = std::min(cipher_in.size(), kClientHelloBytesMax);
+  if (cipher_in.Linearize(visible) != Room::kOk) {
+    return End(TlsOutcome::kFailed, "out of blocks");
+  }
+  ClientHello hello;
+  const HelloResult result =
+      ReadClientHello(cipher_in.Front().substr(0, visible), Scratch(), hello);
+  switch (result.status) {
+    case HelloStatus::kNeedMore:
+      hello_needed_ = static_cast<std::uint32_t>(result.needed);
+      return TlsOutcome::kNeedInput;
+    case HelloStatus::kNotTls:
+      return End(TlsOutcome::kFailed, result.reason);
+    case HelloStatus::kMalformed:
+      return EndWithAlert(result.alert, result.reason, cipher_out);
+    case HelloStatus::kComplete:
+      break;
+  }
+  sni_ = hello.sni();
+  if (const std::optional<HelloRefusal> refusal = JudgeClientHello(hello)) {
+    return EndWithAlert(refusal->alert, refusal->reason, cipher_out);
+  }
+  WOLFSSL_CTX* const context = contexts_->Choose(hello);
+  if (context == nullptr) {
+    return EndWithAlert(TlsAlert::kHandshakeFailure, "no certificate that the client can verify",
+                        cipher_out);
+  }
+  ssl_ = wolfSSL_new(context);
+  if (ssl_ == nullptr) {
+    return EndWithAlert(TlsAlert::kInternalError, "out of memory", cipher_out);
+  }
+  wolfSSL_SetIOReadCtx(ssl_, this);
+  wolfSSL_SetIOWriteCtx(ssl_, this);
+  stage_ = Stage::kHandshake;
+  // The first flight was bounded by the reader; NextRecord() counts what comes after.
+  if (result.record_count > 1) {
+    const std::size_t length = result.message.size();
+    reframed_ = std::make_unique<std::string>();
+    reframed_->reserve(kHeaderBytes + length);
+    *reframed_ += {static_cast<char>(kTypeHandshake), 3, 1, static_cast<char>(length >> 8),
+                   static_cast<char>(length & 0xff)};
+    *reframed_ += result.message;
+    cipher_in.Consume(result.octets);
+  }
+  return TlsOutcome::kDone;
+}
+
+// Opens the next record if the last one is used up. In the plain case it looks at five octets, no
+// more.
+TlsEngine::Record TlsEngine::NextRecord() {
+  if (record_left_ > 0) {
+    return reframed_ != nullptr || !in_->empty() ? Record::kReady : Record::kNeedInput;
+  }
+  std::array<char, kHeaderBytes> header;
+  if (reframed_ != nullptr) {
+    std::memcpy(header.data(), reframed_->data(), header.size());
+  } else if (CopyFront(*in_, header) < header.size()) {
+    return Record::kNeedInput;
+  }
+  const unsigned type = Octet(header[0]);
+  const std::size_t length = Octet(header[3]) << 8 | Octet(header[4]);
+
+  if (stage_ == Stage::kHandshake) {
+    handshake_bytes_ += static_cast<std::uint32_t>(kHeaderBytes + length);
+    if (++handshake_records_ > kHandshakeRecordsMax || handshake_bytes_ > kHandshakeBytesMax) {
+      End(TlsOutcome::kFlood, "handshake too long");
+      return Record::kEnded;
+    }
+  }
+
+  const bool tls13 = wolfSSL_version(ssl_) == kVersionTls13;
+  const bool sealed = stage_ != Stage::kHandshake || (tls13 && type == kTypeApplicationData);
+  const std::size_t length_max = !sealed ? kPlainRecordMax
+                                 : tls13 ? kSealedRecordMax13
+                                         : kSealedRecordMax12;
+  if (length > length_max) {
+    return RefuseOversized(sealed, tls13);
+  }
+  record_length_ = static_cast<std::uint32_t>(length);
+  record_left_ = static_cast<std::uint32_t>(kHeaderBytes + length);
+  return Record::kReady;
+}
+
+// A record that gave no plaintext: KeyUpdate, ticket, warning, or nothing at all.
+TlsEngine::Record TlsEngine::CountEmptyRecord() {
+  std::uint32_t weight = 1;
+  if (role_ == Role::kServer && wolfSSL_version(ssl_) == kVersionTls13) {
+    // wolfSSL takes several KeyUpdates in one record, each of which costs two key derivations, and
+    // does not say how many there were. A KeyUpdate has 5 octets; the inner type and the tag
+    // have 17.
+    constexpr std::uint32_t kSealBytes = 17;
+    constexpr std::uint32_t kKeyUpdateBytes = 5;
+    weight =
+        std::max(weight, (record_length_ - std::min(record_length_, kSealBytes)) / kKeyUpdateBytes);
+  }
+  empty_records_ += weight;
+  if (empty_records_ > kEmptyRecordsMax) {
+    End(TlsOutcome::kFlood, "too many records without content");
+    return Record::kEnded;
+  }
+  return Record::kReady;
+}
+
+// The alert must be sealed if keys are in use. In TLS 1.3 only wolfSSL can do that, and does for a
+// record that is too long by little: so it is shown one of those, made of zeros.
+TlsEngine::Record TlsEngine::RefuseOversized(bool sealed, bool tls13) {
+  constexpr std::string_view kReason = "oversized record";
+  if (sealed && tls13) {
+    oversized_ = true;
+    record_length_ = kLibraryRecordMax;
+    record_left_ = kHeaderBytes + kLibraryRecordMax;
+    return Record::kReady;
+  }
+  if (!sealed) {
+    EndWithAlert(TlsAlert::kRecordOverflow, kReason, *out_);
+  } else {
+    (void)out_->Append(SealAlertTls12(ssl_, TlsAlert::kRecordOverflow).text());
+    End(TlsOutcome::kFailed, kReason);
+  }
+  return Record::kEnded;
+}
+
+TlsOutcome TlsEngine::FinishHandshake() {
+  stage_ = Stage::kOpen;
+  empty_records_ = 0;
+  return TlsOutcome::kDone;
+}
+
+TlsOutcome TlsEngine::Read(ByteQueue& cipher_in, ByteQueue& plain_in, std::size_t plain_max,
+                           ByteQueue& cipher_out) {
+  if (stage_ == Stage::kEnded) {
+    return ended_;
+  }
+  if (stage_ == Stage::kPeerClosed) {
+    return TlsOutcome::kPeerClosed;  // PROTOCOL 36
+  }
+  RINGPOST_CHECK(handshake_complete());
+  const Call call(this, &cipher_in, &cipher_out);
+  while (plain_in.size() < plain_max) {
+    switch (NextRecord()) {
+      case Record::kReady:
+        break;
+      case Record::kNeedInput:
+        return TlsOutcome::kDone;
+      case Record::kEnded:
+        return ended_;
+    }
+    // No record gives more plaintext than it has octets, nor more than 2^14: all of it fits.
+    const std::size_t room =
+        std::clamp<std::size_t>(record_length_, 1, std::size_t{BufferPool::kLargeBytes});
+    const std::span<char> tail = plain_in.PrepareTail(room);
+    if (tail.empty()) {
+      return End(TlsOutcome::kFailed, "out of blocks");
+    }
+    const int result = wolfSSL_read(ssl_, tail.data(), static_cast<int>(tail.size()));
+    plain_in.Commit(result > 0 ? static_cast<std::size_t>(result) : 0);
+    if (result > 0) {
+      empty_records_ = 0;
+      continue;
+    }
+    const int error = wolfSSL_get_error(ssl_, result);
+    if (error == WOLFSSL_ERROR_ZERO_RETURN) {
+      stage_ = Stage::kPeerClosed;
+      return TlsOutcome::kPeerClosed;
+    }
+    if (error != WOLFSSL_ERROR_WANT_READ) {
+      return EndWithError(error);
+    }
+    if (record_left_ == 0 && CountEmptyRecord() == Record::kEnded) {
+      return ended_;
+    }
+  }
+  return TlsOutcome::kDone;
+}
+
+TlsOutcome TlsEngine::Write(ByteQueue& plain_out, ByteQueue& cipher_out, std::size_t cipher_max) {
+  if (stage_ == Stage::kEnded) {
+    return ended_;
+  }
+  RINGPOST_CHECK(handshake_complete());
+  if (close_sent_) {
+    return TlsOutcome::kDone;
+  }
+  const Call call(this, nullptr, &cipher_out);
+  while (!plain_out.empty() && cipher_out.size() < cipher_max) {
+    std::string_view piece = plain_out.Front().substr(0, kPlainRecordMax);
+    if (piece.size() < kPlainRecordMax && piece.size() < plain_out.size()) {
+      // Short runs go into one record: a record costs some 600 ns and 22 octets.
+      const std::span<char> scratch = Scratch().first(kPlainRecordMax);
+      piece = {scratch.data(), CopyFront(plain_out, scratch)};
+    }
+    const int result = wolfSSL_write(ssl_, piece.data(), static_cast<int>(piece.size()));
+    if (result != static_cast<int>(piece.size())) {
+      return EndWithError(wolfSSL_get_error(ssl_, result));
+    }
+    plain_out.Consume(piece.size());
+  }
+  return TlsOutcome::kDone;
+}
+
+void TlsEngine::CloseNotify(ByteQueue& cipher_out) {
+  if (!handshake_complete() || close_sent_) {
+    return;
+  }
+  const Call call(this, nullptr, &cipher_out);
+  close_sent_ = true;
+  wolfSSL_shutdown(ssl_);
+}
+
+std::unique_ptr<TlsSession> TlsEngine::TakeSession() {
+  if (role_ != Role::kClient || !handshake_complete()) {
+    return nullptr;
+  }
+  WOLFSSL_SESSION* const session = wolfSSL_get1_session(ssl_);
+  if (session == nullptr || wolfSSL_SessionIsSetup(session) == 0) {
+    wolfSSL_SESSION_free(session);
+    return nullptr;
+  }
+  return std::make_unique<TlsSession>(session);
+}
+
+TlsOutcome TlsEngine::End(TlsOutcome outcome, std::string_view reason) {
+  stage_ = Stage::kEnded;
+  ended_ = outcome;
+  error_ = reason;
+  return outcome;
+}
+
+TlsOutcome TlsEngine::EndWithAlert(TlsAlert alert, std::string_view reason, ByteQueue& cipher_out) {
+  const std::array<char, kAlertRecordBytes> record = PlaintextAlertRecord(alert);
+  // Without a block the alert is not sent; the close that follows says enough.
+  (void)cipher_out.Append({record.data(), record.size()});
+  End(TlsOutcome::kFailed, reason);
+  error_ += "; sent alert ";
+  error_ += TlsAlertName(static_cast<int>(alert));
+  return ended_;
+}
+
+TlsOutcome TlsEngine::EndWithError(int error) {
+  if (out_failed_) {
+    return End(TlsOutcome::kFailed, "out of blocks");
+  }
+  if (error == EMPTY_RECORD_LIMIT_E) {
+    return End(TlsOutcome::kFlood, "too many records without content");
+  }
+  std::string reason = oversized_ ? "oversized record" : TlsLibraryError(error);
+  WOLFSSL_ALERT_HISTORY history{};
+  if (wolfSSL_get_alert_history(ssl_, &history) == WOLFSSL_SUCCESS) {
+    if (history.last_rx.level == alert_fatal) {
+      reason = "received alert ";
+      reason += TlsAlertName(history.last_rx.code);
+    } else if (history.last_tx.level == alert_fatal) {
+      reason += "; sent alert ";
+      reason += TlsAlertName(history.last_tx.code);
+    } else {
+      SendMissingAlert(error);
+    }
+  }
+  return End(TlsOutcome::kFailed, reason);
+}
+
+// wolfSSL ends some connections without a word, for example on a renegotiation.
+void TlsEngine::SendMissingAlert(int error) {
+  TlsAlert alert =
+      handshake_complete() ? TlsAlert::kUnexpectedMessage : TlsAlert::kHandshakeFailure;
+  if (error == DUPLICATE_MSG_E || error == OUT_OF_ORDER_E || error == SANITY_MSG_E) {
+    alert = TlsAlert::kUnexpectedMessage;
+  } else if (error == BUFFER_ERROR || error == PARSE_ERROR) {
+    alert = TlsAlert::kDecodeError;
+  }
+  if (out_ == nullptr) {
+    return;
+  }
+  if (wolfSSL_version(ssl_) != kVersionTls13 && handshake_complete()) {
+    (void)out_->Append(SealAlertTls12(ssl_, alert).text());
+  } else if (wolfSSL_version(ssl_) != kVersionTls13 || !sent_) {
+    const std::array<char, kAlertRecordBytes> record = PlaintextAlertRecord(alert);
+    (void)out_->Append({record.data(), record.size()});
+  }
+  // Else keys of TLS 1.3 are in use, which only wolfSSL has.
+}
+
+bool TlsEngine::handshake_complete() const {
+  return stage_ == Stage::kOpen || stage_ == Stage::kPeerClosed;
+}
+
+TlsFacts TlsEngine::facts() const {
+  TlsFacts facts;
+  if (!handshake_complete()) {
+    return facts;
+  }
+  facts.version = wolfSSL_get_version(ssl_);
+  const int suite_id = wolfSSL_get_current_cipher_suite(ssl_);
+  for (const TlsSuite& suite : kTlsSuites) {
+    if (suite.id == suite_id) {
+      facts.suite = suite.name;
+    }
+  }
+  if (const char* const curve = wolfSSL_get_curve_name(ssl_); curve != nullptr) {
+    for (const TlsGroup& group : kTlsGroups) {
+      if (group.library_name == curve) {
+        facts.group = group.name;
+      }
+    }
+  }
+  facts.resumed = wolfSSL_session_reused(ssl_) == 1;
+  return facts;
+}
+
+std::string_view TlsEngine::sni() const { return sni_; }
+
+std::string_view TlsEngine::error() const { return error_; }
+
+}  // namespace ringpost

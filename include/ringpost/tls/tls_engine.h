@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// One TLS connection in memory: octets in, octets out, no socket. The leg owns it and the queues it is
-// handed on each call; the engine keeps no octet of its own outside wolfSSL.
+// One TLS connection in memory: octets in, octets out, no socket. The leg owns it and the queues it
+// is handed on each call; the engine keeps no octet of its own outside wolfSSL. It is the server of
+// a connection, or, in the load generator and the tests, the client.
 //
-// Contract with the caller: before each call the pool has at least kBlocksNeeded large blocks free, so
-// that output never fails half-way; where it does anyway, the outcome is kFailed.
+// Contract with the caller: before each call the pool has at least kBlocksNeeded large blocks free,
+// so that output never fails half-way; where it does anyway, the outcome is kFailed.
+//
+// Invariants: wolfSSL is given one record at a time, so that a record without content can be
+// counted; after kPeerClosed no octet is read; after kFlood or kFailed every call returns the same
+// again.
 #ifndef RINGPOST_TLS_TLS_ENGINE_H_
 #define RINGPOST_TLS_TLS_ENGINE_H_
 
@@ -15,17 +20,21 @@
 #include <string_view>
 
 #include "ringpost/base/byte_queue.h"
+#include "ringpost/tls/tls_alert.h"
 
 typedef struct WOLFSSL WOLFSSL;
 
 namespace ringpost {
 
+class TlsClientContext;
 class TlsContextSet;
+class TlsSession;
 
 enum class TlsOutcome : std::uint8_t {
   kDone,        // handshake complete, or: all that could be done was done
   kNeedInput,   // more octets from the peer are needed
-  kPeerClosed,  // close_notify received: nothing may be read from this connection again (PROTOCOL 36)
+  kPeerClosed,  // close_notify received: nothing may be read from this connection again (PROTOCOL
+                // 36)
   kFlood,       // too many records without content (PROTOCOL 31)
   kFailed,      // fatal; an alert, if one is due, is in the output; error() says what
 };
@@ -42,31 +51,93 @@ class TlsEngine {
  public:
   static constexpr std::size_t kBlocksNeeded = 6;
 
-  // Server: the ClientHello is at the front of `cipher_in` on the first calls and is read by our own
-  // reader until the certificate is chosen; nothing is allocated in wolfSSL before. `contexts` must
-  // outlive the engine (the session holds a reference).
+  // Server: the ClientHello is at the front of `cipher_in` on the first calls and is read by our
+  // own reader until the certificate is chosen; nothing is allocated in wolfSSL before. `contexts`
+  // must outlive the engine (the session holds a reference).
   static std::unique_ptr<TlsEngine> Server(const TlsContextSet* contexts);
+  // Client: `sni` may be empty; `session` (or nullptr) is one that TakeSession() gave earlier.
+  // nullptr: wolfSSL could not be given this name or session.
+  static std::unique_ptr<TlsEngine> Client(const TlsClientContext* context, std::string_view sni,
+                                           const TlsSession* session);
 
   ~TlsEngine();  // wipes keys
+  TlsEngine(const TlsEngine&) = delete;
+  TlsEngine& operator=(const TlsEngine&) = delete;
 
   // Consumes from `cipher_in`, appends to `cipher_out`. kDone once the handshake is complete.
   [[nodiscard]] TlsOutcome Handshake(ByteQueue& cipher_in, ByteQueue& cipher_out);
   // After the handshake. Decrypts until `cipher_in` holds no complete record or `plain_in` holds
-  // `plain_max` octets. May append alerts and KeyUpdate answers to `cipher_out`.
+  // `plain_max` octets (at most one record more). May append alerts and KeyUpdate answers to
+  // `cipher_out`. With every outcome, also kPeerClosed, `plain_in` may have grown.
   [[nodiscard]] TlsOutcome Read(ByteQueue& cipher_in, ByteQueue& plain_in, std::size_t plain_max,
                                 ByteQueue& cipher_out);
-  // Seals from the front of `plain_out` until it is empty or `cipher_out` holds `cipher_max` octets.
+  // Seals from the front of `plain_out` until it is empty or `cipher_out` holds `cipher_max`
+  // octets.
   [[nodiscard]] TlsOutcome Write(ByteQueue& plain_out, ByteQueue& cipher_out,
                                  std::size_t cipher_max);
-  // Appends close_notify, once.
+  // Appends close_notify, once. Nothing can be written after it.
   void CloseNotify(ByteQueue& cipher_out);
+  // Client: what a later connection can resume; nullptr if the server gave no ticket. In TLS 1.3
+  // tickets come after the handshake: call Read() first.
+  [[nodiscard]] std::unique_ptr<TlsSession> TakeSession();
 
   [[nodiscard]] bool handshake_complete() const;
   [[nodiscard]] TlsFacts facts() const;          // after the handshake
   [[nodiscard]] std::string_view sni() const;    // lower case; empty if none was sent
   [[nodiscard]] std::string_view error() const;  // one phrase for the log, after kFailed
 
-  // --- the private part is the implementer's ---
+  // More records than these without content in a row are a flood (PROTOCOL 31).
+  static constexpr std::uint32_t kEmptyRecordsMax = 32;
+  // What a peer may send between its first flight and the end of the handshake. A certificate chain
+  // has less than 16 KiB; a flight in records of 128 octets is still accepted.
+  static constexpr std::size_t kHandshakeBytesMax = 64 * 1024;
+  static constexpr int kHandshakeRecordsMax = 512;
+
+ private:
+  friend struct TlsCallbacks;
+  class Call;  // lends the queues to the callbacks for the duration of one call
+
+  enum class Role : std::uint8_t { kServer, kClient };
+  enum class Stage : std::uint8_t { kHello, kHandshake, kOpen, kPeerClosed, kEnded };
+  enum class Record : std::uint8_t { kReady, kNeedInput, kEnded };
+
+  explicit TlsEngine(Role role) : role_(role) {}
+
+  [[nodiscard]] TlsOutcome ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out);
+  [[nodiscard]] TlsOutcome FinishHandshake();
+  [[nodiscard]] Record NextRecord();
+  [[nodiscard]] Record RefuseOversized(bool sealed, bool tls13);
+  [[nodiscard]] Record CountEmptyRecord();
+  void SendMissingAlert(int error);
+  TlsOutcome End(TlsOutcome outcome, std::string_view reason);
+  TlsOutcome EndWithAlert(TlsAlert alert, std::string_view reason, ByteQueue& cipher_out);
+  TlsOutcome EndWithError(int error);
+
+  WOLFSSL* ssl_ = nullptr;
+  const TlsContextSet* contexts_ = nullptr;  // server
+  // During a call only.
+  ByteQueue* in_ = nullptr;
+  ByteQueue* out_ = nullptr;
+  // A first flight that came in several records, put into one: wolfSSL cannot read a message whose
+  // header is split. Read before `in_`, freed once read.
+  std::unique_ptr<std::string> reframed_;
+
+  std::string sni_;
+  std::string error_;
+  std::uint32_t hello_needed_ = 1;   // octets in all before the hello is worth reading again
+  std::uint32_t record_left_ = 0;    // octets of the record at hand that wolfSSL has not taken
+  std::uint32_t record_length_ = 0;  // of its content
+  std::uint32_t handshake_bytes_ = 0;
+  std::uint32_t empty_records_ = 0;
+  std::uint16_t handshake_records_ = 0;
+  std::uint8_t ticket_chain_ = 0;  // how many resumptions led here, each from the ticket before
+  Role role_;
+  Stage stage_ = Stage::kHello;
+  TlsOutcome ended_ = TlsOutcome::kDone;  // kEnded: what each further call returns
+  bool out_failed_ = false;               // the pool had no block for output
+  bool oversized_ = false;                // zeros are fed instead of a record that is too long
+  bool sent_ = false;                     // wolfSSL has sent something
+  bool close_sent_ = false;
 };
 
 }  // namespace ringpost

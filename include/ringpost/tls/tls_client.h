@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The client's side of TLS for the load generator and the tests: what all its connections share,
+// and the session that a later one resumes. Immutable once made; any number of engines use one
+// context, on the thread that made it.
+#ifndef RINGPOST_TLS_TLS_CLIENT_H_
+#define RINGPOST_TLS_TLS_CLIENT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+typedef struct WOLFSSL_CTX WOLFSSL_CTX;
+typedef struct WOLFSSL_SESSION WOLFSSL_SESSION;
+
+namespace ringpost {
+
+enum class TlsVersions : std::uint8_t { kBoth, kTls12Only, kTls13Only };
+enum class TlsResumption : std::uint8_t { kOff, kOn };
+
+struct TlsClientOptions {
+  TlsVersions versions = TlsVersions::kBoth;
+  // As OfferedGroups() names them, best first. In TLS 1.3 a key share is sent for the first one
+  // only.
+  std::vector<std::string> groups = {"X25519"};
+  // No key share in the first hello: the server must answer with HelloRetryRequest.
+  bool empty_key_shares = false;
+  // IANA names; empty: all that ringpost speaks.
+  std::vector<std::string> suites;
+  TlsResumption resumption = TlsResumption::kOff;
+  // PEM. Empty: nothing is verified. Else chain and name (the engine's `sni`) are.
+  std::string ca_pem;
+};
+
+class TlsClientContext {
+ public:
+  static absl::StatusOr<std::unique_ptr<TlsClientContext>> Create(const TlsClientOptions& options);
+  ~TlsClientContext();
+  TlsClientContext(const TlsClientContext&) = delete;
+  TlsClientContext& operator=(const TlsClientContext&) = delete;
+
+  [[nodiscard]] WOLFSSL_CTX* context() const { return context_; }
+  [[nodiscard]] const TlsClientOptions& options() const { return options_; }
+  [[nodiscard]] int key_share_group() const { return key_share_group_; }
+
+ private:
+  explicit TlsClientContext(TlsClientOptions options) : options_(std::move(options)) {}
+
+  TlsClientOptions options_;
+  WOLFSSL_CTX* context_ = nullptr;
+  int key_share_group_ = 0;  // 0: TLS 1.3 is not offered
+};
+
+// A ticket and its secret. Wiped when it goes.
+class TlsSession {
+ public:
+  explicit TlsSession(WOLFSSL_SESSION* session) : session_(session) {}
+  ~TlsSession();
+  TlsSession(const TlsSession&) = delete;
+  TlsSession& operator=(const TlsSession&) = delete;
+
+  [[nodiscard]] WOLFSSL_SESSION* get() const { return session_; }
+
+ private:
+  WOLFSSL_SESSION* session_;
+};
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_TLS_TLS_CLIENT_H_

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/tls/tls_client.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "suites.h"
+#include "tls_callbacks.h"
+#include "tls_library.h"
+
+namespace ringpost {
+namespace {
+
+void AppendToList(std::string_view name, std::string& list) {
+  if (!list.empty()) {
+    list += ':';
+  }
+  list += name;
+}
+
+absl::StatusOr<std::string> SuiteList(const TlsClientOptions& options) {
+  std::string list;
+  for (const std::string& name : options.suites) {
+    const auto* const found =
+        std::find_if(kTlsSuites.begin(), kTlsSuites.end(),
+                     [&](const TlsSuite& suite) { return suite.name == name; });
+    if (found == kTlsSuites.end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown cipher suite ", name, "; --list_ciphers prints the known ones"));
+    }
+    AppendToList(found->library_name, list);
+  }
+  if (options.suites.empty()) {
+    for (const TlsSuite& suite : kTlsSuites) {
+      AppendToList(suite.library_name, list);
+    }
+  }
+  return list;
+}
+
+absl::StatusOr<std::vector<int>> GroupIds(const TlsClientOptions& options) {
+  std::vector<int> ids;
+  for (const std::string& name : options.groups) {
+    const auto* const found =
+        std::find_if(kTlsGroups.begin(), kTlsGroups.end(),
+                     [&](const TlsGroup& group) { return group.name == name; });
+    if (found == kTlsGroups.end()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "unknown group ", name, "; known are X25519MLKEM768, X25519, P-256 and P-384"));
+    }
+    ids.push_back(found->id);
+  }
+  if (ids.empty()) {
+    return absl::InvalidArgumentError("a TLS client needs at least one group");
+  }
+  return ids;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TlsClientContext>> TlsClientContext::Create(
+    const TlsClientOptions& options) {
+  if (!TlsLibraryStart()) {
+    return absl::InternalError("wolfSSL could not be started; its self-test failed");
+  }
+  absl::StatusOr<std::string> suites = SuiteList(options);
+  if (!suites.ok()) {
+    return suites.status();
+  }
+  absl::StatusOr<std::vector<int>> groups = GroupIds(options);
+  if (!groups.ok()) {
+    return groups.status();
+  }
+
+  std::unique_ptr<TlsClientContext> made(new TlsClientContext(options));
+  const bool tls12_only = options.versions == TlsVersions::kTls12Only;
+  made->context_ =
+      wolfSSL_CTX_new(tls12_only ? wolfTLSv1_2_client_method() : wolfTLS_client_method());
+  WOLFSSL_CTX* const context = made->context_;
+  if (context == nullptr) {
+    return absl::ResourceExhaustedError("no memory for a TLS context");
+  }
+  if (!tls12_only) {
+    made->key_share_group_ = groups->front();
+    const bool tls13_only = options.versions == TlsVersions::kTls13Only;
+    if (wolfSSL_CTX_SetMinVersion(context, tls13_only ? WOLFSSL_TLSV1_3 : WOLFSSL_TLSV1_2) !=
+        WOLFSSL_SUCCESS) {
+      return absl::InternalError("wolfSSL refused the range of TLS versions");
+    }
+  }
+  if (wolfSSL_CTX_set_cipher_list(context, suites->c_str()) != WOLFSSL_SUCCESS ||
+      wolfSSL_CTX_set_groups(context, groups->data(), static_cast<int>(groups->size())) !=
+          WOLFSSL_SUCCESS ||
+      wolfSSL_CTX_set_group_messages(context) != WOLFSSL_SUCCESS) {
+    return absl::InternalError("wolfSSL refused the suites or the groups");
+  }
+  if (options.resumption == TlsResumption::kOn &&
+      wolfSSL_CTX_UseSessionTicket(context) != WOLFSSL_SUCCESS) {
+    return absl::InternalError("wolfSSL refused session tickets");
+  }
+  if (options.ca_pem.empty()) {
+    wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_NONE, nullptr);
+  } else {
+    wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_PEER, nullptr);
+    if (wolfSSL_CTX_load_verify_buffer(
+            context, reinterpret_cast<const unsigned char*>(options.ca_pem.data()),
+            static_cast<long>(options.ca_pem.size()), WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
+      return absl::InvalidArgumentError("the CA file holds no usable certificate in PEM form");
+    }
+  }
+  wolfSSL_CTX_set_session_cache_mode(context, WOLFSSL_SESS_CACHE_OFF);
+  wolfSSL_CTX_SetIORecv(context, &TlsCallbacks::Receive);
+  wolfSSL_CTX_SetIOSend(context, &TlsCallbacks::Send);
+  return made;
+}
+
+TlsClientContext::~TlsClientContext() {
+  if (context_ != nullptr) {
+    wolfSSL_CTX_free(context_);
+  }
+}
+
+TlsSession::~TlsSession() { wolfSSL_SESSION_free(session_); }
+
+}  // namespace ringpost

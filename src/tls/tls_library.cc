@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "tls_library.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+
+#include "ringpost/base/check.h"
+
+namespace ringpost {
+namespace {
+
+class Library {
+ public:
+  Library() : started_(wolfSSL_Init() == WOLFSSL_SUCCESS) {}
+  ~Library() {
+    if (started_) {
+      wolfSSL_Cleanup();
+    }
+  }
+  Library(const Library&) = delete;
+  Library& operator=(const Library&) = delete;
+
+  [[nodiscard]] bool started() const { return started_; }
+
+ private:
+  bool started_;
+};
+
+}  // namespace
+
+bool TlsLibraryStart() {
+  static const Library library;
+  return library.started();
+}
+
+void RandomOctets(std::span<unsigned char> octets) {
+  constexpr std::size_t kAtOnce = 256;  // getentropy(3) gives no more
+  while (!octets.empty()) {
+    const std::size_t count = std::min(octets.size(), kAtOnce);
+    RINGPOST_CHECK(getentropy(octets.data(), count) == 0);
+    octets = octets.subspan(count);
+  }
+}
+
+std::string TlsLibraryError(int code) {
+  std::array<char, WOLFSSL_MAX_ERROR_SZ> text{};
+  wolfSSL_ERR_error_string_n(static_cast<unsigned long>(code), text.data(), text.size());
+  return text.data();
+}
+
+}  // namespace ringpost

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/tls/client_hello.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "hello_builder.h"
+
+namespace ringpost::test {
+namespace {
+
+struct Reading {
+  HelloResult result;
+  ClientHello hello;
+  std::string message;
+  std::vector<char> scratch = std::vector<char>(kClientHelloBytesMax);
+};
+
+Reading ReadOnce(std::string_view octets) {
+  Reading reading;
+  // A copy of its exact size, so that a read past its end is seen by the sanitizers.
+  const std::vector<char> exact(octets.begin(), octets.end());
+  reading.result = ReadClientHello({exact.data(), exact.size()}, reading.scratch, reading.hello);
+  reading.message = reading.result.status == HelloStatus::kComplete
+                        ? std::string(reading.result.message)
+                        : std::string();
+  reading.result.message = {};
+  return reading;
+}
+
+// Whole, octet by octet, and with octets behind it: the answer must be the same. A caller waits for
+// `needed` octets; so what comes before must be kNeedMore and must not ask for too much.
+Reading ReadThreeWays(const std::string& octets) {
+  Reading whole = ReadOnce(octets);
+  std::size_t needed = 1;
+  for (std::size_t size = 1; size <= octets.size(); ++size) {
+    const Reading part = ReadOnce(std::string_view(octets).substr(0, size));
+    if (part.result.status != HelloStatus::kNeedMore) {
+      EXPECT_GE(size, needed) << "the reader asked for octets that it did not need";
+      EXPECT_EQ(part.result.status, whole.result.status) << "after " << size;
+      EXPECT_EQ(part.result.alert, whole.result.alert) << "after " << size;
+      EXPECT_EQ(part.result.reason, whole.result.reason) << "after " << size;
+      break;
+    }
+    EXPECT_GT(part.result.needed, size);
+    needed = part.result.needed;
+  }
+  const Reading trailing = ReadOnce(octets + "\x14\x03\x03");
+  if (whole.result.status != HelloStatus::kNeedMore) {
+    EXPECT_EQ(trailing.result.status, whole.result.status);
+    EXPECT_EQ(trailing.result.reason, whole.result.reason);
+    EXPECT_EQ(trailing.result.octets, whole.result.octets);
+    EXPECT_EQ(trailing.message, whole.message);
+  }
+  return whole;
+}
+
+void ExpectMalformed(const std::string& octets, TlsAlert alert) {
+  const Reading reading = ReadThreeWays(octets);
+  EXPECT_EQ(reading.result.status, HelloStatus::kMalformed);
+  EXPECT_EQ(reading.result.alert, alert) << reading.result.reason;
+}
+
+ClientHello ReadComplete(const HelloBuilder& builder) {
+  const Reading reading = ReadThreeWays(builder.Records());
+  EXPECT_EQ(reading.result.status, HelloStatus::kComplete) << reading.result.reason;
+  EXPECT_EQ(reading.message, builder.Message());
+  return reading.hello;
+}
+
+TEST(ClientHelloTest, Usual) {
+  const HelloBuilder builder = HelloBuilder::Usual();
+  const Reading reading = ReadThreeWays(builder.Records());
+  ASSERT_EQ(reading.result.status, HelloStatus::kComplete) << reading.result.reason;
+  EXPECT_EQ(reading.result.octets, builder.Records().size());
+  EXPECT_EQ(reading.result.record_count, 1U);
+  const ClientHello& hello = reading.hello;
+  EXPECT_TRUE(hello.tls12);
+  EXPECT_TRUE(hello.tls13);
+  EXPECT_TRUE(hello.suite_tls13);
+  EXPECT_TRUE(hello.suite_ecdsa);
+  EXPECT_TRUE(hello.suite_rsa);
+  EXPECT_FALSE(hello.fallback_scsv);
+  EXPECT_EQ(hello.signatures,
+            kSignatureEcdsaP256 | kSignatureEcdsaP384 | kSignatureRsaPss | kSignatureRsaPkcs1);
+  EXPECT_EQ(hello.groups, kGroupX25519 | kGroupP256 | kGroupP384);
+  EXPECT_EQ(hello.sni(), "mx.example.test");
+  EXPECT_FALSE(hello.has_alpn);
+  EXPECT_TRUE(hello.psk_modes_dhe);
+  EXPECT_FALSE(hello.has_pre_shared_key);
+  EXPECT_FALSE(JudgeClientHello(hello).has_value());
+}
+
+TEST(ClientHelloTest, EveryTruncationNeedsMore) {
+  const std::string octets = HelloBuilder::Usual().Records();
+  for (std::size_t size = 0; size < octets.size(); ++size) {
+    EXPECT_EQ(ReadOnce(octets.substr(0, size)).result.status, HelloStatus::kNeedMore) << size;
+  }
+}
+
+TEST(ClientHelloTest, EveryTruncatedBodyIsMalformedOrShorterHello) {
+  // The record and the message say that they are complete, the body ends too early.
+  const std::string body = HelloBuilder::Usual().Message().substr(4);
+  for (std::size_t size = 0; size < body.size(); ++size) {
+    const std::string message = Number(1, 1) + Vector(3, body.substr(0, size));
+    const Reading reading = ReadOnce(Record(22, message));
+    // Only a hello that ends before its extensions is well-formed.
+    if (reading.result.status == HelloStatus::kComplete) {
+      EXPECT_EQ(size, 2U + 32 + 33 + 2 + 10 + 2);
+    } else {
+      EXPECT_EQ(reading.result.status, HelloStatus::kMalformed) << size;
+      EXPECT_EQ(reading.result.alert, TlsAlert::kDecodeError) << size;
+    }
+  }
+}
+
+TEST(ClientHelloTest, EveryFragmentSize) {
+  const HelloBuilder builder = HelloBuilder::Usual();
+  const std::string message = builder.Message();
+  for (std::size_t size = 1; size <= message.size(); ++size) {
+    const std::string octets = Fragmented(message, size);
+    const Reading reading = size < 4 ? ReadThreeWays(octets) : ReadOnce(octets);
+    ASSERT_EQ(reading.result.status, HelloStatus::kComplete) << size;
+    EXPECT_EQ(reading.message, message);
+    EXPECT_EQ(reading.result.octets, octets.size());
+    EXPECT_EQ(reading.hello.sni(), "mx.example.test");
+  }
+}
+
+TEST(ClientHelloTest, EveryFlippedOctetIsRead) {
+  // No octet of a peer may do more than change the answer.
+  const std::string octets = HelloBuilder::Usual().Alpn({"smtp"}).Records();
+  for (std::size_t i = 0; i < octets.size(); ++i) {
+    for (const int change : {0x01, 0x80, 0xff}) {
+      std::string changed = octets;
+      changed[i] = static_cast<char>(changed[i] ^ change);
+      const Reading reading = ReadOnce(changed);
+      EXPECT_TRUE(reading.result.status == HelloStatus::kComplete ||
+                  !reading.result.reason.empty() || reading.result.needed > changed.size())
+          << i;
+    }
+  }
+}
+
+TEST(ClientHelloTest, LongHelloIsCutOff) {
+  HelloBuilder builder = HelloBuilder::Usual();
+  const std::size_t rest = kClientHelloBytesMax - builder.Records().size() - 4;
+  builder.Set(21, std::string(rest, '\0'));
+  EXPECT_EQ(builder.Records().size(), kClientHelloBytesMax);
+  EXPECT_EQ(ReadOnce(builder.Records()).result.status, HelloStatus::kComplete);
+  builder.Set(21, std::string(rest + 1, '\0'));
+  const Reading reading = ReadOnce(builder.Records());
+  EXPECT_EQ(reading.result.status, HelloStatus::kMalformed);
+  EXPECT_EQ(reading.result.alert, TlsAlert::kIllegalParameter);
+  // It is known from the first octets: nothing is gathered for it.
+  EXPECT_EQ(ReadOnce(builder.Records().substr(0, 16)).result.status, HelloStatus::kMalformed);
+}
+
+TEST(ClientHelloTest, LongHelloInShortRecordsIsCutOff) {
+  // "A 64 KiB hello in one-byte records."
+  const std::string message = Number(1, 1) + Vector(3, std::string(64 * 1024, 'x'));
+  const std::string octets = Fragmented(message, 1);
+  const Reading early = ReadOnce(std::string_view(octets).substr(0, 6 * 4));
+  EXPECT_EQ(early.result.status, HelloStatus::kMalformed);
+  // Also where the message's header says little, but the records have much.
+  const std::string slow = Fragmented(Number(1, 1) + Vector(3, std::string(9000, 'x')), 1);
+  const Reading reading = ReadOnce(std::string_view(slow).substr(0, kClientHelloBytesMax));
+  EXPECT_EQ(reading.result.status, HelloStatus::kMalformed);
+  EXPECT_EQ(reading.result.alert, TlsAlert::kIllegalParameter);
+  EXPECT_EQ(ReadOnce(slow).result.alert, TlsAlert::kIllegalParameter);
+}
+
+TEST(ClientHelloTest, RecordErrors) {
+  const std::string message = HelloBuilder::Usual().Message();
+  ExpectMalformed(Number(22, 1) + Number(0x0301, 2) + Number(16385, 2), TlsAlert::kRecordOverflow);
+  ExpectMalformed(Record(22, ""), TlsAlert::kUnexpectedMessage);
+  ExpectMalformed(
+      Record(22, message.substr(0, 40)) + Record(22, "") + Record(22, message.substr(40)),
+      TlsAlert::kUnexpectedMessage);
+  ExpectMalformed(Record(22, message.substr(0, 40)) + Record(23, message.substr(40)),
+                  TlsAlert::kUnexpectedMessage);
+  ExpectMalformed(Record(22, message + Number(11, 1) + Number(0, 3)), TlsAlert::kUnexpectedMessage);
+  ExpectMalformed(Record(22, Number(2, 1) + Number(0, 3)), TlsAlert::kUnexpectedMessage);
+  ExpectMalformed(Record(21, "\x02\x28"), TlsAlert::kUnexpectedMessage);
+  ExpectMalformed(Record(22, Number(1, 1) + Number(0, 3)), TlsAlert::kDecodeError);
+}
+
+TEST(ClientHelloTest, NotTls) {
+  for (const std::string text :
+       {"GET / HTTP/1.1\r\n", "EHLO client\r\n", "\r\n", "\x16\x16", "SSH-2.0-x\r\n",
+        "PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n", "\x80\x2ezzzzzz", "\xff\xff\xff\xff\xff\xff"}) {
+    EXPECT_EQ(ReadThreeWays(text).result.status, HelloStatus::kNotTls) << text;
+  }
+}
+
+// PROTOCOL 23
+TEST(ClientHelloTest, Versions) {
+  for (const unsigned version : {0x0300U, 0x0301U, 0x0302U}) {
+    HelloBuilder old = HelloBuilder::Tls12();
+    old.legacy_version = version;
+    const auto refusal = JudgeClientHello(ReadComplete(old));
+    ASSERT_TRUE(refusal.has_value());
+    EXPECT_EQ(refusal->alert, TlsAlert::kProtocolVersion);
+  }
+  EXPECT_FALSE(JudgeClientHello(ReadComplete(HelloBuilder::Tls12())).has_value());
+
+  // supported_versions alone counts where it is present.
+  HelloBuilder only_old = HelloBuilder::Usual();
+  only_old.Set(kSupportedVersions, Vector(1, Number(0x0302, 2)));
+  EXPECT_EQ(JudgeClientHello(ReadComplete(only_old))->alert, TlsAlert::kProtocolVersion);
+  HelloBuilder grease = HelloBuilder::Usual();
+  grease.Set(kSupportedVersions, Vector(1, Number(0x7a7a, 2) + Number(0x0304, 2)));
+  const ClientHello hello = ReadComplete(grease);
+  EXPECT_TRUE(hello.tls13);
+  EXPECT_FALSE(hello.tls12);
+
+  ExpectMalformed(std::string("\x80\x2e\x01\x03\x01", 5),
+                  TlsAlert::kProtocolVersion);  // SSL 2.0 form
+  ExpectMalformed(std::string("\x80\x2e\x01\x00\x02", 5), TlsAlert::kProtocolVersion);
+}
+
+// PROTOCOL 23, RFC 7507
+TEST(ClientHelloTest, FallbackSignal) {
+  HelloBuilder fallback = HelloBuilder::Tls12();
+  fallback.suites.push_back(0x5600);
+  EXPECT_EQ(JudgeClientHello(ReadComplete(fallback))->alert, TlsAlert::kInappropriateFallback);
+  HelloBuilder best = HelloBuilder::Usual();
+  best.suites.push_back(0x5600);
+  EXPECT_FALSE(JudgeClientHello(ReadComplete(best)).has_value());
+}
+
+// PROTOCOL 24
+TEST(ClientHelloTest, SuitesAndGroupsInCommon) {
+  HelloBuilder weak = HelloBuilder::Tls12();
+  // RSA key exchange, CBC, 3DES, DHE, ECDHE with CBC.
+  weak.suites = {0x009c, 0x002f, 0x000a, 0x009e, 0xc027, 0xc013};
+  EXPECT_EQ(JudgeClientHello(ReadComplete(weak))->alert, TlsAlert::kHandshakeFailure);
+  HelloBuilder only12 = HelloBuilder::Usual();
+  only12.Set(kSupportedVersions, Vector(1, Number(0x0304, 2)));
+  only12.suites = {0xc02b};
+  EXPECT_EQ(JudgeClientHello(ReadComplete(only12))->alert, TlsAlert::kHandshakeFailure);
+  HelloBuilder groups = HelloBuilder::Usual();
+  groups.List(kSupportedGroups, {0x0019, 0x0100});  // P-521, ffdhe2048
+  EXPECT_EQ(JudgeClientHello(ReadComplete(groups))->alert, TlsAlert::kHandshakeFailure);
+  groups.Remove(kSupportedGroups);
+  EXPECT_EQ(JudgeClientHello(ReadComplete(groups))->alert, TlsAlert::kMissingExtension);
+}
+
+// PROTOCOL 25
+TEST(ClientHelloTest, WeakSignaturesOnly) {
+  for (HelloBuilder builder : {HelloBuilder::Usual(), HelloBuilder::Tls12()}) {
+    builder.List(kSignatureAlgorithms, {0x0201, 0x0203, 0x0301, 0x0303});
+    EXPECT_EQ(JudgeClientHello(ReadComplete(builder))->alert, TlsAlert::kHandshakeFailure);
+  }
+  EXPECT_EQ(
+      JudgeClientHello(ReadComplete(HelloBuilder::Tls12().Remove(kSignatureAlgorithms)))->alert,
+      TlsAlert::kHandshakeFailure);
+  EXPECT_EQ(
+      JudgeClientHello(ReadComplete(HelloBuilder::Usual().Remove(kSignatureAlgorithms)))->alert,
+      TlsAlert::kMissingExtension);
+}
+
+// PROTOCOL 26
+TEST(ClientHelloTest, CompressionAndRenegotiation) {
+  HelloBuilder deflate = HelloBuilder::Usual();
+  deflate.compression = std::string("\x01\x00", 2);
+  ExpectMalformed(deflate.Records(), TlsAlert::kIllegalParameter);
+  HelloBuilder no_null = HelloBuilder::Tls12();
+  no_null.compression = "\x01";
+  ExpectMalformed(no_null.Records(), TlsAlert::kIllegalParameter);
+  // TLS 1.2: compression may be offered; null is chosen.
+  HelloBuilder deflate12 = HelloBuilder::Tls12();
+  deflate12.compression = std::string("\x01\x00", 2);
+  EXPECT_FALSE(JudgeClientHello(ReadComplete(deflate12)).has_value());
+
+  HelloBuilder renegotiation = HelloBuilder::Tls12();
+  renegotiation.Set(kRenegotiationInfo, Vector(1, "verify data!"));
+  ExpectMalformed(renegotiation.Records(), TlsAlert::kHandshakeFailure);
+}
+
+// PROTOCOL 27
+TEST(ClientHelloTest, ServerNames) {
+  const auto name_of = [](std::string_view name) {
+    return std::string(ReadComplete(HelloBuilder::Usual().ServerName(name)).sni());
+  };
+  EXPECT_EQ(name_of("MX.Example.TEST"), "mx.example.test");
+  EXPECT_EQ(name_of("mx.example.test."), "mx.example.test");
+  EXPECT_EQ(name_of("_25._tcp.a-b.example"), "_25._tcp.a-b.example");
+  EXPECT_EQ(name_of(std::string(255, 'a')), std::string(255, 'a'));
+  EXPECT_EQ(ReadComplete(HelloBuilder::Usual().Remove(kServerName)).sni(), "");
+
+  const auto refused = [](std::string_view name) {
+    ExpectMalformed(HelloBuilder::Usual().ServerName(name).Records(), TlsAlert::kIllegalParameter);
+  };
+  refused(std::string_view("mx.example.test\0.evil", 21));
+  refused(std::string(256, 'a'));
+  refused(".");
+  refused(".example");
+  refused("mx example");
+  refused("mx.ex\xc3\xa4mple");
+  refused("mx\r\nXCLIENT");
+  refused("[::1]");
+
+  const auto malformed = [](std::string content, TlsAlert alert) {
+    ExpectMalformed(HelloBuilder::Usual().Set(kServerName, std::move(content)).Records(), alert);
+  };
+  const std::string entry = Number(0, 1) + Vector(2, "a.example");
+  malformed("", TlsAlert::kDecodeError);
+  malformed(Vector(2, ""), TlsAlert::kDecodeError);
+  malformed(Vector(2, Number(0, 1) + Vector(2, "")), TlsAlert::kDecodeError);
+  malformed(Vector(2, Number(1, 1) + Vector(2, "a.example")), TlsAlert::kDecodeError);
+  malformed(Vector(2, entry + entry), TlsAlert::kIllegalParameter);
+  malformed(Vector(2, entry) + "x", TlsAlert::kDecodeError);
+  malformed(Number(200, 2) + entry, TlsAlert::kDecodeError);
+  malformed(Vector(2, Number(0, 1) + Number(200, 2) + "a.example"), TlsAlert::kDecodeError);
+
+  HelloBuilder twice = HelloBuilder::Usual();
+  twice.extensions.emplace_back(kServerName, Vector(2, entry));
+  ExpectMalformed(twice.Records(), TlsAlert::kIllegalParameter);
+}
+
+// PROTOCOL 28
+TEST(ClientHelloTest, Alpn) {
+  EXPECT_FALSE(JudgeClientHello(ReadComplete(HelloBuilder::Usual().Alpn({"smtp"}))).has_value());
+  EXPECT_FALSE(
+      JudgeClientHello(ReadComplete(HelloBuilder::Usual().Alpn({"h2", "smtp"}))).has_value());
+  for (const std::vector<std::string>& protocols :
+       {std::vector<std::string>{"h2"}, {"h2", "http/1.1"}, {"SMTP"}, {"smtps", "smt"}}) {
+    const auto refusal = JudgeClientHello(ReadComplete(HelloBuilder::Usual().Alpn(protocols)));
+    ASSERT_TRUE(refusal.has_value());
+    EXPECT_EQ(refusal->alert, TlsAlert::kNoApplicationProtocol);
+  }
+  ExpectMalformed(HelloBuilder::Usual().Alpn({}).Records(), TlsAlert::kDecodeError);
+  ExpectMalformed(HelloBuilder::Usual().Alpn({"smtp", ""}).Records(), TlsAlert::kDecodeError);
+  ExpectMalformed(HelloBuilder::Usual().Set(kAlpn, Vector(2, Number(9, 1) + "smtp")).Records(),
+                  TlsAlert::kDecodeError);
+}
+
+TEST(ClientHelloTest, MalformedLists) {
+  for (const unsigned type : {kSupportedGroups, kSignatureAlgorithms}) {
+    for (const std::string& content : {std::string(), Vector(2, ""), Vector(2, "abc"),
+                                       Number(6, 2) + "abcd", Vector(2, "abcd") + "x"}) {
+      ExpectMalformed(HelloBuilder::Usual().Set(type, content).Records(), TlsAlert::kDecodeError);
+    }
+  }
+  for (const std::string& content :
+       {std::string(), Vector(1, ""), Vector(1, "abc"), Number(6, 1) + "abcd"}) {
+    ExpectMalformed(HelloBuilder::Usual().Set(kSupportedVersions, content).Records(),
+                    TlsAlert::kDecodeError);
+  }
+  ExpectMalformed(HelloBuilder::Usual().Set(kPskModes, Vector(1, "")).Records(),
+                  TlsAlert::kDecodeError);
+
+  HelloBuilder odd = HelloBuilder::Usual();
+  odd.session_id = std::string(33, 's');
+  ExpectMalformed(odd.Records(), TlsAlert::kDecodeError);
+  odd = HelloBuilder::Usual();
+  odd.suites.clear();
+  ExpectMalformed(odd.Records(), TlsAlert::kDecodeError);
+  odd = HelloBuilder::Usual();
+  odd.compression.clear();
+  ExpectMalformed(odd.Records(), TlsAlert::kDecodeError);
+
+  HelloBuilder many = HelloBuilder::Usual();
+  for (unsigned type = 1000; type < 1070; ++type) {
+    many.Set(type, "");
+  }
+  ExpectMalformed(many.Records(), TlsAlert::kIllegalParameter);
+}
+
+TEST(ClientHelloTest, WithoutExtensions) {
+  HelloBuilder bare;
+  bare.no_extensions = true;
+  const ClientHello hello = ReadComplete(bare);
+  EXPECT_TRUE(hello.tls12);
+  EXPECT_FALSE(hello.tls13);
+  EXPECT_EQ(JudgeClientHello(hello)->alert, TlsAlert::kHandshakeFailure);
+}
+
+}  // namespace
+}  // namespace ringpost::test

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "raw_client.h"
+
+#include <wolfssl/options.h>
+// The options come first.
+#include <wolfssl/ssl.h>
+#include <wolfssl/wolfcrypt/aes.h>
+#include <wolfssl/wolfcrypt/hmac.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "hello_builder.h"
+
+namespace ringpost::test {
+namespace {
+
+// RFC 8446 7.1 with an empty context.
+std::string ExpandLabel(const std::string& secret, const std::string& label, std::size_t length) {
+  const std::string info = Number(length, 2) + Vector(1, "tls13 " + label) + Vector(1, "");
+  std::string out(length, '\0');
+  EXPECT_EQ(
+      wc_HKDF_Expand(WC_SHA256, reinterpret_cast<const unsigned char*>(secret.data()),
+                     static_cast<word32>(secret.size()),
+                     reinterpret_cast<const unsigned char*>(info.data()),
+                     static_cast<word32>(info.size()), reinterpret_cast<unsigned char*>(out.data()),
+                     static_cast<word32>(length)),
+      0);
+  return out;
+}
+
+}  // namespace
+
+struct RawClient::Callbacks {
+  static int Receive(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) {
+    std::string& in = static_cast<RawClient*>(context)->in_;
+    const std::size_t count = std::min(in.size(), static_cast<std::size_t>(size));
+    std::memcpy(buffer, in.data(), count);
+    in.erase(0, count);
+    return count > 0 ? static_cast<int>(count) : WOLFSSL_CBIO_ERR_WANT_READ;
+  }
+  static int Send(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) {
+    static_cast<RawClient*>(context)->out_.append(buffer, static_cast<std::size_t>(size));
+    return size;
+  }
+  static int Secret(WOLFSSL* /*ssl*/, int id, const unsigned char* secret, int size,
+                    void* context) {
+    if (id == CLIENT_TRAFFIC_SECRET) {
+      static_cast<RawClient*>(context)->secret_.assign(reinterpret_cast<const char*>(secret),
+                                                       static_cast<std::size_t>(size));
+    }
+    return 0;
+  }
+};
+
+RawClient::RawClient(TlsVersions versions)
+    : versions_(versions),
+      context_(
+          wolfSSL_CTX_new(tls13() ? wolfTLSv1_3_client_method() : wolfTLSv1_2_client_method())) {
+  wolfSSL_CTX_set_verify(context_, WOLFSSL_VERIFY_NONE, nullptr);
+  wolfSSL_CTX_SetIORecv(context_, &Callbacks::Receive);
+  wolfSSL_CTX_SetIOSend(context_, &Callbacks::Send);
+  EXPECT_EQ(wolfSSL_CTX_set_cipher_list(
+                context_, tls13() ? "TLS13-AES128-GCM-SHA256"
+                                  : "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"),
+            WOLFSSL_SUCCESS);
+  ssl_ = wolfSSL_new(context_);
+  wolfSSL_SetIOReadCtx(ssl_, this);
+  wolfSSL_SetIOWriteCtx(ssl_, this);
+  wolfSSL_KeepArrays(ssl_);
+  wolfSSL_set_tls13_secret_cb(ssl_, &Callbacks::Secret, this);
+}
+
+RawClient::~RawClient() {
+  wolfSSL_free(ssl_);
+  wolfSSL_CTX_free(context_);
+}
+
+void RawClient::Handshake(Side& server, const Tamper& tamper) {
+  ASSERT_TRUE(TryHandshake(server, tamper)) << server.engine->error();
+}
+
+bool RawClient::TryHandshake(Side& server, const Tamper& tamper) {
+  for (int turn = 0; turn < 10; ++turn) {
+    const int result = wolfSSL_connect(ssl_);
+    std::string flight = std::exchange(out_, {});
+    if (tamper) {
+      tamper(flight);
+    }
+    server.Receive(flight);
+    const TlsOutcome outcome = server.Handshake();
+    if (outcome != TlsOutcome::kDone && outcome != TlsOutcome::kNeedInput) {
+      return false;
+    }
+    in_ += Side::Drain(server.cipher_out);
+    if (result == WOLFSSL_SUCCESS && outcome == TlsOutcome::kDone) {
+      TakeKeys();
+      return true;
+    }
+  }
+  return false;
+}
+
+void RawClient::TakeKeys13() {
+  const std::string key = ExpandLabel(secret_, "key", key_.size());
+  const std::string nonce = ExpandLabel(secret_, "iv", nonce_.size());
+  std::copy(key.begin(), key.end(), key_.begin());
+  std::copy(nonce.begin(), nonce.end(), nonce_.begin());
+  sequence_ = 0;
+}
+
+std::string RawClient::SealKeyUpdate() {
+  std::string record = Seal(22, Number(24, 1) + Vector(3, std::string(1, '\0')));
+  secret_ = ExpandLabel(secret_, "traffic upd", secret_.size());
+  TakeKeys13();
+  return record;
+}
+
+void RawClient::Resume(WOLFSSL_SESSION* session, PskMode mode) {
+  EXPECT_EQ(wolfSSL_set_session(ssl_, session), WOLFSSL_SUCCESS);
+  if (mode == PskMode::kAlone) {
+    EXPECT_EQ(wolfSSL_no_dhe_psk(ssl_), 0);
+  }
+}
+
+WOLFSSL_SESSION* RawClient::TakeSession() { return wolfSSL_get1_session(ssl_); }
+
+bool RawClient::resumed() const { return wolfSSL_session_reused(ssl_) == 1; }
+
+void RawClient::TakeKeys() {
+  if (tls13()) {
+    ASSERT_EQ(secret_.size(), 32U);
+    TakeKeys13();
+    return;
+  }
+  ASSERT_EQ(wolfSSL_GetKeySize(ssl_), static_cast<int>(key_.size()));
+  std::memcpy(key_.data(), wolfSSL_GetClientWriteKey(ssl_), key_.size());
+  std::memcpy(nonce_.data(), wolfSSL_GetClientWriteIV(ssl_), 4);
+  sequence_ = 1;  // Finished was 0
+}
+
+std::string RawClient::Seal(unsigned type, std::string_view content) {
+  std::string text(content);
+  std::string bound;
+  std::string explicit_nonce;
+  std::array<unsigned char, 12> nonce = nonce_;
+  const std::string sequence = Number(sequence_++, 8);
+  if (tls13()) {
+    text += static_cast<char>(type);
+    type = 23;
+    bound = Number(type, 1) + Number(0x0303, 2) + Number(text.size() + 16, 2);
+    for (std::size_t i = 0; i < 8; ++i) {
+      nonce[4 + i] =
+          static_cast<unsigned char>(nonce[4 + i] ^ static_cast<unsigned char>(sequence[i]));
+    }
+  } else {
+    bound = sequence + Number(type, 1) + Number(0x0303, 2) + Number(text.size(), 2);
+    explicit_nonce = sequence;
+    std::memcpy(nonce.data() + 4, sequence.data(), 8);
+  }
+  std::string tag(16, '\0');
+  Aes aes;
+  EXPECT_EQ(wc_AesInit(&aes, nullptr, INVALID_DEVID), 0);
+  EXPECT_EQ(wc_AesGcmSetKey(&aes, key_.data(), static_cast<word32>(key_.size())), 0);
+  auto* const octets = reinterpret_cast<unsigned char*>(text.data());
+  EXPECT_EQ(wc_AesGcmEncrypt(&aes, octets, octets, static_cast<word32>(text.size()), nonce.data(),
+                             static_cast<word32>(nonce.size()),
+                             reinterpret_cast<unsigned char*>(tag.data()), 16,
+                             reinterpret_cast<const unsigned char*>(bound.data()),
+                             static_cast<word32>(bound.size())),
+            0);
+  wc_AesFree(&aes);
+  return Record(type, explicit_nonce + text + tag, 0x0303);
+}
+
+std::string RawClient::Open(std::string_view octets) {
+  in_ += octets;
+  std::string text;
+  std::array<char, 20000> buffer;
+  while (true) {
+    const int result = wolfSSL_read(ssl_, buffer.data(), static_cast<int>(buffer.size()));
+    if (result <= 0) {
+      return text;
+    }
+    text.append(buffer.data(), static_cast<std::size_t>(result));
+  }
+}
+
+int RawClient::alert() const {
+  WOLFSSL_ALERT_HISTORY history{};
+  wolfSSL_get_alert_history(ssl_, &history);
+  return history.last_rx.level > 0 ? history.last_rx.code : -1;
+}
+
+}  // namespace ringpost::test

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// A client that knows its own write key after the handshake and so can seal any record, also those
+// that no library sends. Always ECDSA or RSA with AES-128-GCM-SHA256.
+#ifndef RINGPOST_TESTS_TLS_RAW_CLIENT_H_
+#define RINGPOST_TESTS_TLS_RAW_CLIENT_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "tls_fixture.h"
+
+typedef struct WOLFSSL WOLFSSL;
+typedef struct WOLFSSL_CTX WOLFSSL_CTX;
+typedef struct WOLFSSL_SESSION WOLFSSL_SESSION;
+
+namespace ringpost::test {
+
+class RawClient {
+ public:
+  explicit RawClient(TlsVersions versions);
+  ~RawClient();
+  RawClient(const RawClient&) = delete;
+  RawClient& operator=(const RawClient&) = delete;
+
+  // Before the handshake: offers this session, with psk_ke as the only mode if so wanted.
+  enum class PskMode : std::uint8_t { kWithDhe, kAlone };
+  void Resume(WOLFSSL_SESSION* session, PskMode mode);
+  [[nodiscard]] WOLFSSL_SESSION* TakeSession();
+  [[nodiscard]] bool resumed() const;
+
+  // With a server engine; fails the test if it does not succeed. `tamper` sees each flight of ours.
+  void Handshake(Side& server, const Tamper& tamper = nullptr);
+  bool TryHandshake(Side& server, const Tamper& tamper = nullptr);
+  // The next record under our write key. In TLS 1.3 `type` is the inner one.
+  [[nodiscard]] std::string Seal(unsigned type, std::string_view content);
+  // TLS 1.3: a KeyUpdate that asks for none; what Seal() gives after it is under the next key.
+  [[nodiscard]] std::string SealKeyUpdate();
+  // Lets the library read `octets`; gives the plaintext. Alerts show in alert().
+  [[nodiscard]] std::string Open(std::string_view octets);
+  // The last alert that the server sent, -1 for none.
+  [[nodiscard]] int alert() const;
+
+ private:
+  struct Callbacks;
+  [[nodiscard]] bool tls13() const { return versions_ == TlsVersions::kTls13Only; }
+  void TakeKeys();
+  void TakeKeys13();
+
+  TlsVersions versions_;
+  WOLFSSL_CTX* context_;
+  WOLFSSL* ssl_;
+  std::string in_;
+  std::string out_;
+  std::string secret_;
+  std::array<unsigned char, 16> key_{};
+  std::array<unsigned char, 12> nonce_{};
+  std::uint64_t sequence_ = 0;
+};
+
+}  // namespace ringpost::test
+
+#endif  // RINGPOST_TESTS_TLS_RAW_CLIENT_H_

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What a hostile or broken client may send to the server engine.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "hello_builder.h"
+#include "raw_client.h"
+#include "ringpost/tls/client_hello.h"
+#include "tls_fixture.h"
+
+namespace ringpost::test {
+namespace {
+
+class Attack : public testing::Test {
+ protected:
+  Attack() : pool_(64, 16), server_(&pool_) {
+    contexts_ = Contexts({Certificate("ecdsa"), Certificate("rsa")});
+    server_.engine = TlsEngine::Server(contexts_.get());
+  }
+
+  // What the server answers to these octets as the first of a connection.
+  TlsOutcome First(const std::string& octets) {
+    server_.engine = TlsEngine::Server(contexts_.get());
+    server_.cipher_in.Clear();
+    server_.cipher_out.Clear();
+    server_.Receive(octets);
+    return server_.Handshake();
+  }
+  void ExpectAlert(const std::string& octets, TlsAlert alert) {
+    EXPECT_EQ(First(octets), TlsOutcome::kFailed);
+    const auto record = PlaintextAlertRecord(alert);
+    EXPECT_EQ(Side::Drain(server_.cipher_out), std::string(record.begin(), record.end()))
+        << server_.engine->error();
+    EXPECT_FALSE(server_.engine->error().empty());
+    // It stays so.
+    EXPECT_EQ(server_.Handshake(), TlsOutcome::kFailed);
+    EXPECT_EQ(server_.Read(), TlsOutcome::kFailed);
+    EXPECT_TRUE(server_.cipher_out.empty());
+  }
+  // The alert that ends what a handshake gives back in records: its number, or -1.
+  int LastPlaintextAlert() {
+    const std::string out = Side::Drain(server_.cipher_out);
+    return out.size() >= 7 && out[out.size() - 7] == 21 ? out.back() : -1;
+  }
+  TlsOutcome Read(std::string_view octets) {
+    server_.Receive(octets);
+    return server_.Read();
+  }
+
+  std::shared_ptr<const TlsContextSet> contexts_;
+  BufferPool pool_;
+  Side server_;
+};
+
+TEST_F(Attack, UsualHelloIsAnswered) {
+  EXPECT_EQ(First(HelloBuilder::Usual().Records()), TlsOutcome::kNeedInput);
+  const std::string out = Side::Drain(server_.cipher_out);
+  ASSERT_GT(out.size(), 600U);
+  EXPECT_EQ(out.substr(0, 3), "\x16\x03\x03");
+  EXPECT_EQ(out[5], 2);  // ServerHello
+}
+
+TEST_F(Attack, RefusedHellos) {
+  HelloBuilder old = HelloBuilder::Tls12();
+  old.legacy_version = 0x0302;
+  ExpectAlert(old.Records(), TlsAlert::kProtocolVersion);  // PROTOCOL 23
+  HelloBuilder fallback = HelloBuilder::Tls12();
+  fallback.suites.push_back(0x5600);
+  ExpectAlert(fallback.Records(), TlsAlert::kInappropriateFallback);  // PROTOCOL 23
+  HelloBuilder weak = HelloBuilder::Tls12();
+  weak.suites = {0x009c, 0x002f, 0xc027};
+  ExpectAlert(weak.Records(), TlsAlert::kHandshakeFailure);  // PROTOCOL 24
+  ExpectAlert(HelloBuilder::Tls12().List(kSignatureAlgorithms, {0x0201, 0x0303}).Records(),
+              TlsAlert::kHandshakeFailure);  // PROTOCOL 25
+  ExpectAlert(HelloBuilder::Usual().ServerName(std::string_view("a\0b", 3)).Records(),
+              TlsAlert::kIllegalParameter);  // PROTOCOL 27
+  ExpectAlert(HelloBuilder::Usual().Alpn({"h2"}).Records(),
+              TlsAlert::kNoApplicationProtocol);  // PROTOCOL 28
+  ExpectAlert(Record(22, std::string(16384, 'x')) + "x", TlsAlert::kUnexpectedMessage);
+  ExpectAlert(Number(22, 1) + Number(0x0301, 2) + Number(16385, 2),
+              TlsAlert::kRecordOverflow);  // PROTOCOL 32
+}
+
+TEST_F(Attack, NotTls) {
+  for (const std::string text : {"GET / HTTP/1.1\r\n", "EHLO x\r\n"}) {
+    EXPECT_EQ(First(text), TlsOutcome::kFailed);
+    EXPECT_TRUE(server_.cipher_out.empty());
+    EXPECT_EQ(server_.engine->error(), "not TLS");
+  }
+}
+
+TEST_F(Attack, HelloOctetByOctetAndInShortRecords) {
+  const HelloBuilder hello = HelloBuilder::Usual();
+  for (const std::string& octets :
+       {hello.Records(), Fragmented(hello.Message(), 1), Fragmented(hello.Message(), 3),
+        Fragmented(hello.Message(), 100)}) {
+    server_.engine = TlsEngine::Server(contexts_.get());
+    for (std::size_t i = 0; i < octets.size(); ++i) {
+      ASSERT_TRUE(server_.cipher_out.empty()) << i;
+      server_.Receive(octets.substr(i, 1));
+      ASSERT_EQ(server_.Handshake(), TlsOutcome::kNeedInput) << server_.engine->error();
+    }
+    EXPECT_EQ(Side::Drain(server_.cipher_out)[5], 2);
+    EXPECT_TRUE(server_.cipher_in.empty());
+  }
+}
+
+TEST_F(Attack, HelloThatIsTooLong) {
+  const std::string slow = Fragmented(Number(1, 1) + Vector(3, std::string(9000, 'x')), 1);
+  std::size_t used = 0;
+  TlsOutcome outcome = TlsOutcome::kNeedInput;
+  while (outcome == TlsOutcome::kNeedInput && used < slow.size()) {
+    server_.Receive(slow.substr(used, 600));
+    used += 600;
+    outcome = server_.Handshake();
+  }
+  EXPECT_EQ(outcome, TlsOutcome::kFailed);
+  EXPECT_LE(used, kClientHelloBytesMax + 600);
+}
+
+// PROTOCOL 23: RFC 8446 4.1.3.
+TEST_F(Attack, DowngradeSentinel) {
+  EXPECT_EQ(First(HelloBuilder::Tls12().Records()), TlsOutcome::kNeedInput);
+  const std::string out = Side::Drain(server_.cipher_out);
+  ASSERT_GT(out.size(), 43U);
+  // Record header, message header, version; the random's last eight octets.
+  EXPECT_EQ(out.substr(5 + 4 + 2 + 24, 8), "DOWNGRD\x01");
+}
+
+// PROTOCOL 26
+TEST_F(Attack, ServerHelloCarriesRenegotiationInfoAndExtendedMasterSecret) {
+  EXPECT_EQ(First(HelloBuilder::Tls12().Records()), TlsOutcome::kNeedInput);
+  const std::string out = Side::Drain(server_.cipher_out);
+  EXPECT_NE(out.find(Number(0xff01, 2) + Number(1, 2) + Number(0, 1)), std::string::npos);
+  EXPECT_NE(out.find(Number(0x0017, 2) + Number(0, 2)), std::string::npos);
+}
+
+TEST_F(Attack, BadKeyShare) {
+  HelloBuilder zero = HelloBuilder::Usual();
+  zero.Set(kKeyShare, Vector(2, Number(0x001d, 2) + Vector(2, std::string(32, '\0'))));
+  EXPECT_EQ(First(zero.Records()), TlsOutcome::kFailed) << "a zero shared secret";
+  HelloBuilder odd = HelloBuilder::Usual();
+  odd.Set(kKeyShare, Vector(2, Number(0x001d, 2) + Vector(2, std::string(31, 'k'))));
+  EXPECT_EQ(First(odd.Records()), TlsOutcome::kFailed);
+  HelloBuilder off_curve = HelloBuilder::Usual();
+  off_curve.Set(kKeyShare,
+                Vector(2, Number(0x0017, 2) + Vector(2, Number(4, 1) + std::string(64, 'k'))));
+  EXPECT_EQ(First(off_curve.Records()), TlsOutcome::kFailed);
+  HelloBuilder cut = HelloBuilder::Usual();
+  cut.Set(kKeyShare, Number(100, 2) + "abc");
+  EXPECT_EQ(First(cut.Records()), TlsOutcome::kFailed);
+  EXPECT_GE(LastPlaintextAlert(), 0);
+}
+
+TEST_F(Attack, EveryFlippedOctetOfAHello) {
+  const std::string octets = HelloBuilder::Usual().Alpn({"smtp"}).Records();
+  for (std::size_t i = 0; i < octets.size(); ++i) {
+    std::string changed = octets;
+    changed[i] = static_cast<char>(changed[i] ^ 0xff);
+    const TlsOutcome outcome = First(changed);
+    EXPECT_TRUE(outcome == TlsOutcome::kFailed || outcome == TlsOutcome::kNeedInput) << i;
+  }
+}
+
+class AttackAfter : public Attack, public testing::WithParamInterface<TlsVersions> {
+ protected:
+  AttackAfter() : client_(GetParam()) { client_.Handshake(server_); }
+  [[nodiscard]] static bool tls13() { return GetParam() == TlsVersions::kTls13Only; }
+  // What the server has sent since, as the client sees it.
+  std::string Answer() { return client_.Open(Side::Drain(server_.cipher_out)); }
+
+  RawClient client_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Versions, AttackAfter,
+                         testing::Values(TlsVersions::kTls12Only, TlsVersions::kTls13Only));
+
+TEST_P(AttackAfter, SealedByHandIsRead) {
+  EXPECT_EQ(Read(client_.Seal(23, "EHLO x\r\n")), TlsOutcome::kDone);
+  EXPECT_EQ(Side::Drain(server_.plain_in), "EHLO x\r\n");
+  EXPECT_EQ(server_.Write("250 y\r\n"), TlsOutcome::kDone);
+  EXPECT_EQ(Answer(), "250 y\r\n");
+}
+
+TEST_P(AttackAfter, OctetByOctetAndOneOctetRecords) {
+  const std::string text = "MAIL FROM:<a@example>\r\n";
+  std::string octets;
+  for (const char octet : text) {
+    octets += client_.Seal(23, std::string(1, octet));
+  }
+  for (const char octet : octets) {
+    ASSERT_EQ(Read(std::string(1, octet)), TlsOutcome::kDone);
+  }
+  EXPECT_EQ(Side::Drain(server_.plain_in), text);
+  EXPECT_TRUE(server_.cipher_in.empty());
+}
+
+TEST_P(AttackAfter, ManyOneOctetRecordsAreServed) {
+  std::string octets;
+  for (int i = 0; i < 3000; ++i) {
+    octets += client_.Seal(23, "a");
+    if (octets.size() > 40000) {
+      ASSERT_EQ(Read(octets), TlsOutcome::kDone);
+      octets.clear();
+    }
+  }
+  ASSERT_EQ(Read(octets), TlsOutcome::kDone);
+  EXPECT_EQ(Side::Drain(server_.plain_in).size(), 3000U);
+}
+
+TEST_P(AttackAfter, ForgedRecord) {
+  std::string record = client_.Seal(23, "EHLO x\r\n");
+  record.back() = static_cast<char>(record.back() ^ 1);
+  EXPECT_EQ(Read(record), TlsOutcome::kFailed);
+  EXPECT_TRUE(server_.plain_in.empty());
+  Answer();
+  EXPECT_EQ(client_.alert(), 20);
+  EXPECT_NE(server_.engine->error().find("bad_record_mac"), std::string_view::npos)
+      << server_.engine->error();
+}
+
+TEST_P(AttackAfter, ReplayedRecord) {
+  const std::string record = client_.Seal(23, "NOOP\r\n");
+  EXPECT_EQ(Read(record), TlsOutcome::kDone);
+  EXPECT_EQ(Read(record), TlsOutcome::kFailed);
+  EXPECT_EQ(Side::Drain(server_.plain_in), "NOOP\r\n");
+}
+
+TEST_P(AttackAfter, ClearTextRecord) {
+  EXPECT_NE(Read(Record(23, "EHLO x\r\n", 0x0303)), TlsOutcome::kDone);
+  EXPECT_TRUE(server_.plain_in.empty());
+}
+
+TEST_P(AttackAfter, GarbageInsteadOfARecord) {
+  EXPECT_EQ(Read("EHLO cleartext.example\r\n" + std::string(20000, 'x')), TlsOutcome::kFailed);
+  EXPECT_TRUE(server_.plain_in.empty());
+}
+
+// PROTOCOL 31
+TEST_P(AttackAfter, EmptyRecords) {
+  std::string octets;
+  for (int i = 0; i < 20; ++i) {
+    octets += client_.Seal(23, "");
+  }
+  octets += client_.Seal(23, "x");
+  EXPECT_EQ(Read(octets), TlsOutcome::kDone);
+  EXPECT_EQ(Side::Drain(server_.plain_in), "x");
+}
+
+// PROTOCOL 31
+TEST_P(AttackAfter, EmptyRecordFlood) {
+  TlsOutcome outcome = TlsOutcome::kDone;
+  int sent = 0;
+  while (outcome == TlsOutcome::kDone && sent < 100) {
+    outcome = Read(client_.Seal(23, ""));
+    ++sent;
+  }
+  EXPECT_EQ(outcome, TlsOutcome::kFlood);
+  EXPECT_GE(sent, 32);
+  EXPECT_LE(sent, 33);
+  EXPECT_EQ(server_.Read(), TlsOutcome::kFlood);
+}
+
+// PROTOCOL 32
+TEST_P(AttackAfter, OversizedHeader) {
+  for (const unsigned length : {0xffffU, 18433U}) {
+    SCOPED_TRACE(length);
+    server_.engine = TlsEngine::Server(contexts_.get());
+    RawClient client(GetParam());
+    client.Handshake(server_);
+    EXPECT_EQ(Read(Number(23, 1) + Number(0x0303, 2) + Number(length, 2)), TlsOutcome::kFailed);
+    (void)client.Open(Side::Drain(server_.cipher_out));
+    EXPECT_EQ(client.alert(), 22) << server_.engine->error();
+    server_.cipher_in.Clear();
+  }
+}
+
+// PROTOCOL 32
+TEST_P(AttackAfter, OversizedContent) {
+  EXPECT_EQ(Read(client_.Seal(23, std::string(16384, 'x'))), TlsOutcome::kDone);
+  EXPECT_EQ(Side::Drain(server_.plain_in).size(), 16384U);
+  EXPECT_EQ(Read(client_.Seal(23, std::string(16385, 'x'))), TlsOutcome::kFailed);
+  EXPECT_TRUE(server_.plain_in.empty());
+  Answer();
+  EXPECT_EQ(client_.alert(), 22) << server_.engine->error();
+}
+
+// PROTOCOL 36
+TEST_P(AttackAfter, NothingIsReadAfterCloseNotify) {
+  std::string octets = client_.Seal(23, "BDAT 100\r\n");
+  octets += client_.Seal(21, std::string("\x01\x00", 2));
+  octets += client_.Seal(23, "sealed");
+  octets += "clear";
+  EXPECT_EQ(Read(octets), TlsOutcome::kPeerClosed);
+  EXPECT_EQ(Side::Drain(server_.plain_in), "BDAT 100\r\n");
+  const std::size_t left = server_.cipher_in.size();
+  EXPECT_GT(left, 5U);
+  EXPECT_EQ(server_.Read(), TlsOutcome::kPeerClosed);
+  EXPECT_EQ(server_.cipher_in.size(), left);
+  EXPECT_TRUE(server_.plain_in.empty());
+  // Our last words and our close_notify still go out.
+  EXPECT_EQ(server_.Write("421 bye\r\n"), TlsOutcome::kDone);
+  server_.engine->CloseNotify(server_.cipher_out);
+  EXPECT_EQ(Answer(), "421 bye\r\n");
+  EXPECT_EQ(client_.alert(), 0);
+  server_.engine->CloseNotify(server_.cipher_out);
+  EXPECT_TRUE(server_.cipher_out.empty());
+}
+
+TEST_P(AttackAfter, FatalAlert) {
+  EXPECT_EQ(Read(client_.Seal(21, "\x02\x2e")), TlsOutcome::kFailed);
+  EXPECT_EQ(server_.engine->error(), "received alert certificate_unknown");
+}
+
+TEST_P(AttackAfter, WarningFlood) {
+  TlsOutcome outcome = TlsOutcome::kDone;
+  int sent = 0;
+  while (outcome == TlsOutcome::kDone && sent < 100) {
+    outcome = Read(client_.Seal(21, "\x01\x64"));  // no_renegotiation
+    ++sent;
+  }
+  EXPECT_TRUE(outcome == TlsOutcome::kFlood || outcome == TlsOutcome::kFailed);
+}
+
+// PROTOCOL 26
+TEST_P(AttackAfter, Renegotiation) {
+  EXPECT_EQ(Read(client_.Seal(22, HelloBuilder::Tls12().Message())), TlsOutcome::kFailed);
+  Answer();
+  EXPECT_GT(client_.alert(), 0) << server_.engine->error();
+}
+
+class AttackAfter13 : public AttackAfter {};
+INSTANTIATE_TEST_SUITE_P(Versions, AttackAfter13, testing::Values(TlsVersions::kTls13Only));
+
+// PROTOCOL 31
+TEST_P(AttackAfter13, KeyUpdateIsAnswered) {
+  EXPECT_EQ(Read(client_.Seal(22, Number(24, 1) + Vector(3, "\x01"))), TlsOutcome::kDone);
+  EXPECT_FALSE(server_.cipher_out.empty());
+}
+
+// PROTOCOL 31: wolfSSL takes many KeyUpdates in one record.
+TEST_P(AttackAfter13, KeyUpdateFloodInOneRecord) {
+  std::string updates;
+  for (int i = 0; i < 3000; ++i) {
+    updates += Number(24, 1) + Vector(3, std::string(1, '\0'));
+  }
+  EXPECT_EQ(Read(client_.Seal(22, updates)), TlsOutcome::kFlood);
+}
+
+// PROTOCOL 31
+TEST_P(AttackAfter13, KeyUpdateFlood) {
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_EQ(Read(client_.SealKeyUpdate()), TlsOutcome::kDone);
+    ASSERT_EQ(Read(client_.Seal(23, "x")), TlsOutcome::kDone) << server_.engine->error();
+  }
+  EXPECT_EQ(Side::Drain(server_.plain_in).size(), 100U);
+  for (int i = 0; i < 32; ++i) {
+    ASSERT_EQ(Read(client_.SealKeyUpdate()), TlsOutcome::kDone) << i;
+  }
+  EXPECT_EQ(Read(client_.SealKeyUpdate()), TlsOutcome::kFlood);
+}
+
+TEST_P(AttackAfter13, UnexpectedMessages) {
+  for (const unsigned type : {1U, 2U, 4U, 8U, 11U, 13U, 15U, 20U}) {
+    server_.engine = TlsEngine::Server(contexts_.get());
+    RawClient client(GetParam());
+    client.Handshake(server_);
+    EXPECT_EQ(Read(client.Seal(22, Number(type, 1) + Vector(3, "abcd"))), TlsOutcome::kFailed)
+        << type;
+    server_.cipher_in.Clear();
+    server_.cipher_out.Clear();
+  }
+}
+
+TEST_F(Attack, FloodDuringTheHandshake) {
+  EXPECT_EQ(First(HelloBuilder::Usual().Records()), TlsOutcome::kNeedInput);
+  server_.cipher_out.Clear();
+  // A second hello was not asked for; whatever it is, it ends within the budget.
+  TlsOutcome outcome = TlsOutcome::kNeedInput;
+  std::size_t used = 0;
+  while (outcome == TlsOutcome::kNeedInput && used < 1000000) {
+    server_.Receive(Record(20, "\x01", 0x0303));
+    used += 6;
+    outcome = server_.Handshake();
+  }
+  EXPECT_TRUE(outcome == TlsOutcome::kFailed || outcome == TlsOutcome::kFlood);
+}
+
+// The client's second flight cut into records of one octet.
+TEST_F(Attack, SecondFlightInShortRecords) {
+  RawClient client(TlsVersions::kTls12Only);
+  int flight = 0;
+  client.Handshake(server_, [&](std::string& octets) {
+    if (++flight == 2) {
+      // ClientKeyExchange alone is in clear; the rest stays as it is.
+      ASSERT_EQ(octets[0], 22);
+      const std::size_t length = static_cast<std::size_t>(static_cast<unsigned char>(octets[3]))
+                                     << 8 |
+                                 static_cast<unsigned char>(octets[4]);
+      // Its header must be whole for wolfSSL.
+      const std::string message = octets.substr(5, length);
+      octets = Record(22, message.substr(0, 4), 0x0303) + Fragmented(message.substr(4), 1, 0x0303) +
+               octets.substr(5 + length);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace ringpost::test
