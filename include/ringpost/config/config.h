@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The validated configuration. Flags and the TOML file both end here; nothing behind this point parses
-// or doubts it. Immutable; shared by reference count, because running sessions keep the one they began
-// with. All durations are in nanoseconds (TimeNs), all sizes in octets.
+// The validated configuration. Flags and the TOML file both end here; nothing behind this point
+// parses or doubts it. Immutable; shared by reference count, because running sessions keep the one
+// they began with. All durations are in nanoseconds (TimeNs), all sizes in octets.
 #ifndef RINGPOST_CONFIG_CONFIG_H_
 #define RINGPOST_CONFIG_CONFIG_H_
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ringpost/io/io.h"
+#include "ringpost/log/log_types.h"
 #include "ringpost/smtp/smtp_relay.h"
 
 namespace ringpost {
 
 enum class BackendIdentity : std::uint8_t { kProxyV2, kProxyV1, kXclient, kNone };
-enum class LogFormat : std::uint8_t { kText, kJson };
-enum class LogLevel : std::uint8_t { kError, kWarning, kInfo, kDebug };
 // What becomes of the backend connection when STARTTLS succeeds (docs/ARCHITECTURE.md).
 enum class StarttlsBackend : std::uint8_t { kReconnect, kKeep };
 
@@ -53,7 +53,7 @@ struct IngressConfig {
 
 struct Config {
   std::string hostname;
-  int shards = 0;  // resolved: at least 1
+  int shards = 0;         // resolved: at least 1
   std::vector<int> cpus;  // one per shard: where its thread is pinned; empty: not pinned
   std::vector<UpstreamConfig> upstreams;
   std::vector<IngressConfig> ingress;
@@ -66,14 +66,28 @@ struct Config {
   TimeNs drain_timeout = 30 * kNsPerSecond;
   TimeNs connect_timeout = 10 * kNsPerSecond;
 
-  std::uint32_t sessions_max = 0;    // per process; resolved: at least 1 (two descriptors a session)
-  std::uint32_t buffers_large = 0;   // 16 KiB blocks per shard; resolved
-  std::uint32_t buffers_small = 0;   // 2 KiB blocks per shard; resolved
+  std::uint32_t sessions_max = 0;   // per process; resolved: at least 1 (two descriptors a session)
+  std::uint32_t buffers_large = 0;  // 16 KiB blocks per shard; resolved
+  std::uint32_t buffers_small = 0;  // 2 KiB blocks per shard; resolved
 
-  std::string ticket_key_file;       // empty: random keys, rotated
+  std::string ticket_key_file;  // empty: random keys, rotated
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
+
+  // What is allowed but should be known: one sentence each, to be logged at every start.
+  std::vector<std::string> warnings;
 };
+
+// As written in flags and file: "proxy-v2", "encrypt".
+[[nodiscard]] std::string_view BackendIdentityName(BackendIdentity identity);
+[[nodiscard]] std::string_view TlsPolicyName(TlsPolicy policy);
+
+// The configuration as a TOML file that would give the same one again: what --check_config prints.
+[[nodiscard]] std::string DescribeConfig(const Config& config);
+
+// The most memory that buffers and sessions of all shards can take, in octets. Pages are touched on
+// first use only, so a quiet proxy takes far less.
+[[nodiscard]] std::uint64_t PlannedMemory(const Config& config);
 
 }  // namespace ringpost
 

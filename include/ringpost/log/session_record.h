@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What the log says about a session, once, at its end. Filled by the session; views need to live
+// only as long as the call that formats them.
+#ifndef RINGPOST_LOG_SESSION_RECORD_H_
+#define RINGPOST_LOG_SESSION_RECORD_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "ringpost/base/outcome.h"
+#include "ringpost/log/log_types.h"
+
+namespace ringpost {
+
+struct SessionRecord {
+  std::int64_t unix_ms = 0;  // the end, wall clock; 0: Logger::Session fills it in
+  std::string_view route;
+  std::string_view client_address;  // "192.0.2.1" or "2001:db8::1"
+  std::uint16_t client_port = 0;
+  std::string_view server_address;  // the listener's, as configured
+  std::uint16_t server_port = 0;
+
+  // Empty version: the session stayed in clear.
+  std::string_view tls_version;
+  std::string_view tls_suite;
+  std::string_view tls_group;
+  bool tls_resumed = false;
+  std::string_view sni;
+
+  std::uint32_t messages_accepted = 0;
+  std::uint32_t messages_refused = 0;
+  std::uint64_t octets_in = 0;   // from the client, as on the wire
+  std::uint64_t octets_out = 0;  // to the client, as on the wire
+  std::uint64_t content_octets = 0;
+  std::uint32_t bare_newlines = 0;
+  std::int64_t duration_ns = 0;
+  CloseReason reason = CloseReason::kNone;
+  std::string_view upstream;  // its name; empty if none was chosen
+  std::string_view detail;    // one phrase: the TLS alert, the errno, the backend's words
+};
+
+// Writes the line without its newline to `out` (at least kLogLineMax octets) and returns its
+// length.
+[[nodiscard]] std::size_t FormatSession(const SessionRecord& record, LogFormat format,
+                                        std::span<char> out);
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_LOG_SESSION_RECORD_H_

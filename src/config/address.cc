@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/config/address.h"
+
+#include <arpa/inet.h>
+
+#include <charconv>
+#include <cstddef>
+#include <cstring>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace ringpost {
+namespace {
+
+constexpr std::string_view kUnixPrefix = "unix:";
+constexpr char kExamples[] = "127.0.0.1:10025, [::1]:10025 or unix:/path";
+
+absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+absl::Status Refuse(std::string_view text, std::string_view why) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", View(text), "\" ", View(why), "; write ", kExamples));
+}
+
+bool ReadPort(std::string_view text, std::uint16_t* port) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *port);
+  return error == std::errc{} && end == text.data() + text.size() && *port != 0;
+}
+
+absl::StatusOr<Endpoint> ParseUnix(std::string_view text) {
+  const std::string_view path = text.substr(kUnixPrefix.size());
+  Endpoint endpoint;
+  endpoint.text = text;
+  if (path.empty()) return Refuse(text, "has no path");
+  // The kernel wants the final NUL inside the array.
+  if (path.size() >= sizeof endpoint.address.un.sun_path) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", View(text), "\" is too long: a unix socket's path has at most ",
+                     sizeof endpoint.address.un.sun_path - 1, " octets"));
+  }
+  if (path.find('\0') != std::string_view::npos) return Refuse(text, "contains a NUL");
+  endpoint.address.un.sun_family = AF_UNIX;
+  path.copy(endpoint.address.un.sun_path, path.size());
+  endpoint.length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
+  return endpoint;
+}
+
+bool IsWildcard(const Endpoint& endpoint) {
+  if (endpoint.address.any.sa_family == AF_INET) {
+    return endpoint.address.in.sin_addr.s_addr == htonl(INADDR_ANY);
+  }
+  return endpoint.address.any.sa_family == AF_INET6 &&
+         IN6_IS_ADDR_UNSPECIFIED(&endpoint.address.in6.sin6_addr);
+}
+
+bool IsLoopback(const Endpoint& endpoint) {
+  if (endpoint.address.any.sa_family == AF_INET) {
+    return ntohl(endpoint.address.in.sin_addr.s_addr) >> 24 == 127;
+  }
+  return endpoint.address.any.sa_family == AF_INET6 &&
+         IN6_IS_ADDR_LOOPBACK(&endpoint.address.in6.sin6_addr);
+}
+
+std::uint16_t PortOf(const Endpoint& endpoint) {
+  return endpoint.address.any.sa_family == AF_INET ? endpoint.address.in.sin_port
+                                                   : endpoint.address.in6.sin6_port;
+}
+
+}  // namespace
+
+absl::StatusOr<Endpoint> ParseEndpoint(std::string_view text) {
+  if (text.substr(0, kUnixPrefix.size()) == kUnixPrefix) return ParseUnix(text);
+  if (!text.empty() && text.front() == '/') {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", View(text), "\" looks like a unix socket; write unix:", View(text)));
+  }
+
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return Refuse(text, "has no port");
+  std::string_view host = text.substr(0, colon);
+  std::uint16_t port = 0;
+  if (!ReadPort(text.substr(colon + 1), &port)) {
+    return Refuse(text, "has no port from 1 to 65535 behind its last colon");
+  }
+
+  Endpoint endpoint;
+  endpoint.text = text;
+  const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  const std::string address(host);
+  if (address.find('\0') != std::string::npos) return Refuse(text, "contains a NUL");
+  if (bracketed) {
+    endpoint.address.in6.sin6_family = AF_INET6;
+    endpoint.address.in6.sin6_port = htons(port);
+    endpoint.length = sizeof endpoint.address.in6;
+    if (inet_pton(AF_INET6, address.c_str(), &endpoint.address.in6.sin6_addr) == 1) return endpoint;
+    return Refuse(text, "has no IPv6 address between its brackets");
+  }
+  if (address.find(':') != std::string::npos) {
+    return Refuse(text, "looks like an IPv6 address without brackets");
+  }
+  endpoint.address.in.sin_family = AF_INET;
+  endpoint.address.in.sin_port = htons(port);
+  endpoint.length = sizeof endpoint.address.in;
+  if (inet_pton(AF_INET, address.c_str(), &endpoint.address.in.sin_addr) == 1) return endpoint;
+  return Refuse(text, "does not begin with an IP address, and host names are not resolved");
+}
+
+bool SameEndpoint(const Endpoint& a, const Endpoint& b) {
+  return a.length == b.length && std::memcmp(&a.address, &b.address, a.length) == 0;
+}
+
+bool ReachesListener(const Endpoint& upstream, const Endpoint& listener) {
+  if (SameEndpoint(upstream, listener)) return true;
+  const sa_family_t family = upstream.address.any.sa_family;
+  if (family != listener.address.any.sa_family || family == AF_UNIX) return false;
+  return PortOf(upstream) == PortOf(listener) && IsWildcard(listener) &&
+         (IsLoopback(upstream) || IsWildcard(upstream));
+}
+
+}  // namespace ringpost

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/config/flags.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/flags/commandlineflag.h"
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/reflection.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "ringpost/config/file.h"
+#include "ringpost/config/resolve.h"
+
+// All are optional texts: "not given" must differ from "given as the default", because a given flag
+// wins over the file.
+using Text = std::optional<std::string>;
+
+ABSL_FLAG(
+    Text, config, std::nullopt,
+    "TOML file with [tls], [[upstream]], [[ingress]] and tuning. Routes come from the file or "
+    "from flags, not from both.");
+ABSL_FLAG(Text, listen, std::nullopt,
+          "Addresses for clients that use STARTTLS, separated by commas: 0.0.0.0:25,[::]:25.");
+ABSL_FLAG(Text, listen_tls, std::nullopt,
+          "Addresses for clients that begin with TLS (port 465), separated by commas.");
+ABSL_FLAG(Text, upstream, std::nullopt,
+          "The mail server: 127.0.0.1:10025, [::1]:10025 or unix:/path. Host names are not "
+          "resolved. Several, separated by commas, are tried in turn.");
+ABSL_FLAG(Text, tls_policy, std::nullopt,
+          "may: clients may stay in clear. encrypt: no mail without TLS. Default: may.");
+ABSL_FLAG(Text, backend_identity, std::nullopt,
+          "How the mail server learns the client's address: proxy-v2, proxy-v1, xclient, or none "
+          "(dangerous: every client seems to be ringpost). Default: proxy-v2.");
+ABSL_FLAG(Text, cert, std::nullopt,
+          "Certificate chains in PEM, leaf first, separated by commas; one --key for each.");
+ABSL_FLAG(Text, key, std::nullopt,
+          "Private keys in PEM, unencrypted, separated by commas, in the order of --cert.");
+ABSL_FLAG(Text, hostname, std::nullopt,
+          "The name in replies that ringpost itself makes. Default: the machine's name.");
+ABSL_FLAG(Text, shards, std::nullopt,
+          "Number of threads, each pinned to a CPU. Default: 0, one for every CPU of the affinity "
+          "mask.");
+ABSL_FLAG(Text, sessions_max, std::nullopt,
+          "Most sessions at a time, in the whole process; each needs two descriptors. Default: 0, "
+          "as many as the limit of open files allows, at most 100000.");
+ABSL_FLAG(Text, handshake_timeout, std::nullopt,
+          "Longest TLS handshake, as a duration. Default: 30s.");
+ABSL_FLAG(Text, command_timeout, std::nullopt,
+          "Longest wait for a client's command, as a duration. Default: 300s, the least that RFC "
+          "5321 asks for.");
+ABSL_FLAG(Text, data_timeout, std::nullopt,
+          "Longest wait for more of a message, as a duration. Default: 180s.");
+ABSL_FLAG(Text, drain_timeout, std::nullopt,
+          "How long SIGTERM waits for open transactions, as a duration. Default: 30s.");
+ABSL_FLAG(Text, connect_timeout, std::nullopt,
+          "Longest connect to the mail server, as a duration. Default: 10s.");
+ABSL_FLAG(Text, bare_newline, std::nullopt,
+          "A CR or LF alone in a message. normalize: forward it as CRLF (LF) or a blank (CR). "
+          "reject: refuse the message with 550. Default: normalize.");
+ABSL_FLAG(
+    Text, starttls_backend, std::nullopt,
+    "The mail server's connection after STARTTLS. reconnect: a new one, which is told the TLS "
+    "facts. keep: the same one. Default: reconnect.");
+ABSL_FLAG(Text, buffers_large, std::nullopt,
+          "Blocks of 16 KiB for octets in transit, for each shard. Default: 0, an eighth of the "
+          "shard's sessions, from 256 to 4096.");
+ABSL_FLAG(Text, buffers_small, std::nullopt,
+          "Blocks of 2 KiB for commands and replies, for each shard. Default: 0, twice the shard's "
+          "sessions, from 1024 to 65536.");
+ABSL_FLAG(Text, ticket_key_file, std::nullopt,
+          "File of TLS session ticket keys, to share them between machines. Default: none, random "
+          "keys that are rotated.");
+ABSL_FLAG(Text, log_format, std::nullopt, "text or json. Default: text.");
+ABSL_FLAG(Text, log_level, std::nullopt, "error, warning, info or debug. Default: info.");
+ABSL_FLAG(bool, check_config, false,
+          "Validate everything, print the result as a TOML file, and exit.");
+ABSL_FLAG(bool, list_ciphers, false, "Print the TLS versions, suites and groups, and exit.");
+
+namespace ringpost {
+namespace {
+
+// In the order of --help. The names of AllTuning() are among them.
+constexpr std::array<std::string_view, 25> kFlags = {
+    "config",          "listen",           "listen_tls",    "upstream",
+    "tls_policy",      "backend_identity", "cert",          "key",
+    "hostname",        "shards",           "sessions_max",  "handshake_timeout",
+    "command_timeout", "data_timeout",     "drain_timeout", "connect_timeout",
+    "bare_newline",    "starttls_backend", "buffers_large", "buffers_small",
+    "ticket_key_file", "log_format",       "log_level",     "check_config",
+    "list_ciphers"};
+
+absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+std::optional<Given> Flag(const absl::Flag<Text>& flag) {
+  Text text = absl::GetFlag(flag);
+  if (!text.has_value()) return std::nullopt;
+  return Given{*std::move(text), absl::StrCat("--", flag.Name())};
+}
+
+std::vector<Given> FlagList(const absl::Flag<Text>& flag) {
+  std::vector<Given> list;
+  const std::optional<Given> whole = Flag(flag);
+  if (!whole.has_value()) return list;
+  for (const absl::string_view part : absl::StrSplit(whole->text, ',')) {
+    list.push_back({std::string(part), whole->where});
+  }
+  return list;
+}
+
+// The process may change its folder later; what was meant is relative to where it was started.
+void MakeAbsolute(Given* given) {
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::absolute(given->text, error);
+  if (!error && !given->text.empty()) given->text = path.lexically_normal().string();
+}
+
+std::string_view FlagName(std::string_view argument) {
+  argument.remove_prefix(argument.substr(0, 2) == "--" ? 2 : 1);
+  return argument.substr(0, argument.find('='));
+}
+
+// absl::ParseCommandLine ends the process in words of its own; what can be refused is refused
+// before.
+absl::Status CheckArguments(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument.size() < 2 || argument.front() != '-' || argument == "--") {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "\"", argv[i], "\" is not a flag; ringpost takes only flags, see ringpost --help"));
+    }
+    const std::string_view name = FlagName(argument);
+    const absl::CommandLineFlag* flag = absl::FindCommandLineFlag(View(name));
+    if (flag == nullptr && name.substr(0, 2) == "no") {
+      flag = absl::FindCommandLineFlag(View(name.substr(2)));
+      if (flag != nullptr && !flag->IsOfType<bool>()) flag = nullptr;
+    }
+    if (flag == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "unknown flag --", View(name), Suggestion(name, kFlags), "; see ringpost --help"));
+    }
+    if (flag->IsOfType<bool>() || argument.find('=') != std::string_view::npos) continue;
+    if (++i == argc) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", View(name), " needs a value: --", View(name), "=..."));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A route's flags without a file's routes: one upstream, one ingress, both called "default".
+void RouteFromFlags(Settings* settings) {
+  const std::vector<Given> listen = FlagList(FLAGS_listen);
+  const std::vector<Given> listen_tls = FlagList(FLAGS_listen_tls);
+  const std::vector<Given> upstream = FlagList(FLAGS_upstream);
+  const std::optional<Given> policy = Flag(FLAGS_tls_policy);
+  const std::optional<Given> identity = Flag(FLAGS_backend_identity);
+  if (listen.empty() && listen_tls.empty() && upstream.empty() && !policy && !identity) return;
+  // Half a route is kept: together with a file's routes it is another mistake (MergeSettings).
+  UpstreamSettings to{{"default", "--upstream"}, upstream, identity};
+  IngressSettings from{{"default", "--listen"},   listen, listen_tls,
+                       {"default", "--upstream"}, policy, {}};
+  settings->upstreams.push_back(std::move(to));
+  settings->ingress.push_back(std::move(from));
+}
+
+absl::Status CertificatesFromFlags(Settings* settings) {
+  const std::vector<Given> certs = FlagList(FLAGS_cert);
+  const std::vector<Given> keys = FlagList(FLAGS_key);
+  if (certs.size() != keys.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--cert names ", certs.size(), " files and --key ", keys.size(),
+                     "; give one key for each certificate, in the same order"));
+  }
+  for (std::size_t i = 0; i < certs.size(); ++i) {
+    CertificateSettings pair{certs[i], keys[i]};
+    MakeAbsolute(&pair.cert);
+    MakeAbsolute(&pair.key);
+    settings->certificates.push_back(std::move(pair));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<FlagAction> ParseFlags(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument == "--help" || argument == "-h" || argument == "-help") return FlagAction::kHelp;
+    if (argument == "--version" || argument == "-version") return FlagAction::kVersion;
+  }
+  const absl::Status status = CheckArguments(argc, argv);
+  if (!status.ok()) return status;
+  absl::ParseCommandLine(argc, argv);
+  if (absl::GetFlag(FLAGS_list_ciphers)) return FlagAction::kListCiphers;
+  if (absl::GetFlag(FLAGS_check_config)) return FlagAction::kCheckConfig;
+  return FlagAction::kRun;
+}
+
+std::string HelpText() {
+  constexpr std::size_t kColumns = 78;
+  std::string text =
+      "ringpost: TLS in front of a mail server that stays as it is.\n\n"
+      "  ringpost --listen=0.0.0.0:25 --listen_tls=0.0.0.0:465 --upstream=127.0.0.1:10025 \\\n"
+      "           --cert=fullchain.pem --key=privkey.pem\n"
+      "  ringpost --config=/etc/ringpost.toml\n\n";
+  for (const std::string_view name : kFlags) {
+    const absl::CommandLineFlag* const flag = absl::FindCommandLineFlag(View(name));
+    absl::StrAppend(&text, "  --", View(name), "\n");
+    std::string line = "     ";
+    for (const absl::string_view word : absl::StrSplit(flag->Help(), ' ')) {
+      if (line.size() + 1 + word.size() > kColumns) {
+        absl::StrAppend(&text, line, "\n");
+        line = "     ";
+      }
+      absl::StrAppend(&line, " ", word);
+    }
+    absl::StrAppend(&text, line, "\n");
+  }
+  text += "\nDurations have a unit: 500ms, 30s, 5m, 1h. docs/CONFIGURATION.md has the file.\n";
+  return text;
+}
+
+std::string VersionText() { return "ringpost " RINGPOST_VERSION "\n"; }
+
+absl::StatusOr<Settings> SettingsFromFlags() {
+  Settings settings;
+  for (const Tuning& tuning : AllTuning()) {
+    const absl::CommandLineFlag* const flag = absl::FindCommandLineFlag(View(tuning.name));
+    const auto text = flag->TryGet<Text>();
+    if (!text.has_value() || !text->has_value()) continue;
+    Given given{**text, absl::StrCat("--", View(tuning.name))};
+    if (tuning.type == TuningType::kPath) MakeAbsolute(&given);
+    settings.tuning.emplace(tuning.name, std::move(given));
+  }
+  RouteFromFlags(&settings);
+  const absl::Status status = CertificatesFromFlags(&settings);
+  if (!status.ok()) return status;
+  return settings;
+}
+
+absl::StatusOr<Settings> MergeSettings(Settings flags, Settings file) {
+  if (flags.has_routes() && file.has_routes()) {
+    return absl::InvalidArgumentError(
+        "the --config file has routes, and so has the command line; leave out --listen, "
+        "--listen_tls, --upstream, --tls_policy and --backend_identity, or take [[ingress]] and "
+        "[[upstream]] out of the file");
+  }
+  if (!flags.certificates.empty() && file.has_routes()) {
+    return absl::InvalidArgumentError(
+        "--cert and --key belong to a route given by flags; put the certificates of the --config "
+        "file's routes into its [tls] table");
+  }
+  Settings merged = std::move(file);
+  for (auto& [name, given] : flags.tuning) merged.tuning.insert_or_assign(name, given);
+  if (!flags.certificates.empty()) merged.certificates = std::move(flags.certificates);
+  if (flags.has_routes()) {
+    if (flags.upstreams.front().addresses.empty()) {
+      return absl::InvalidArgumentError(
+          "no mail server is named; give --upstream=127.0.0.1:10025 or the address it has");
+    }
+    if (flags.ingress.front().listen.empty() && flags.ingress.front().listen_tls.empty()) {
+      return absl::InvalidArgumentError(
+          "nothing to listen on; give --listen=0.0.0.0:25, --listen_tls=0.0.0.0:465 or both");
+    }
+    merged.upstreams = std::move(flags.upstreams);
+    merged.ingress = std::move(flags.ingress);
+  }
+  return merged;
+}
+
+absl::StatusOr<std::shared_ptr<const Config>> LoadConfig() {
+  absl::StatusOr<Settings> flags = SettingsFromFlags();
+  if (!flags.ok()) return flags.status();
+  absl::StatusOr<Settings> file = Settings{};
+  if (const std::optional<Given> path = Flag(FLAGS_config); path.has_value()) {
+    file = ReadConfigFile(path->text);
+    if (!file.ok()) return file.status();
+  }
+  const absl::StatusOr<Settings> merged = MergeSettings(*std::move(flags), *std::move(file));
+  if (!merged.ok()) return merged.status();
+  return ResolveConfig(*merged, ThisMachine());
+}
+
+}  // namespace ringpost

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/config/address.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "fixture.h"
+
+namespace ringpost {
+namespace {
+
+Endpoint Good(std::string_view text) {
+  absl::StatusOr<Endpoint> endpoint = ParseEndpoint(text);
+  EXPECT_TRUE(endpoint.ok()) << text << ": " << endpoint.status();
+  return endpoint.ok() ? *endpoint : Endpoint{};
+}
+
+TEST(Address, Ipv4) {
+  const Endpoint endpoint = Good("192.0.2.1:10025");
+  EXPECT_EQ(endpoint.text, "192.0.2.1:10025");
+  EXPECT_EQ(endpoint.address.in.sin_family, AF_INET);
+  EXPECT_EQ(ntohs(endpoint.address.in.sin_port), 10025);
+  EXPECT_EQ(ntohl(endpoint.address.in.sin_addr.s_addr), 0xC0000201U);
+  EXPECT_EQ(endpoint.length, sizeof(sockaddr_in));
+}
+
+TEST(Address, Ipv6) {
+  const Endpoint endpoint = Good("[2001:db8::7]:65535");
+  EXPECT_EQ(endpoint.address.in6.sin6_family, AF_INET6);
+  EXPECT_EQ(ntohs(endpoint.address.in6.sin6_port), 65535);
+  EXPECT_EQ(endpoint.address.in6.sin6_addr.s6_addr[15], 7);
+  EXPECT_EQ(endpoint.length, sizeof(sockaddr_in6));
+}
+
+TEST(Address, Unix) {
+  const Endpoint endpoint = Good("unix:/run/postfix-in");
+  EXPECT_EQ(endpoint.address.un.sun_family, AF_UNIX);
+  EXPECT_STREQ(endpoint.address.un.sun_path, "/run/postfix-in");
+  EXPECT_EQ(endpoint.length, sizeof(sa_family_t) + 16);
+  EXPECT_TRUE(ParseEndpoint("unix:" + std::string(107, 'p')).ok());
+  ExpectSaying(ParseEndpoint("unix:" + std::string(108, 'p')).status(), "at most 107 octets");
+}
+
+TEST(Address, Refused) {
+  const struct {
+    std::string text;
+    const char* words;
+  } cases[] = {
+      {"", "has no port"},
+      {"25", "has no port"},
+      {"127.0.0.1", "has no port"},
+      {"127.0.0.1:", "has no port from 1 to 65535"},
+      {"127.0.0.1:0", "has no port from 1 to 65535"},
+      {"127.0.0.1:65536", "has no port from 1 to 65535"},
+      {"127.0.0.1:-1", "has no port from 1 to 65535"},
+      {"127.0.0.1:25x", "has no port from 1 to 65535"},
+      {"127.0.0.1:smtp", "has no port from 1 to 65535"},
+      {":25", "host names are not resolved"},
+      {"*:25", "host names are not resolved"},
+      {"localhost:25", "host names are not resolved"},
+      {" 127.0.0.1:25", "host names are not resolved"},
+      {"127.1:25", "host names are not resolved"},
+      {"::1:25", "without brackets"},
+      {"[::1]", "has no port"},
+      {"[]:25", "no IPv6 address between its brackets"},
+      {"[127.0.0.1]:25", "no IPv6 address between its brackets"},
+      {"[fe80::1%eth0]:25", "no IPv6 address between its brackets"},
+      {std::string("127.0.0.1\0:25", 13), "contains a NUL"},
+      {"unix:", "has no path"},
+      {"/run/postfix-in", "write unix:/run/postfix-in"},
+      {std::string("unix:/a\0b", 9), "contains a NUL"},
+  };
+  for (const auto& bad : cases) {
+    SCOPED_TRACE(bad.text);
+    ExpectSaying(ParseEndpoint(bad.text).status(), bad.words);
+  }
+}
+
+TEST(Address, Same) {
+  EXPECT_TRUE(SameEndpoint(Good("[::1]:25"), Good("[0:0::1]:25")));
+  EXPECT_FALSE(SameEndpoint(Good("[::1]:25"), Good("[::1]:26")));
+  EXPECT_FALSE(SameEndpoint(Good("127.0.0.1:25"), Good("127.0.0.2:25")));
+  EXPECT_FALSE(SameEndpoint(Good("unix:/a"), Good("unix:/b")));
+}
+
+TEST(Address, ReachesListener) {
+  const auto reaches = [](std::string_view upstream, std::string_view listener) {
+    return ReachesListener(Good(upstream), Good(listener));
+  };
+  EXPECT_TRUE(reaches("127.0.0.1:25", "127.0.0.1:25"));
+  EXPECT_TRUE(reaches("127.0.0.1:25", "0.0.0.0:25"));
+  EXPECT_TRUE(reaches("[::1]:25", "[::]:25"));
+  EXPECT_FALSE(reaches("127.0.0.1:25", "127.0.0.2:25"));
+  EXPECT_FALSE(reaches("127.0.0.1:26", "0.0.0.0:25"));
+  EXPECT_FALSE(reaches("127.0.0.1:25", "[::]:25"));
+  EXPECT_FALSE(reaches("192.0.2.1:25", "0.0.0.0:25"));
+  EXPECT_FALSE(reaches("unix:/a", "0.0.0.0:25"));
+}
+
+}  // namespace
+}  // namespace ringpost

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/config/flags.h"
+
+#include <gtest/gtest.h>
+
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/flags/declare.h"
+#include "absl/flags/flag.h"
+#include "absl/flags/reflection.h"
+#include "fixture.h"
+
+using OptionalText = std::optional<std::string>;
+ABSL_DECLARE_FLAG(OptionalText, config);
+ABSL_DECLARE_FLAG(OptionalText, listen);
+ABSL_DECLARE_FLAG(OptionalText, listen_tls);
+ABSL_DECLARE_FLAG(OptionalText, upstream);
+ABSL_DECLARE_FLAG(OptionalText, tls_policy);
+ABSL_DECLARE_FLAG(OptionalText, backend_identity);
+ABSL_DECLARE_FLAG(OptionalText, cert);
+ABSL_DECLARE_FLAG(OptionalText, key);
+ABSL_DECLARE_FLAG(OptionalText, shards);
+ABSL_DECLARE_FLAG(OptionalText, log_level);
+
+namespace ringpost {
+namespace {
+
+absl::StatusOr<FlagAction> Parse(std::initializer_list<const char*> arguments) {
+  std::vector<std::string> texts = {"ringpost"};
+  texts.insert(texts.end(), arguments.begin(), arguments.end());
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return ParseFlags(static_cast<int>(texts.size()), pointers.data());
+}
+
+class FlagsTest : public testing::Test {
+ protected:
+  void SetRoute() const {
+    absl::SetFlag(&FLAGS_listen, "127.0.0.1:2525,[::1]:2525");
+    absl::SetFlag(&FLAGS_listen_tls, "127.0.0.1:2465");
+    absl::SetFlag(&FLAGS_upstream, "127.0.0.1:10025");
+    absl::SetFlag(&FLAGS_cert, folder_.Path("cert.pem"));
+    absl::SetFlag(&FLAGS_key, folder_.Path("key.pem"));
+  }
+
+  Folder folder_;
+  absl::FlagSaver saver_;
+};
+
+TEST_F(FlagsTest, Refused) {
+  ExpectSaying(Parse({"--lisen=0.0.0.0:25"}).status(),
+               "unknown flag --lisen (did you mean \"listen\"");
+  ExpectSaying(Parse({"-x"}).status(), "unknown flag --x");
+  ExpectSaying(Parse({"--nolisten"}).status(), "unknown flag --nolisten");
+  ExpectSaying(Parse({"--listen"}).status(), "--listen needs a value");
+  ExpectSaying(Parse({"--shards", "1", "stray"}).status(), "\"stray\" is not a flag");
+  ExpectSaying(Parse({"--", "stray"}).status(), "\"--\" is not a flag");
+  ExpectSaying(Parse({""}).status(), "is not a flag");
+}
+
+TEST_F(FlagsTest, Actions) {
+  EXPECT_EQ(*Parse({"--unknown", "--help"}), FlagAction::kHelp);
+  EXPECT_EQ(*Parse({"--version"}), FlagAction::kVersion);
+  EXPECT_EQ(*Parse({"--list_ciphers"}), FlagAction::kListCiphers);
+  EXPECT_EQ(*Parse({"--nolist_ciphers", "--check_config"}), FlagAction::kCheckConfig);
+  EXPECT_EQ(*Parse({"--nocheck_config", "--shards", "1", "-log_level=debug"}), FlagAction::kRun);
+  EXPECT_EQ(absl::GetFlag(FLAGS_shards), "1");
+  EXPECT_EQ(absl::GetFlag(FLAGS_log_level), "debug");
+}
+
+TEST_F(FlagsTest, HelpNamesEverything) {
+  const std::string help = HelpText();
+  for (const Tuning& tuning : AllTuning()) {
+    EXPECT_NE(help.find("--" + std::string(tuning.name) + "\n"), std::string::npos) << tuning.name;
+  }
+  EXPECT_NE(help.find("--list_ciphers\n"), std::string::npos);
+  EXPECT_EQ(VersionText().find("ringpost "), 0U);
+}
+
+TEST_F(FlagsTest, OneRoute) {
+  SetRoute();
+  absl::SetFlag(&FLAGS_tls_policy, "encrypt");
+  absl::SetFlag(&FLAGS_backend_identity, "xclient");
+  absl::SetFlag(&FLAGS_shards, "1");
+  const auto loaded = LoadConfig();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const Config& config = **loaded;
+  ASSERT_EQ(config.ingress.size(), 1U);
+  ASSERT_EQ(config.ingress[0].listeners.size(), 3U);
+  EXPECT_TRUE(config.ingress[0].listeners[2].implicit_tls);
+  EXPECT_EQ(config.ingress[0].tls_policy, TlsPolicy::kEncrypt);
+  ASSERT_EQ(config.upstreams.size(), 1U);
+  EXPECT_EQ(config.upstreams[0].identity, BackendIdentity::kXclient);
+  EXPECT_EQ(config.shards, 1);
+}
+
+TEST_F(FlagsTest, HalfARoute) {
+  ExpectSaying(LoadConfig().status(), "give --listen and --upstream");
+  absl::SetFlag(&FLAGS_listen, "127.0.0.1:2525");
+  ExpectSaying(LoadConfig().status(), "give --upstream=");
+  absl::SetFlag(&FLAGS_listen, std::nullopt);
+  absl::SetFlag(&FLAGS_upstream, "127.0.0.1:10025");
+  ExpectSaying(LoadConfig().status(), "give --listen=");
+  absl::SetFlag(&FLAGS_listen, "127.0.0.1:2525,");
+  ExpectSaying(LoadConfig().status(), "--listen: \"\" has no port");
+}
+
+TEST_F(FlagsTest, CertificatesArePaired) {
+  SetRoute();
+  absl::SetFlag(&FLAGS_cert, "a.pem,b.pem");
+  ExpectSaying(LoadConfig().status(), "--cert names 2 files and --key 1;");
+  absl::SetFlag(&FLAGS_cert, std::nullopt);
+  ExpectSaying(LoadConfig().status(), "--cert names 0 files and --key 1;");
+  absl::SetFlag(&FLAGS_cert, "absent.pem");
+  ExpectSaying(LoadConfig().status(), "/absent.pem\" cannot be read as a certificate");
+}
+
+TEST_F(FlagsTest, FlagsWinOverTheFilesTuning) {
+  folder_.Write("r.toml", "shards = 1\nlog_level = \"error\"\ncommand_timeout = \"500s\"\n");
+  absl::SetFlag(&FLAGS_config, folder_.Path("r.toml"));
+  SetRoute();
+  // Also where the flag repeats the default.
+  absl::SetFlag(&FLAGS_log_level, "info");
+  const auto loaded = LoadConfig();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ((*loaded)->log_level, LogLevel::kInfo);
+  EXPECT_EQ((*loaded)->shards, 1);
+  EXPECT_EQ((*loaded)->command_timeout, 500 * kNsPerSecond);
+}
+
+TEST_F(FlagsTest, RoutesComeFromOnePlace) {
+  folder_.Write("r.toml",
+                "[[upstream]]\nname = \"p\"\naddresses = [\"127.0.0.1:10025\"]\n"
+                "[[ingress]]\nname = \"mx\"\nlisten = [\"127.0.0.1:2525\"]\nupstream = \"p\"\n");
+  absl::SetFlag(&FLAGS_config, folder_.Path("r.toml"));
+  EXPECT_TRUE(LoadConfig().ok()) << LoadConfig().status();
+  absl::SetFlag(&FLAGS_tls_policy, "may");
+  ExpectSaying(LoadConfig().status(), "the --config file has routes, and so has the command line");
+  absl::SetFlag(&FLAGS_tls_policy, std::nullopt);
+  absl::SetFlag(&FLAGS_cert, folder_.Path("cert.pem"));
+  absl::SetFlag(&FLAGS_key, folder_.Path("key.pem"));
+  ExpectSaying(LoadConfig().status(), "--cert and --key belong to a route given by flags");
+}
+
+}  // namespace
+}  // namespace ringpost

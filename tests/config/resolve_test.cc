@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/config/resolve.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "fixture.h"
+
+namespace ringpost {
+namespace {
+
+class ResolveTest : public testing::Test {
+ protected:
+  Settings Minimal() const {
+    Settings settings;
+    settings.upstreams.push_back({{"postfix", "W"}, {{"127.0.0.1:10025", "W"}}, {}});
+    settings.ingress.push_back({{"mx", "W"}, {{"0.0.0.0:25", "L1"}}, {}, {"postfix", "W"}, {}, {}});
+    settings.certificates.push_back(
+        {{folder_.Path("cert.pem"), "C"}, {folder_.Path("key.pem"), "K"}});
+    return settings;
+  }
+
+  static std::shared_ptr<const Config> Good(const Settings& settings,
+                                            const Machine& machine = TestMachine()) {
+    auto config = ResolveConfig(settings, machine);
+    EXPECT_TRUE(config.ok()) << config.status();
+    return config.ok() ? *config : std::make_shared<const Config>();
+  }
+
+  static void Bad(const Settings& settings, std::string_view words,
+                  const Machine& machine = TestMachine()) {
+    ExpectSaying(ResolveConfig(settings, machine).status(), words);
+  }
+
+  static bool Warns(const Config& config, std::string_view words) {
+    return std::any_of(config.warnings.begin(), config.warnings.end(), [&](const auto& warning) {
+      return warning.find(words) != std::string::npos;
+    });
+  }
+
+  static Settings Tuned(Settings settings, const char* name, const char* value) {
+    settings.tuning.insert_or_assign(name, Given{value, "T"});
+    return settings;
+  }
+
+  Folder folder_;
+};
+
+TEST_F(ResolveTest, Defaults) {
+  const auto config = Good(Minimal());
+  EXPECT_EQ(config->hostname, "mx.test.example");
+  EXPECT_EQ(config->shards, 4);
+  EXPECT_EQ(config->cpus, (std::vector<int>{2, 5, 7, 11}));
+  EXPECT_EQ(config->sessions_max, 10000U);
+  EXPECT_EQ(config->buffers_large, 312U);  // 2500 sessions a shard
+  EXPECT_EQ(config->buffers_small, 5000U);
+  EXPECT_EQ(config->command_timeout, 300 * kNsPerSecond);
+  EXPECT_EQ(config->upstreams[0].identity, BackendIdentity::kProxyV2);
+  EXPECT_EQ(config->ingress[0].tls_policy, TlsPolicy::kMay);
+  EXPECT_EQ(config->ingress[0].upstream, 0U);
+  ASSERT_EQ(config->ingress[0].certificates.size(), 1U);
+  EXPECT_EQ(config->ingress[0].certificates[0].key, folder_.Path("key.pem"));
+  EXPECT_TRUE(config->warnings.empty()) << config->warnings[0];
+}
+
+TEST_F(ResolveTest, EveryTuningIsTaken) {
+  Settings settings = Minimal();
+  folder_.Write("tickets", "x");
+  const std::string tickets = folder_.Path("tickets");
+  const std::pair<const char*, const char*> values[] = {
+      {"hostname", "other.example"},
+      {"shards", "2"},
+      {"sessions_max", "77"},
+      {"handshake_timeout", "1s"},
+      {"command_timeout", "400s"},
+      {"data_timeout", "3m"},
+      {"drain_timeout", "0s"},
+      {"connect_timeout", "1500ms"},
+      {"bare_newline", "reject"},
+      {"starttls_backend", "keep"},
+      {"buffers_large", "80"},
+      {"buffers_small", "90"},
+      {"log_format", "json"},
+      {"log_level", "debug"},
+      {"ticket_key_file", tickets.c_str()},
+  };
+  for (const auto& [name, value] : values) settings = Tuned(settings, name, value);
+  EXPECT_EQ(settings.tuning.size(), AllTuning().size()) << "a setting is missing here";
+  const auto config = Good(settings);
+  EXPECT_EQ(config->hostname, "other.example");
+  EXPECT_EQ(config->shards, 2);
+  EXPECT_EQ(config->cpus, (std::vector<int>{2, 5}));
+  EXPECT_EQ(config->sessions_max, 77U);
+  EXPECT_EQ(config->handshake_timeout, kNsPerSecond);
+  EXPECT_EQ(config->command_timeout, 400 * kNsPerSecond);
+  EXPECT_EQ(config->data_timeout, 180 * kNsPerSecond);
+  EXPECT_EQ(config->drain_timeout, 0);
+  EXPECT_EQ(config->connect_timeout, 1500 * kNsPerMs);
+  EXPECT_EQ(config->bare_newline, BareNewline::kReject);
+  EXPECT_EQ(config->starttls_backend, StarttlsBackend::kKeep);
+  EXPECT_EQ(config->buffers_large, 80U);
+  EXPECT_EQ(config->buffers_small, 90U);
+  EXPECT_EQ(config->log_format, LogFormat::kJson);
+  EXPECT_EQ(config->log_level, LogLevel::kDebug);
+  EXPECT_EQ(config->ticket_key_file, tickets);
+}
+
+TEST_F(ResolveTest, RefusedTuning) {
+  const struct {
+    const char* name;
+    const char* value;
+    const char* words;
+  } cases[] = {
+      {"shards", "x", "T: \"x\" is not a count from 1 to 256, or 0"},
+      {"shards", "257", "1 to 256"},
+      {"shards", "-1", "1 to 256"},
+      {"shards", "", "1 to 256"},
+      {"shards", "99999999999", "1 to 256"},
+      {"buffers_large", "63", "64 to 65535"},
+      {"buffers_large", "65536", "64 to 65535"},
+      {"buffers_small", "63", "64 to 1048576"},
+      {"sessions_max", "10001", "sessions need 20066 descriptors"},
+      {"command_timeout", "300", "such as 300s"},
+      {"command_timeout", "", "such as 300s"},
+      {"command_timeout", "0s", "is not between 10ms and 24h"},
+      {"command_timeout", "-5s", "is not between"},
+      {"command_timeout", "25h", "is not between"},
+      {"command_timeout", "inf", "is not between"},
+      {"drain_timeout", "-1ns", "is not between 0 and 24h"},
+      {"bare_newline", "normalise", "did you mean \"normalize\"?"},
+      {"bare_newline", "pass", "is not one of normalize or reject"},
+      {"starttls_backend", "new", "is not one of reconnect or keep"},
+      {"log_format", "xml", "is not one of text or json"},
+      {"log_level", "inf", "did you mean \"info\"?"},
+      {"hostname", "", "1 to 255"},
+      {"hostname", "mx example", "is not a host name"},
+      {"hostname", "mx\r\n250 ok", "is not a host name"},
+      {"ticket_key_file", "/nonexistent/tickets", "No such file"},
+  };
+  for (const auto& bad : cases) {
+    if (std::string_view(bad.value).find('\n') != std::string_view::npos) {
+      EXPECT_FALSE(ResolveConfig(Tuned(Minimal(), bad.name, bad.value), TestMachine()).ok());
+      continue;
+    }
+    SCOPED_TRACE(std::string(bad.name) + "=" + bad.value);
+    Bad(Tuned(Minimal(), bad.name, bad.value), bad.words);
+  }
+}
+
+TEST_F(ResolveTest, AutomaticIsZero) {
+  Settings settings = Minimal();
+  for (const char* name : {"shards", "sessions_max", "buffers_large", "buffers_small"}) {
+    settings = Tuned(settings, name, "0");
+  }
+  const auto config = Good(settings);
+  EXPECT_EQ(config->shards, 4);
+  EXPECT_EQ(config->sessions_max, 10000U);
+  EXPECT_EQ(config->buffers_large, 312U);
+}
+
+TEST_F(ResolveTest, Shards) {
+  const auto config = Good(Tuned(Minimal(), "shards", "5"));
+  EXPECT_EQ(config->shards, 5);
+  EXPECT_TRUE(config->cpus.empty()) << "not pinned";
+  EXPECT_TRUE(Warns(*config, "only 4 CPUs"));
+}
+
+TEST_F(ResolveTest, SessionsFollowTheLimitOfDescriptors) {
+  Machine machine = TestMachine();
+  machine.descriptors_max = 1024;
+  const auto few = Good(Minimal(), machine);
+  EXPECT_EQ(few->sessions_max, 480U);
+  EXPECT_TRUE(Warns(*few, "allows only 480 sessions"));
+  EXPECT_EQ(few->buffers_large, 256U);
+  EXPECT_EQ(few->buffers_small, 1024U);
+
+  machine.descriptors_max = 1'073'741'816;  // what systemd calls unlimited
+  EXPECT_EQ(Good(Minimal(), machine)->sessions_max, 100'000U);
+  EXPECT_EQ(Good(Tuned(Minimal(), "sessions_max", "4000000"), machine)->sessions_max, 4'000'000U);
+  machine.descriptors_max = ~std::uint64_t{0};
+  EXPECT_EQ(Good(Minimal(), machine)->sessions_max, 100'000U);
+
+  for (const std::uint64_t none : {0, 63, 64, 65}) {
+    machine.descriptors_max = none;
+    Bad(Minimal(), "leaves no room for sessions", machine);
+  }
+}
+
+TEST_F(ResolveTest, ManyShardsReserveMoreDescriptors) {
+  Machine machine = TestMachine();
+  machine.cpus.resize(64);
+  // 16 + 64 shards * (1 listener + 4).
+  EXPECT_EQ(Good(Minimal(), machine)->sessions_max, (20064U - 336U) / 2);
+}
+
+TEST_F(ResolveTest, MachineWithoutAUsableName) {
+  Machine machine = TestMachine();
+  machine.hostname = "(none)";
+  Bad(Minimal(), "set --hostname", machine);
+  EXPECT_EQ(Good(Tuned(Minimal(), "hostname", "mx.example"), machine)->hostname, "mx.example");
+}
+
+TEST_F(ResolveTest, NothingToDo) { Bad({}, "give --listen and --upstream"); }
+
+TEST_F(ResolveTest, Upstreams) {
+  Settings settings = Minimal();
+  settings.upstreams[0].addresses.clear();
+  Bad(settings, "has no addresses");
+
+  settings = Minimal();
+  settings.upstreams[0].addresses[0].text = "mail.example:25";
+  Bad(settings, "host names are not resolved");
+
+  settings = Minimal();
+  settings.upstreams.push_back(settings.upstreams[0]);
+  Bad(settings, "names two upstreams");
+  settings.upstreams[1].name.text = "spare";
+  EXPECT_TRUE(Warns(*Good(settings), "\"spare\" is used by no route"));
+
+  settings.ingress[0].upstream.text = "spar";
+  Bad(settings, "did you mean \"spare\"?");
+  settings.ingress[0].upstream.text = "spare";
+  EXPECT_EQ(Good(settings)->ingress[0].upstream, 1U);
+
+  settings = Minimal();
+  settings.upstreams[0].identity = Given{"proxy", "W"};
+  Bad(settings, "is not one of proxy-v2, proxy-v1, xclient or none");
+  settings.upstreams[0].identity = Given{"none", "W"};
+  EXPECT_TRUE(Warns(*Good(settings), "open relay"));
+  settings.upstreams[0].identity = Given{"xclient", "W"};
+  EXPECT_EQ(Good(settings)->upstreams[0].identity, BackendIdentity::kXclient);
+}
+
+TEST_F(ResolveTest, Listeners) {
+  Settings settings = Minimal();
+  settings.ingress[0].listen_tls.push_back({"0.0.0.0:465", "L2"});
+  const auto config = Good(settings);
+  ASSERT_EQ(config->ingress[0].listeners.size(), 2U);
+  EXPECT_FALSE(config->ingress[0].listeners[0].implicit_tls);
+  EXPECT_TRUE(config->ingress[0].listeners[1].implicit_tls);
+
+  settings.ingress[0].listen_tls[0].text = "0.0.0.0:25";
+  Bad(settings, "L2: \"0.0.0.0:25\" is already listened on; the first time is L1");
+  settings.ingress[0].listen_tls[0].text = "unix:/run/in";
+  Bad(settings, "clients come over TCP");
+  settings.ingress[0].listen_tls[0].text = "0.0.0.0";
+  Bad(settings, "L2: \"0.0.0.0\" has no port");
+
+  settings = Minimal();
+  settings.ingress[0].listen.clear();
+  Bad(settings, "listens nowhere");
+
+  settings = Minimal();
+  settings.ingress.push_back(settings.ingress[0]);
+  Bad(settings, "names two ingress routes");
+  settings.ingress[1].name.text = "other";
+  Bad(settings, "is already listened on");
+  settings.ingress[1].listen[0].text = "[::]:25";
+  EXPECT_EQ(Good(settings)->ingress.size(), 2U);
+
+  settings = Minimal();
+  settings.ingress[0].listen[0].text = "0.0.0.0:10025";
+  Bad(settings, "would connect to itself");
+}
+
+TEST_F(ResolveTest, PolicyAndCertificates) {
+  Settings settings = Minimal();
+  settings.ingress[0].tls = Given{"encrypt", "P"};
+  EXPECT_EQ(Good(settings)->ingress[0].tls_policy, TlsPolicy::kEncrypt);
+  settings.ingress[0].tls = Given{"none", "P"};
+  Bad(settings, "P: \"none\" is not one of may or encrypt");
+
+  settings.ingress[0].tls = Given{"encrypt", "P"};
+  settings.certificates.clear();
+  Bad(settings, "P: \"encrypt\" as the TLS policy needs a certificate");
+  settings.ingress[0].tls = Given{"may", "P"};
+  EXPECT_TRUE(Warns(*Good(settings), "STARTTLS is not offered"));
+  settings.ingress[0].listen_tls.push_back({"0.0.0.0:465", "L2"});
+  Bad(settings, "L2: \"0.0.0.0:465\" is an implicit-TLS listener and needs a certificate");
+
+  // A route's own certificates take the place of the common ones.
+  folder_.Write("own.pem", "x");
+  settings = Minimal();
+  settings.ingress[0].certificates.push_back(
+      {{folder_.Path("own.pem"), "C"}, {folder_.Path("key.pem"), "K"}});
+  const auto config = Good(settings);
+  ASSERT_EQ(config->ingress[0].certificates.size(), 1U);
+  EXPECT_EQ(config->ingress[0].certificates[0].cert, folder_.Path("own.pem"));
+}
+
+TEST_F(ResolveTest, CertificateFiles) {
+  Settings settings = Minimal();
+  settings.certificates[0].cert.text = folder_.Path("absent.pem");
+  Bad(settings, "cannot be read as a certificate: No such file or directory");
+  settings.certificates[0].cert.text = folder_.Path("");
+  Bad(settings, "is not a file");
+  folder_.Write("empty.pem", "");
+  settings.certificates[0].cert.text = folder_.Path("empty.pem");
+  Bad(settings, "is empty");
+
+  settings = Minimal();
+  settings.certificates[0].key.text = folder_.Path("absent.pem");
+  Bad(settings, "cannot be read as a private key");
+
+  ASSERT_EQ(chmod(folder_.Path("key.pem").c_str(), 0644), 0);
+  EXPECT_TRUE(Warns(*Good(Minimal()), "can be read by every user"));
+}
+
+TEST_F(ResolveTest, ShortTimeoutsAreAllowedButNotSilent) {
+  const auto command = Good(Tuned(Minimal(), "command_timeout", "299s"));
+  EXPECT_TRUE(Warns(*command, "command_timeout is 4m59s; RFC 5321 4.5.3.2.7"));
+  EXPECT_TRUE(Warns(*Good(Tuned(Minimal(), "data_timeout", "1s")), "RFC 5321 4.5.3.2.5"));
+}
+
+TEST(ThisMachine, IsKnown) {
+  const Machine machine = ThisMachine();
+  EXPECT_FALSE(machine.cpus.empty());
+  EXPECT_GT(machine.descriptors_max, 2U);
+}
+
+}  // namespace
+}  // namespace ringpost
