@@ -1,2 +1,84 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-int main() { return 0; }
+//
+// ringpost: what the command line asks for, and the exit code. 0: done, or ended by a signal. 1: it
+// could not start, for the reason printed.
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "ringpost/config/config.h"
+#include "ringpost/config/flags.h"
+#include "ringpost/process/server.h"
+#include "ringpost/tls/tls_context.h"
+
+namespace {
+
+int Fail(const absl::Status& status) {
+  const absl::string_view message = status.message();
+  std::fprintf(stderr, "ringpost: %.*s\n", static_cast<int>(message.size()), message.data());
+  return 1;
+}
+
+int Print(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  return std::fflush(stdout) == 0 ? 0 : 1;
+}
+
+int ListCiphers() {
+  std::string text;
+  for (const std::string& cipher : ringpost::OfferedCiphers()) {
+    text += cipher + "\n";
+  }
+  for (const std::string& group : ringpost::OfferedGroups()) {
+    text += "group " + group + "\n";
+  }
+  return Print(text);
+}
+
+// Everything a start would check, short of listening.
+int CheckConfig(const std::shared_ptr<const ringpost::Config>& config) {
+  if (const absl::Status status = ringpost::Server::CheckCertificates(config); !status.ok()) {
+    return Fail(status);
+  }
+  for (const std::string& warning : config->warnings) {
+    std::fprintf(stderr, "ringpost: warning: %s\n", warning.c_str());
+  }
+  return Print(ringpost::DescribeConfig(*config));
+}
+
+int Serve(std::shared_ptr<const ringpost::Config> config) {
+  const absl::StatusOr<std::unique_ptr<ringpost::Server>> server =
+      ringpost::Server::Create(std::move(config));
+  if (!server.ok()) {
+    return Fail(server.status());
+  }
+  const absl::Status status = (*server)->Run();
+  return status.ok() ? 0 : Fail(status);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const absl::StatusOr<ringpost::FlagAction> action = ringpost::ParseFlags(argc, argv);
+  if (!action.ok()) {
+    return Fail(action.status());
+  }
+  switch (*action) {
+    case ringpost::FlagAction::kHelp:
+      return Print(ringpost::HelpText());
+    case ringpost::FlagAction::kVersion:
+      return Print(ringpost::VersionText());
+    case ringpost::FlagAction::kListCiphers:
+      return ListCiphers();
+    case ringpost::FlagAction::kRun:
+    case ringpost::FlagAction::kCheckConfig:
+      break;
+  }
+  absl::StatusOr<std::shared_ptr<const ringpost::Config>> config = ringpost::LoadConfig();
+  if (!config.ok()) {
+    return Fail(config.status());
+  }
+  return *action == ringpost::FlagAction::kCheckConfig ? CheckConfig(*config)
+                                                       : Serve(*std::move(config));
+}

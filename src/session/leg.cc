@@ -1,1 +1,174 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/session/leg.h"
+
+#include <array>
+#include <cerrno>
+#include <string_view>
+#include <utility>
+
+namespace ringpost {
+
+Leg::Leg(BufferPool* pool, std::uint64_t user_data)
+    : raw_in_(pool), raw_out_(pool), plain_in_(pool), plain_out_(pool) {
+  recv_.user_data = user_data | static_cast<std::uint64_t>(OperationKind::kRecv);
+  send_.user_data = user_data | static_cast<std::uint64_t>(OperationKind::kSend);
+  connect_.user_data = user_data | static_cast<std::uint64_t>(OperationKind::kConnect);
+}
+
+void Leg::Open(int fd) {
+  RINGPOST_CHECK(state_ == LegState::kIdle);
+  fd_ = fd;
+  state_ = LegState::kOpen;
+}
+
+void Leg::Connect(Io& io, int fd, const sockaddr* address, socklen_t length) {
+  RINGPOST_CHECK(state_ == LegState::kIdle);
+  fd_ = fd;
+  state_ = LegState::kConnecting;
+  io.Connect(connect_, fd, address, length);
+}
+
+void Leg::AttachTls(std::unique_ptr<TlsEngine> engine) {
+  RINGPOST_CHECK(tls_ == nullptr && raw_in_.empty());
+  tls_ = std::move(engine);
+}
+
+TlsOutcome Leg::OpenRecords() {
+  if (tls_ == nullptr || tls_ended_ || raw_in_.empty()) {
+    return TlsOutcome::kDone;
+  }
+  const TlsOutcome outcome = tls_->Read(raw_in_, plain_in_, kInputMax, raw_out_);
+  if (outcome == TlsOutcome::kPeerClosed) {
+    tls_ended_ = true;
+    raw_in_.Clear();  // never read, not even as TLS
+  }
+  return outcome;
+}
+
+TlsOutcome Leg::SealRecords() {
+  if (tls_ == nullptr || plain_out_.empty()) {
+    return TlsOutcome::kDone;
+  }
+  return tls_->Write(plain_out_, raw_out_, kOutputMax);
+}
+
+void Leg::CloseNotify() {
+  if (tls_ != nullptr) {
+    tls_->CloseNotify(raw_out_);
+  }
+}
+
+void Leg::ArmSend(Io& io) {
+  if (send_.in_flight || raw_out_.empty() || failed_ ||
+      (state_ != LegState::kOpen && state_ != LegState::kRetiring)) {
+    return;
+  }
+  std::array<std::string_view, SendOperation::kPiecesMax> pieces;
+  const std::size_t count = raw_out_.Pieces(pieces);
+  io.Send(send_, fd_, std::span(pieces).first(count));
+}
+
+void Leg::ArmRecv(Io& io) {
+  const bool open = state_ == LegState::kOpen || state_ == LegState::kRetiring;
+  if (recv_.in_flight || !open || socket_ended_ ||
+      (!dropping_ && raw_in_.size() + plain_in_.size() >= kInputMax)) {
+    return;
+  }
+  starved_ = false;
+  io.Recv(recv_, fd_, recv_hint_);
+}
+
+void Leg::OnRecv(BufferPool& pool, const Completion& completion) {
+  recv_.Complete(completion);
+  if (completion.result > 0) {
+    const auto length = static_cast<std::size_t>(completion.result);
+    octets_received_ += length;
+    // A block filled to the brim means that more is waiting in the socket.
+    recv_hint_ =
+        length == BufferPool::kLargeBytes ? RecvHint::kDataLikely : RecvHint::kDataUnlikely;
+    if (dropping_ || state_ != LegState::kOpen || tls_ended_) {
+      pool.Release(completion.block);
+    } else {
+      raw_in_.AppendBlock(completion.block, length);
+    }
+  } else if (completion.result == -ENOBUFS) {
+    starved_ = true;
+  } else if (completion.result != -EINTR && completion.result != -EAGAIN) {
+    socket_ended_ = true;
+    failed_ = failed_ || completion.result < 0;
+  }
+}
+
+void Leg::OnSend(const Completion& completion) {
+  const std::size_t asked = send_.octets;
+  send_.Complete(completion);
+  if (completion.result > 0) {
+    const auto sent = static_cast<std::size_t>(completion.result);
+    octets_sent_ += sent;
+    raw_out_.Consume(sent);
+    if (sent == asked) {
+      return;
+    }
+  }
+  // An error, or a short result: the kernel gave up on the rest.
+  failed_ = true;
+  raw_out_.Clear();
+}
+
+bool Leg::OnConnect(Io& io, const Completion& completion) {
+  connect_.Complete(completion);
+  connect_error_ = 0;
+  if (state_ != LegState::kConnecting) {
+    return false;  // given up already
+  }
+  if (completion.result < 0) {
+    connect_error_ = -completion.result;
+    ShutDown(io);
+    return false;
+  }
+  state_ = LegState::kOpen;
+  return true;
+}
+
+void Leg::ShutDown(Io& io) {
+  if (state_ == LegState::kIdle || state_ == LegState::kJoining) {
+    return;
+  }
+  state_ = LegState::kJoining;
+  if (in_flight()) {  // otherwise closing the socket says the same
+    io.ShutdownBoth(fd_);
+  }
+}
+
+bool Leg::TryFinish(Io& io) {
+  if (state_ == LegState::kIdle) {
+    return true;
+  }
+  if (state_ != LegState::kJoining || in_flight()) {
+    return false;
+  }
+  io.CloseSocket(fd_);
+  fd_ = -1;
+  state_ = LegState::kIdle;
+  raw_in_.Clear();
+  raw_out_.Clear();
+  plain_in_.Clear();
+  plain_out_.Clear();
+  tls_.reset();
+  socket_ended_ = tls_ended_ = failed_ = dropping_ = starved_ = false;
+  return true;
+}
+
+void Leg::FinishSending(Io& io) {
+  dropping_ = true;
+  raw_in_.Clear();
+  plain_in_.Clear();
+  io.ShutdownSend(fd_);
+}
+
+void Leg::CompactInput() {
+  raw_in_.Compact();
+  plain_in_.Compact();
+}
+
+}  // namespace ringpost

@@ -1,1 +1,565 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/session/session.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "ringpost/identity/proxy_header.h"
+#include "ringpost/io/socket.h"
+
+namespace ringpost {
+namespace {
+
+// A session that could go on longer makes room for the others after this much.
+constexpr std::size_t kTurnOctetsMax = 256 * 1024;
+
+// RFC 5321 4.5.3.2, the sender's side.
+constexpr TimeNs kBackendGreetingTimeout = 300 * kNsPerSecond;
+constexpr TimeNs kBackendReplyTimeout = 300 * kNsPerSecond;
+constexpr TimeNs kBackendDataReplyTimeout = 120 * kNsPerSecond;
+constexpr TimeNs kBackendFinalReplyTimeout = 600 * kNsPerSecond;
+
+// How long a client may take to accept our last words, and to answer our FIN with its own. Closing
+// without waiting would reset the connection and could destroy the last words on their way.
+constexpr TimeNs kFlushTimeout = 10 * kNsPerSecond;
+constexpr TimeNs kLingerTimeout = 2 * kNsPerSecond;
+
+// Content slower than this, after --data_timeout as grace, is an attack or a dead link.
+constexpr std::uint64_t kContentOctetsPerSecond = 500;
+
+constexpr std::uint64_t kFrontUserData = 0;
+constexpr std::uint64_t kBackUserData = std::uint64_t{1} << 8;
+
+}  // namespace
+
+struct Session::XclientTexts {
+  std::array<char, kAddressTextMax> address{};
+  std::array<char, kAddressTextMax> destination{};
+  XclientFacts facts;
+};
+
+Session::Session(SessionHost* host, std::shared_ptr<const Runtime> runtime,
+                 const ListenerRuntime* listener, std::uint64_t user_data, int fd)
+    : host_(host),
+      runtime_(std::move(runtime)),
+      listener_(listener),
+      front_(&host->pool(), user_data | kFrontUserData),
+      back_(&host->pool(), user_data | kBackUserData),
+      relay_(&listener->relay, listener->relay.xclient
+                                   ? &(xclient_ = std::make_unique<XclientTexts>())->facts
+                                   : nullptr) {
+  timer.session = this;
+  front_.Open(fd);
+}
+
+Session::~Session() = default;
+
+void Session::Start() {
+  Io& io = host_->io();
+  started_ = io.Now();
+  if (io.PeerAddress(front_.fd(), &client_) != 0 || io.LocalAddress(front_.fd(), &server_) != 0) {
+    Close(CloseReason::kClientReset, Farewell::kSilent);
+    return;
+  }
+  if (xclient_ != nullptr) {
+    xclient_->facts.destination_address = FormatHost(server_, xclient_->destination);
+    xclient_->facts.destination_port = PortOf(server_);
+    xclient_->facts.address = FormatHost(client_, xclient_->address);
+    xclient_->facts.port = PortOf(client_);
+  }
+  if (listener_->listener->implicit_tls) {
+    front_.set_recv_hint(RecvHint::kDataLikely);  // the listener waited for the ClientHello
+    front_.AttachTls(TlsEngine::Server(listener_->contexts.get()));
+    handshake_deadline_ = started_ + config().handshake_timeout;
+  } else {
+    ConnectBackend();
+  }
+  host_->MakeReady(*this);
+}
+
+void Session::OnCompletion(Side side, OperationKind kind, const Completion& completion) {
+  Leg& leg = side == Side::kFront ? front_ : back_;
+  switch (kind) {
+    case OperationKind::kRecv:
+      leg.OnRecv(host_->pool(), completion);
+      if (leg.starved()) {
+        host_->WaitForBlocks(*this);
+        return;
+      }
+      break;
+    case OperationKind::kSend:
+      leg.OnSend(completion);
+      break;
+    case OperationKind::kConnect:
+      if (leg.OnConnect(host_->io(), completion)) {
+        BackendConnected();
+      } else if (leg.connect_error() != 0) {
+        BackendConnectFailed(leg.connect_error());
+      }
+      break;
+  }
+  host_->MakeReady(*this);
+}
+
+void Session::Pump() {
+  if (running()) {
+    PumpRelay();
+  }
+  if (!running()) {
+    PumpClosing();
+  }
+}
+
+void Session::PumpRelay() {
+  turn_octets_ = 0;
+  if (back_.state() == LegState::kRetiring && (back_.ended() || back_.failed())) {
+    back_.ShutDown(host_->io());
+  }
+  if (back_.state() == LegState::kJoining && back_.TryFinish(host_->io()) && backend_wanted_) {
+    ConnectBackend();
+  }
+  Moved moved = Moved::kSomething;
+  while (running() && moved == Moved::kSomething) {
+    moved = PumpFrontTls();
+    for (const Side side : {Side::kFront, Side::kBack}) {
+      if (running() && RelayFrom(side) == Moved::kSomething) {
+        moved = Moved::kSomething;
+      }
+    }
+    if (turn_octets_ >= kTurnOctetsMax) {
+      host_->MakeReady(*this);
+      break;
+    }
+  }
+  if (running() && front_.failed()) {
+    Close(relay_.in_content() ? CloseReason::kClientTruncated : CloseReason::kClientReset,
+          Farewell::kSilent);
+  }
+  if (running() && host_->draining()) {
+    Drain();
+  }
+  if (!running()) {
+    return;
+  }
+  SealAndArm();
+  front_.CompactInput();
+  back_.CompactInput();
+  UpdateDeadline();
+}
+
+Session::Moved Session::PumpFrontTls() {
+  if (front_.tls() == nullptr) {
+    return Moved::kNothing;
+  }
+  const bool handshake = front_.tls_pending();
+  if (handshake && front_.raw_input_empty()) {
+    if (front_.ended()) {
+      detail_ = "connection closed during the TLS handshake";
+      Close(CloseReason::kTlsHandshake, Farewell::kSilent);
+    }
+    return Moved::kNothing;
+  }
+  if (!HasBlocks()) {
+    return Moved::kNothing;
+  }
+  const std::size_t before = front_.input().size();
+  const TlsOutcome outcome = handshake ? front_.Handshake() : front_.OpenRecords();
+  switch (outcome) {
+    case TlsOutcome::kDone:
+      if (handshake) {
+        TlsComplete();
+        return Moved::kSomething;
+      }
+      break;
+    case TlsOutcome::kNeedInput:
+      if (handshake && front_.ended()) {
+        detail_ = "connection closed during the TLS handshake";
+        Close(CloseReason::kTlsHandshake, Farewell::kSilent);
+      }
+      break;
+    case TlsOutcome::kPeerClosed:
+      if (handshake) {
+        TlsFailed(outcome);
+      }
+      break;
+    case TlsOutcome::kFlood:
+    case TlsOutcome::kFailed:
+      TlsFailed(outcome);
+      break;
+  }
+  return running() && front_.input().size() > before ? Moved::kSomething : Moved::kNothing;
+}
+
+Session::Moved Session::RelayFrom(Side side) {
+  Leg& from = side == Side::kFront ? front_ : back_;
+  const Leg& to = side == Side::kFront ? back_ : front_;
+  if (front_.tls_pending() || from.state() != LegState::kOpen) {
+    return Moved::kNothing;
+  }
+  Moved moved = Moved::kNothing;
+  while (turn_octets_ < kTurnOctetsMax && to.output_octets() < Leg::kOutputMax &&
+         from.output_octets() < Leg::kOutputMax) {
+    if (!HasBlocks()) {
+      return Moved::kNothing;
+    }
+    ByteQueue& input = from.input();
+    const std::string_view readable = input.Front();
+    const Step step =
+        relay_.Next(side, {.readable = readable, .total = input.size(), .eof = from.input_ended()});
+    if (step.kind == StepKind::kBlocked) {
+      return moved;
+    }
+    if (step.kind == StepKind::kNeedInput) {
+      if (readable.size() == input.size() || readable.size() >= BufferPool::kLargeBytes) {
+        return moved;
+      }
+      // A little more usually settles it: the rest of a line, or what follows a CR.
+      const std::size_t wanted =
+          std::clamp(2 * readable.size(), BufferPool::kSmallBytes, BufferPool::kLargeBytes);
+      if (input.Linearize(wanted) != Room::kOk) {
+        host_->WaitForBlocks(*this);
+        return moved;
+      }
+      continue;
+    }
+    CarryOut(step, side);
+    if (!running()) {
+      return Moved::kNothing;
+    }
+    turn_octets_ += step.octets + 1;
+    moved = Moved::kSomething;
+    if (step.kind == StepKind::kStartTls) {
+      return moved;
+    }
+    greeted_ = greeted_ || (side == Side::kBack && step.octets > 0);
+  }
+  return moved;
+}
+
+void Session::CarryOut(const Step& step, Side side) {
+  ByteQueue& input = (side == Side::kFront ? front_ : back_).input();
+  Leg& other = side == Side::kFront ? back_ : front_;
+  switch (step.kind) {
+    case StepKind::kForward:
+      if (other.failed()) {
+        input.Consume(step.octets);  // its end is on the way through its receive
+      } else {
+        input.MoveFront(step.octets, other.output());
+      }
+      break;
+    case StepKind::kDrop:
+      input.Consume(step.octets);
+      break;
+    case StepKind::kInject:
+      if ((step.to == Side::kFront ? front_ : back_).output().Append(step.text) != Room::kOk) {
+        Close(CloseReason::kOutOfResources, Farewell::kSilent);
+      }
+      break;
+    case StepKind::kStartTls:
+      StartTls(step);
+      break;
+    case StepKind::kClose: {
+      // Without a word since it was told who is calling, the backend has refused to hear it.
+      const bool identity_refused = step.reason == CloseReason::kBackendReset && !greeted_ &&
+                                    listener_->upstream->identity != BackendIdentity::kNone;
+      if (!step.text.empty() && front_.output().Append(step.text) != Room::kOk) {
+        Close(CloseReason::kOutOfResources, Farewell::kSilent);
+        return;
+      }
+      Close(identity_refused ? CloseReason::kBackendIdentity : step.reason, Farewell::kSilent);
+      break;
+    }
+    case StepKind::kNeedInput:
+    case StepKind::kBlocked:
+      break;
+  }
+}
+
+void Session::SealAndArm() {
+  if (!front_.tls_pending() && HasBlocks() && front_.SealRecords() == TlsOutcome::kFailed) {
+    TlsFailed(TlsOutcome::kFailed);
+    return;
+  }
+  Io& io = host_->io();
+  front_.ArmSend(io);
+  back_.ArmSend(io);
+  front_.ArmRecv(io);
+  back_.ArmRecv(io);
+}
+
+bool Session::HasBlocks() {
+  if (host_->pool().free_count(BlockSize::kLarge) >= kLargeNeeded &&
+      host_->pool().free_count(BlockSize::kSmall) >= kSmallNeeded) [[likely]] {
+    return true;
+  }
+  host_->WaitForBlocks(*this);
+  return false;
+}
+
+void Session::StartTls(const Step& step) {
+  front_.input().Consume(step.octets);
+  if (!front_.input().empty()) {
+    Close(CloseReason::kStarttlsInjection, Farewell::kSilent);
+    return;
+  }
+  if (front_.output().Append(step.text) != Room::kOk) {
+    Close(CloseReason::kOutOfResources, Farewell::kSilent);
+    return;
+  }
+  front_.AttachTls(TlsEngine::Server(listener_->contexts.get()));
+  handshake_deadline_ = host_->io().Now() + config().handshake_timeout;
+  // What an authenticated client has said in clear must be forgotten whatever the configuration.
+  if (config().starttls_backend == StarttlsBackend::kReconnect || relay_.authenticated()) {
+    RetireBackend();
+  }
+}
+
+void Session::TlsComplete() {
+  tls_established_ = true;
+  tls_facts_ = front_.tls()->facts();
+  sni_ = front_.tls()->sni();
+  if (back_.state() == LegState::kOpen) {
+    relay_.TlsEstablished(BackendAfterTls::kSame);
+    return;
+  }
+  relay_.TlsEstablished(listener_->listener->implicit_tls ? BackendAfterTls::kSame
+                                                          : BackendAfterTls::kReconnected);
+  greeted_ = false;
+  address_index_ = 0;
+  back_.ShutDown(host_->io());  // it had the time of a handshake to say goodbye
+  ConnectBackend();
+}
+
+void Session::TlsFailed(TlsOutcome outcome) {
+  detail_ = front_.tls()->error();
+  const CloseReason reason = outcome == TlsOutcome::kFlood ? CloseReason::kTlsFlood
+                             : tls_established_            ? CloseReason::kTlsProtocol
+                                                           : CloseReason::kTlsHandshake;
+  Close(reason, Farewell::kSilent);
+}
+
+void Session::ConnectBackend() {
+  backend_wanted_ = true;
+  if (!back_.TryFinish(host_->io())) {
+    return;  // PumpRelay() comes back here
+  }
+  backend_wanted_ = false;
+  const Endpoint& endpoint = backend();
+  const int fd = host_->io().OpenSocket(endpoint.address.any.sa_family);
+  if (fd < 0) {
+    host_->BackendFailed(*listener_->upstream, endpoint, CloseReason::kOutOfResources, -fd);
+    Close(CloseReason::kOutOfResources, Farewell::kSay);
+    return;
+  }
+  back_.Connect(host_->io(), fd, &endpoint.address.any, endpoint.length);
+}
+
+void Session::BackendConnected() {
+  if (!running()) {
+    return;
+  }
+  SendIdentity();
+}
+
+void Session::BackendConnectFailed(int error) {
+  if (!running()) {
+    return;
+  }
+  host_->BackendFailed(*listener_->upstream, backend(), CloseReason::kBackendConnect, error);
+  if (address_index_ + 1 < listener_->upstream->addresses.size()) {
+    ++address_index_;
+    ConnectBackend();
+    return;
+  }
+  detail_ = std::strerror(error);
+  Close(CloseReason::kBackendConnect, Farewell::kSay);
+}
+
+void Session::RetireBackend() {
+  if (back_.output().Append("QUIT\r\n") == Room::kOk) {
+    back_.Retire();
+  } else {
+    back_.ShutDown(host_->io());
+  }
+}
+
+void Session::SendIdentity() {
+  const BackendIdentity identity = listener_->upstream->identity;
+  if (identity == BackendIdentity::kNone || identity == BackendIdentity::kXclient) {
+    return;
+  }
+  std::array<char, kProxyHeaderMax> header;
+  std::size_t length = 0;
+  if (identity == BackendIdentity::kProxyV1) {
+    length = WriteProxyV1(header, &client_.any, &server_.any);
+  } else {
+    const ProxyTlsFacts facts{.version = tls_facts_.version,
+                              .cipher = tls_facts_.suite,
+                              .sni = sni_,
+                              .client_common_name = {},
+                              .key_exchange_group = tls_facts_.group,
+                              .client_certificate = false,
+                              .verified = false};
+    length = WriteProxyV2(header, &client_.any, &server_.any, tls_established_ ? &facts : nullptr);
+  }
+  // One write before any other octet: the relay is silent until the greeting (PROTOCOL 37).
+  if (back_.output().Append({header.data(), length}) != Room::kOk) {
+    Close(CloseReason::kOutOfResources, Farewell::kSay);
+  }
+}
+
+void Session::Close(CloseReason reason, Farewell farewell) {
+  if (!running()) {
+    return;
+  }
+  close_reason_ = reason;
+  phase_ = Phase::kFlushing;
+  if (reason == CloseReason::kBackendIdentity || reason == CloseReason::kBackendProtocol ||
+      reason == CloseReason::kBackendReset || reason == CloseReason::kBackendTimeout) {
+    host_->BackendFailed(*listener_->upstream, backend(), reason, 0);
+  }
+  if (farewell == Farewell::kSay && !front_.tls_pending()) {
+    const std::string_view text = relay_.Farewell(reason);
+    if (!text.empty()) {
+      (void)front_.output().Append(text);  // without a block there is no last word
+    }
+  }
+  back_.ShutDown(host_->io());
+  host_->wheel().Set(timer, host_->io().Now() + kFlushTimeout);
+  host_->MakeReady(*this);
+}
+
+void Session::PumpClosing() {
+  Io& io = host_->io();
+  if (phase_ == Phase::kFlushing) {
+    if (!front_.tls_pending() && host_->pool().free_count(BlockSize::kLarge) >= kLargeNeeded) {
+      if (front_.SealRecords() == TlsOutcome::kDone && front_.plain_sealed()) {
+        front_.CloseNotify();
+      }
+    }
+    front_.ArmSend(io);
+    const bool flushed = front_.output_sent() && (front_.plain_sealed() || front_.tls_pending());
+    if (front_.failed() || (flushed && front_.ended())) {
+      phase_ = Phase::kJoining;
+    } else if (flushed) {
+      front_.FinishSending(io);
+      phase_ = Phase::kLingering;
+      host_->wheel().Set(timer, io.Now() + kLingerTimeout);
+    }
+  }
+  if (phase_ == Phase::kLingering) {
+    if (front_.ended() || front_.failed()) {
+      phase_ = Phase::kJoining;
+    } else {
+      front_.ArmRecv(io);
+    }
+  }
+  if (phase_ == Phase::kJoining) {
+    front_.ShutDown(io);
+  }
+  const bool back_finished = back_.TryFinish(io);
+  const bool front_finished = phase_ == Phase::kJoining && front_.TryFinish(io);
+  if (back_finished && front_finished) {
+    host_->wheel().Cancel(timer);
+    host_->Finished(*this);
+  }
+}
+
+void Session::OnDeadline() {
+  if (!running()) {
+    phase_ = Phase::kJoining;
+    host_->MakeReady(*this);
+    return;
+  }
+  switch (wait_) {
+    case Wait::kNothing:
+      break;
+    case Wait::kConnect:
+      back_.ShutDown(host_->io());
+      BackendConnectFailed(ETIMEDOUT);
+      break;
+    case Wait::kHandshake:
+      Close(CloseReason::kHandshakeTimeout, Farewell::kSilent);
+      break;
+    case Wait::kRelay:
+      switch (relay_.waiting()) {
+        case RelayWait::kClientCommand:
+          Close(CloseReason::kClientTimeout, Farewell::kSay);
+          break;
+        case RelayWait::kClientContent:
+          // A client that may not send, because the backend does not read, is not to blame.
+          Close(back_.output_octets() > 0 ? CloseReason::kBackendTimeout
+                                          : CloseReason::kClientTimeout,
+                Farewell::kSay);
+          break;
+        case RelayWait::kBackendGreeting:
+        case RelayWait::kBackendReply:
+        case RelayWait::kBackendDataReply:
+        case RelayWait::kBackendFinalReply:
+          Close(CloseReason::kBackendTimeout, Farewell::kSay);
+          break;
+      }
+      break;
+  }
+  host_->MakeReady(*this);
+}
+
+void Session::Drain() {
+  if (running() && (front_.tls_pending() || !greeted_ || relay_.idle())) {
+    Close(CloseReason::kDrain, Farewell::kSay);
+  }
+}
+
+void Session::Stop() {
+  Close(CloseReason::kStop, Farewell::kSilent);
+  phase_ = Phase::kJoining;
+  host_->MakeReady(*this);
+}
+
+void Session::UpdateDeadline() {
+  const Wait wait = front_.tls_pending()               ? Wait::kHandshake
+                    : back_.state() != LegState::kOpen ? Wait::kConnect
+                                                       : Wait::kRelay;
+  const RelayWait relay_wait = relay_.waiting();
+  if (wait == wait_ && relay_wait == wait_seen_ && relay_.progress() == progress_seen_) {
+    return;
+  }
+  const TimeNs now = host_->io().Now();
+  if (relay_wait == RelayWait::kClientContent && wait_seen_ != RelayWait::kClientContent) {
+    content_started_ = now;
+    content_octets_before_ = stats().content_octets;
+  }
+  wait_ = wait;
+  wait_seen_ = relay_wait;
+  progress_seen_ = relay_.progress();
+  const TimeNs deadline = wait == Wait::kHandshake ? handshake_deadline_
+                          : wait == Wait::kConnect ? now + config().connect_timeout
+                                                   : RelayDeadline();
+  host_->wheel().Set(timer, deadline);
+}
+
+TimeNs Session::RelayDeadline() const {
+  const TimeNs now = host_->io().Now();
+  switch (wait_seen_) {
+    case RelayWait::kClientCommand:
+      return now + config().command_timeout;
+    case RelayWait::kClientContent: {
+      const std::uint64_t octets = stats().content_octets - content_octets_before_;
+      const auto earned = static_cast<TimeNs>(octets / kContentOctetsPerSecond) * kNsPerSecond;
+      return std::min(now, content_started_ + earned) + config().data_timeout;
+    }
+    case RelayWait::kBackendGreeting:
+      return now + kBackendGreetingTimeout;
+    case RelayWait::kBackendReply:
+      return now + kBackendReplyTimeout;
+    case RelayWait::kBackendDataReply:
+      return now + kBackendDataReplyTimeout;
+    case RelayWait::kBackendFinalReply:
+      return now + kBackendFinalReplyTimeout;
+  }
+  return now;
+}
+
+}  // namespace ringpost

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// A shard's voice in the log: one line per session at its end, and a rate-limited warning for what
+// goes wrong with the machine or the backend. Used by the shard's thread alone; never blocks.
+#ifndef RINGPOST_PROCESS_SHARD_LOG_H_
+#define RINGPOST_PROCESS_SHARD_LOG_H_
+
+#include "ringpost/config/config.h"
+#include "ringpost/log/log.h"
+#include "ringpost/session/shard.h"
+
+namespace ringpost {
+
+class ShardLog final : public ShardObserver {
+ public:
+  explicit ShardLog(Logger* logger) : logger_(logger) {}
+
+  void SessionEnded(const Session& session, TimeNs now) override;
+  void SessionRefused(const ListenerRuntime& listener, const SocketAddress& client,
+                      TimeNs now) override;
+  void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint, CloseReason reason,
+                     int error, TimeNs now) override;
+  void AcceptPaused(int error, TimeNs now) override;
+
+ private:
+  Logger* logger_;
+  WarningLimiter refused_;
+  WarningLimiter backend_;
+  WarningLimiter accept_;
+};
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_PROCESS_SHARD_LOG_H_

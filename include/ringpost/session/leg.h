@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// One socket of a session: its operations, its queues and, on the side that is encrypted, its TLS
+// engine. It moves octets between the socket and the queues and decides nothing: when to close, and
+// why, is the session's.
+//
+// Queues, in the order octets pass them:   socket → raw_in → [TLS] → plain_in → relay
+//                                          relay → plain_out → [TLS] → raw_out → socket
+// Without TLS the relay uses the raw ones. What is in raw_out may be in flight: it is only ever
+// appended to, and consumed when the send is complete.
+//
+// Owner: the session. Invariant: the descriptor is closed only when no operation is in flight.
+#ifndef RINGPOST_SESSION_LEG_H_
+#define RINGPOST_SESSION_LEG_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "ringpost/base/byte_queue.h"
+#include "ringpost/io/io.h"
+#include "ringpost/tls/tls_engine.h"
+
+namespace ringpost {
+
+enum class OperationKind : std::uint8_t { kRecv, kSend, kConnect };
+
+enum class LegState : std::uint8_t {
+  kIdle,  // no socket
+  kConnecting,
+  kOpen,
+  kRetiring,  // the rest is sent, then the socket is closed; what arrives is dropped
+  kJoining,   // shut down; waiting for the operations in flight
+};
+
+class Leg {
+ public:
+  // Input beyond this is left in the socket until the relay has made room.
+  static constexpr std::size_t kInputMax = 2 * BufferPool::kLargeBytes;
+  // Output beyond this stops the relay, and with it the other side's receives.
+  static constexpr std::size_t kOutputMax = 4 * BufferPool::kLargeBytes;
+
+  // `user_data` has room for the OperationKind in its lowest octet.
+  Leg(BufferPool* pool, std::uint64_t user_data);
+  Leg(const Leg&) = delete;
+  Leg& operator=(const Leg&) = delete;
+
+  // Takes over a connected socket.
+  void Open(int fd);
+  // `address` must outlive the operation.
+  void Connect(Io& io, int fd, const sockaddr* address, socklen_t length);
+  // From here on raw octets are TLS records. Nothing received may be left unread.
+  void AttachTls(std::unique_ptr<TlsEngine> engine);
+
+  [[nodiscard]] LegState state() const { return state_; }
+  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] TlsEngine* tls() { return tls_.get(); }
+  [[nodiscard]] const TlsEngine* tls() const { return tls_.get(); }
+  [[nodiscard]] bool tls_pending() const { return tls_ != nullptr && !tls_->handshake_complete(); }
+
+  // Where the relay reads and writes.
+  [[nodiscard]] ByteQueue& input() { return tls_ != nullptr ? plain_in_ : raw_in_; }
+  [[nodiscard]] ByteQueue& output() { return tls_ != nullptr ? plain_out_ : raw_out_; }
+  [[nodiscard]] std::size_t output_octets() const { return plain_out_.size() + raw_out_.size(); }
+  // Nothing will be added to input() any more.
+  [[nodiscard]] bool input_ended() const { return tls_ended_ || (socket_ended_ && raw_in_done()); }
+  // The socket failed, rather than ended; the other direction is of no use either.
+  [[nodiscard]] bool failed() const { return failed_; }
+
+  // One step of the engine: the handshake, or opening and sealing records. kDone where there is no
+  // TLS.
+  [[nodiscard]] TlsOutcome Handshake() { return tls_->Handshake(raw_in_, raw_out_); }
+  [[nodiscard]] TlsOutcome OpenRecords();
+  [[nodiscard]] TlsOutcome SealRecords();
+  void CloseNotify();
+
+  // Arms what the queues call for.
+  void ArmSend(Io& io);
+  void ArmRecv(Io& io);
+  // The front has to wait for a greeting first: then polling before the first receive saves a try.
+  void set_recv_hint(RecvHint hint) { recv_hint_ = hint; }
+
+  void OnRecv(BufferPool& pool, const Completion& completion);
+  void OnSend(const Completion& completion);
+  // True when connected; the leg is kOpen then, kJoining otherwise.
+  [[nodiscard]] bool OnConnect(Io& io, const Completion& completion);
+
+  // Ends in steps: Retire() → output sent → ShutDown() → nothing in flight → TryFinish() closes.
+  void Retire() { state_ = LegState::kRetiring; }
+  void ShutDown(Io& io);
+  // Closes the socket once nothing is in flight; true if the leg is kIdle then.
+  bool TryFinish(Io& io);
+  // Ends the sending direction, behind what was sent; what is received from here on is dropped.
+  void FinishSending(Io& io);
+
+  [[nodiscard]] bool raw_input_empty() const { return raw_in_.empty(); }
+  [[nodiscard]] bool plain_sealed() const { return plain_out_.empty(); }
+  [[nodiscard]] bool output_sent() const { return raw_out_.empty() && !send_.in_flight; }
+  [[nodiscard]] bool ended() const { return socket_ended_; }
+  // Pool blocks may be missing: the receive was refused and waits for blocks to return.
+  [[nodiscard]] bool starved() const { return starved_; }
+  void CompactInput();
+
+  [[nodiscard]] std::uint64_t octets_received() const { return octets_received_; }
+  [[nodiscard]] std::uint64_t octets_sent() const { return octets_sent_; }
+
+  // Of the last connect, as errno; 0 if it was not that which failed.
+  [[nodiscard]] int connect_error() const { return connect_error_; }
+
+ private:
+  [[nodiscard]] bool in_flight() const {
+    return recv_.in_flight || send_.in_flight || connect_.in_flight;
+  }
+  [[nodiscard]] bool raw_in_done() const { return tls_ == nullptr || raw_in_.empty(); }
+
+  Operation recv_;
+  Operation connect_;
+  SendOperation send_;
+  ByteQueue raw_in_;
+  ByteQueue raw_out_;
+  ByteQueue plain_in_;
+  ByteQueue plain_out_;
+  std::unique_ptr<TlsEngine> tls_;
+  std::uint64_t octets_received_ = 0;
+  std::uint64_t octets_sent_ = 0;
+  int fd_ = -1;
+  int connect_error_ = 0;
+  LegState state_ = LegState::kIdle;
+  RecvHint recv_hint_ = RecvHint::kDataUnlikely;
+  bool socket_ended_ = false;
+  bool tls_ended_ = false;
+  bool failed_ = false;
+  bool dropping_ = false;
+  bool starved_ = false;
+};
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_SESSION_LEG_H_

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// A client's connection, the backend's, and the relay between them. Pump() is the only function
+// that moves octets: what to do next is computed from the queues, never remembered in flags.
+//
+// Owner: the shard's session table; it never moves. It ends with exactly one CloseReason, the
+// first; then it closes in steps (Close → the rest sent → lingering → both sockets shut down →
+// nothing in flight) and tells its shard that its slot is free.
+#ifndef RINGPOST_SESSION_SESSION_H_
+#define RINGPOST_SESSION_SESSION_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "ringpost/base/outcome.h"
+#include "ringpost/base/timer_wheel.h"
+#include "ringpost/io/io.h"
+#include "ringpost/session/leg.h"
+#include "ringpost/session/runtime.h"
+#include "ringpost/smtp/smtp_relay.h"
+
+namespace ringpost {
+
+class Session;
+
+// What a session needs of its shard.
+class SessionHost {
+ public:
+  virtual ~SessionHost() = default;
+  [[nodiscard]] virtual Io& io() = 0;
+  [[nodiscard]] virtual BufferPool& pool() = 0;
+  [[nodiscard]] virtual TimerWheel& wheel() = 0;
+  // No transaction may begin any more; idle sessions end.
+  [[nodiscard]] virtual bool draining() const = 0;
+  // To be pumped again in the next turn, or when blocks have returned.
+  virtual void MakeReady(Session& session) = 0;
+  virtual void WaitForBlocks(Session& session) = 0;
+  // Nothing is in flight and no socket open: the slot may be used again.
+  virtual void Finished(Session& session) = 0;
+  virtual void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                             CloseReason reason, int error) = 0;
+};
+
+class Session {
+ public:
+  // Blocks that must be free before a round: what the TLS engine may need at once, and a reply.
+  static constexpr std::size_t kLargeNeeded = TlsEngine::kBlocksNeeded + 2;
+  static constexpr std::size_t kSmallNeeded = 4;
+
+  // The lowest octets of `user_data` are for the leg and the operation (see SessionUserData).
+  Session(SessionHost* host, std::shared_ptr<const Runtime> runtime,
+          const ListenerRuntime* listener, std::uint64_t user_data, int fd);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  void Start();
+  void OnCompletion(Side side, OperationKind kind, const Completion& completion);
+  void OnDeadline();
+  // Moves octets until nothing moves or the turn's budget is used up.
+  void Pump();
+  // A drain has begun: ends the session if no transaction is open, else as soon as none is.
+  void Drain();
+  // Ends it now: `farewell` or not, nothing more is relayed. The first reason wins.
+  enum class Farewell : std::uint8_t { kSay, kSilent };
+  void Close(CloseReason reason, Farewell farewell);
+
+  // Ends it without a word and without waiting for anybody.
+  void Stop();
+
+  // What the log says of it.
+  [[nodiscard]] CloseReason close_reason() const { return close_reason_; }
+  [[nodiscard]] const ListenerRuntime& listener() const { return *listener_; }
+  [[nodiscard]] const Config& config() const { return *runtime_->config; }
+  [[nodiscard]] const SocketAddress& client() const { return client_; }
+  [[nodiscard]] const SocketAddress& server() const { return server_; }  // what the client reached
+  // The address of the upstream that was used, or tried last.
+  [[nodiscard]] const Endpoint& backend() const {
+    return listener_->upstream->addresses[address_index_];
+  }
+  [[nodiscard]] const RelayStats& stats() const { return relay_.stats(); }
+  [[nodiscard]] const Leg& front() const { return front_; }
+  [[nodiscard]] const TlsFacts& tls_facts() const { return tls_facts_; }
+  [[nodiscard]] const std::string& sni() const { return sni_; }
+  [[nodiscard]] std::string_view detail() const { return detail_; }
+  [[nodiscard]] TimeNs started() const { return started_; }
+
+  // The wheel's and the shard's: its deadline, its place in their lists, its slot in the table.
+  struct Timer : TimerWheel::Entry {
+    Session* session = nullptr;
+  };
+  Timer timer;
+  Session* next_ready = nullptr;
+  std::uint32_t slot = 0;
+  bool is_ready = false;
+  bool is_starved = false;
+  bool is_finished = false;
+
+ private:
+  enum class Phase : std::uint8_t {
+    kRunning,
+    kFlushing,   // the last words are being sent to the client
+    kLingering,  // FIN sent; waiting for the client's
+    kJoining,    // both sockets are shut down
+  };
+  // What one round of the pump achieved.
+  enum class Moved : std::uint8_t { kNothing, kSomething };
+
+  [[nodiscard]] bool running() const { return phase_ == Phase::kRunning; }
+  void PumpRelay();
+  void PumpClosing();
+  [[nodiscard]] Moved PumpFrontTls();
+  [[nodiscard]] Moved RelayFrom(Side side);
+  void CarryOut(const Step& step, Side side);
+  void SealAndArm();
+  [[nodiscard]] bool HasBlocks();
+
+  void StartTls(const Step& step);
+  void TlsComplete();
+  void TlsFailed(TlsOutcome outcome);
+
+  void ConnectBackend();
+  void BackendConnected();
+  void BackendConnectFailed(int error);
+  void RetireBackend();
+  void SendIdentity();
+
+  // What the deadline is for; a new one begins whenever this, or the relay's progress, changes.
+  enum class Wait : std::uint8_t { kNothing, kConnect, kHandshake, kRelay };
+  void UpdateDeadline();
+  [[nodiscard]] TimeNs RelayDeadline() const;
+
+  SessionHost* host_;
+  std::shared_ptr<const Runtime> runtime_;
+  const ListenerRuntime* listener_;
+  Leg front_;
+  Leg back_;
+  // XCLIENT's texts; only where that is the upstream's identity.
+  struct XclientTexts;
+  std::unique_ptr<XclientTexts> xclient_;
+  SmtpRelay relay_;
+  SocketAddress client_{};
+  SocketAddress server_{};
+  TlsFacts tls_facts_;
+  std::string sni_;
+  std::string detail_;
+
+  TimeNs started_ = 0;
+  TimeNs handshake_deadline_ = 0;
+  TimeNs content_started_ = 0;
+  std::uint64_t content_octets_before_ = 0;
+  std::size_t turn_octets_ = 0;
+  std::uint32_t progress_seen_ = 0;
+  std::uint32_t address_index_ = 0;
+  RelayWait wait_seen_ = RelayWait::kBackendGreeting;
+  Phase phase_ = Phase::kRunning;
+  CloseReason close_reason_ = CloseReason::kNone;
+  Wait wait_ = Wait::kNothing;
+  bool tls_established_ = false;
+  bool backend_wanted_ = false;  // connect as soon as the leg is idle
+  bool greeted_ = false;         // the backend has spoken since the identity was sent
+};
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_SESSION_SESSION_H_

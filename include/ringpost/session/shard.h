@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// One thread, one ring, its sessions. Shards share nothing on the data path: each has its own
+// listeners (SO_REUSEPORT), pool, wheel and TLS contexts.
+//
+// One turn: hand the requests of the last turn to the kernel and wait → note each completion → pump
+// each session that has something to do, once. Everything but Post() belongs to the shard's thread.
+#ifndef RINGPOST_SESSION_SHARD_H_
+#define RINGPOST_SESSION_SHARD_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "ringpost/base/buffer_pool.h"
+#include "ringpost/base/timer_wheel.h"
+#include "ringpost/io/io.h"
+#include "ringpost/session/runtime.h"
+#include "ringpost/session/session.h"
+#include "ringpost/session/session_table.h"
+
+namespace ringpost {
+
+// Told, in the shard's thread, what the log and the counters want to know. Must not block.
+class ShardObserver {
+ public:
+  virtual ~ShardObserver() = default;
+  virtual void SessionEnded(const Session& session, TimeNs now) = 0;
+  virtual void SessionRefused(const ListenerRuntime& listener, const SocketAddress& client,
+                              TimeNs now) = 0;
+  // `error` is an errno, or 0 where the reason says it all.
+  virtual void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                             CloseReason reason, int error, TimeNs now) = 0;
+  // No descriptor, or no memory, for another connection; accepting goes on when there is.
+  virtual void AcceptPaused(int error, TimeNs now) = 0;
+};
+
+enum class ShardCommand : std::uint8_t { kNone, kDrain, kStop };
+
+class Shard final : public SessionHost {
+ public:
+  // `listeners` are the sockets in the order of `runtime->listeners`; they are closed by the shard.
+  // `control` is an eventfd of this shard alone, kept open by the caller; -1 where Post() is not
+  // used. All pointers must outlive the shard.
+  Shard(Io* io, BufferPool* pool, std::shared_ptr<const Runtime> runtime,
+        std::vector<int> listeners, std::uint32_t sessions_max, int control,
+        ShardObserver* observer);
+  ~Shard() override;
+
+  void Run();   // until finished()
+  void Turn();  // one turn of the loop
+  [[nodiscard]] bool finished() const { return finished_; }
+  [[nodiscard]] std::uint32_t session_count() const { return sessions_.size(); }
+
+  // From any thread. A later command is never weaker than an earlier one.
+  void Post(ShardCommand command);
+
+  // --- SessionHost
+  [[nodiscard]] Io& io() override { return *io_; }
+  [[nodiscard]] BufferPool& pool() override { return *pool_; }
+  [[nodiscard]] TimerWheel& wheel() override { return wheel_; }
+  [[nodiscard]] bool draining() const override { return draining_; }
+  void MakeReady(Session& session) override;
+  void WaitForBlocks(Session& session) override;
+  void Finished(Session& session) override;
+  void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint, CloseReason reason,
+                     int error) override;
+
+ private:
+  struct Listener {
+    Operation accept;
+    Operation cancel;
+    int fd = -1;
+  };
+
+  void Dispatch(const Completion& completion);
+  void OnAccept(std::size_t index, const Completion& completion);
+  void Refuse(const ListenerRuntime& listener, int fd);
+  void OnControl(const Completion& completion);
+  void ArmAccepts();
+  void PumpReady();
+  [[nodiscard]] bool CanWakeStarved() const;
+  void WakeStarved();
+  void Drain();
+  void Stop();
+  void CloseListeners();
+  void TryFinish();
+  [[nodiscard]] TimeNs WaitTimeout() const;
+
+  Io* io_;
+  BufferPool* pool_;
+  std::shared_ptr<const Runtime> runtime_;
+  ShardObserver* observer_;
+  TimerWheel wheel_;
+  SessionTable sessions_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+
+  Session* ready_head_ = nullptr;
+  Session* ready_tail_ = nullptr;
+  std::vector<Session*> starved_;
+
+  int control_;
+  Operation control_read_;
+  Operation control_cancel_;
+  std::uint64_t control_value_ = 0;
+  std::atomic<ShardCommand> command_{ShardCommand::kNone};
+
+  TimeNs accept_paused_until_ = 0;
+  TimeNs drain_deadline_ = 0;
+  bool draining_ = false;
+  bool stopping_ = false;
+  bool finished_ = false;
+
+  std::array<Completion, 1024> completions_;
+};
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_SESSION_SHARD_H_

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "session_world.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "../tls/tls_fixture.h"
+#include "ringpost/io/socket.h"
+
+namespace ringpost {
+namespace {
+
+constexpr std::uint16_t kFirstBackendPort = 10'025;
+
+Endpoint MakeEndpoint(const char* host, std::uint16_t port) {
+  Endpoint endpoint;
+  endpoint.address = SimAddress(host, port);
+  endpoint.length = sizeof endpoint.address.in;
+  endpoint.text = std::string(host) + ":" + std::to_string(port);
+  return endpoint;
+}
+
+std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options) {
+  auto config = std::make_shared<Config>();
+  config->hostname = "mx.example.test";
+  config->shards = 1;
+  UpstreamConfig upstream;
+  upstream.name = "backend";
+  upstream.identity = options.identity;
+  for (std::size_t i = 0; i < options.backends.size(); ++i) {
+    upstream.addresses.push_back(
+        MakeEndpoint("127.0.0.1", static_cast<std::uint16_t>(kFirstBackendPort + i)));
+  }
+  config->upstreams.push_back(upstream);
+  IngressConfig ingress;
+  ingress.name = "mx";
+  ingress.tls_policy = options.tls_policy;
+  ingress.listeners.push_back(
+      {.endpoint = MakeEndpoint("198.51.100.1", 25), .implicit_tls = options.implicit_tls});
+  LoadedCertificates certificates;
+  certificates.by_route.emplace_back();
+  if (options.certificate) {
+    ingress.certificates.push_back({.cert = "ecdsa.pem", .key = "ecdsa.key"});
+    static const TlsCertificatePem certificate = test::Certificate("ecdsa");
+    certificates.by_route.back().push_back(certificate);
+  }
+  config->ingress.push_back(ingress);
+  config->bare_newline = options.bare_newline;
+  config->starttls_backend = options.starttls_backend;
+  config->sessions_max = options.sessions_max;
+  absl::StatusOr<std::shared_ptr<const Runtime>> runtime =
+      MakeRuntime(std::move(config), certificates, nullptr, test::kNow);
+  EXPECT_TRUE(runtime.ok()) << runtime.status();
+  return *std::move(runtime);
+}
+
+const TlsClientContext* ClientTlsContext() {
+  static const std::unique_ptr<TlsClientContext> context = test::ClientContext();
+  return context.get();
+}
+
+}  // namespace
+
+SessionWorld::SessionWorld(const WorldOptions& options)
+    : pool_(std::make_unique<BufferPool>(options.large_blocks, options.small_blocks)),
+      io_(std::make_unique<SimIo>(options.io, pool_.get())),
+      runtime_(MakeTestRuntime(options)),
+      listener_(io_->OpenListener(SimAddress("198.51.100.1", 25))) {
+  for (std::size_t i = 0; i < options.backends.size(); ++i) {
+    io_->SetBackend(SimAddress("127.0.0.1", static_cast<std::uint16_t>(kFirstBackendPort + i)),
+                    options.backends[i]);
+  }
+  shard_ = std::make_unique<Shard>(io_.get(), pool_.get(), runtime_, std::vector<int>{listener_},
+                                   options.sessions_max, io_->OpenEvent(), this);
+}
+
+SessionWorld::~SessionWorld() {
+  Finish();
+  EXPECT_EQ(shard_->session_count(), 0u);
+  shard_.reset();
+  EXPECT_EQ(io_->in_flight(), 0u);
+  EXPECT_EQ(io_->open_sockets(), 0u);
+  io_.reset();
+  // That every block is free is CHECKed by the pool, which would stop the program: say it first.
+  EXPECT_EQ(pool_->free_count(BlockSize::kLarge), pool_->total_count(BlockSize::kLarge));
+  EXPECT_EQ(pool_->free_count(BlockSize::kSmall), pool_->total_count(BlockSize::kSmall));
+}
+
+SimPeer SessionWorld::Connect(const SocketAddress& client) {
+  return io_->ConnectFrom(listener_, client);
+}
+
+bool SessionWorld::Until(const std::function<bool()>& done, TimeNs limit) {
+  bool over = false;
+  const auto is_over = std::make_shared<bool*>(&over);
+  io_->After(limit, [is_over] {
+    if (*is_over != nullptr) {
+      **is_over = true;
+    }
+  });
+  while (!done() && !over && !shard_->finished()) {
+    shard_->Turn();
+  }
+  *is_over = nullptr;
+  return done();
+}
+
+void SessionWorld::Pass(TimeNs duration) {
+  (void)Until([] { return false; }, duration);
+}
+
+void SessionWorld::Finish() {
+  if (shard_->finished()) {
+    return;
+  }
+  shard_->Post(shard_->session_count() == 0 ? ShardCommand::kDrain : ShardCommand::kStop);
+  EXPECT_TRUE(Until([this] { return shard_->finished(); }, 60 * kNsPerSecond))
+      << "the shard does not end; sessions: " << shard_->session_count();
+}
+
+void SessionWorld::SessionEnded(const Session& session, TimeNs now) {
+  (void)now;
+  std::array<char, kAddressTextMax> text;
+  EndedSession ended;
+  ended.client = FormatAddress(session.client(), text);
+  ended.reason = session.close_reason();
+  ended.stats = session.stats();
+  ended.tls_version = session.tls_facts().version;
+  EXPECT_NE(ended.reason, CloseReason::kNone) << ended.client;
+  for (const EndedSession& other : ended_) {
+    EXPECT_TRUE(other.client != ended.client || ended.client.starts_with("0.0.0.0") ||
+                ended.client == "unix")
+        << ended.client << " ended twice";
+  }
+  ended_.push_back(ended);
+}
+
+void SessionWorld::SessionRefused(const ListenerRuntime&, const SocketAddress&, TimeNs) {
+  ++refused_;
+}
+
+void SessionWorld::BackendFailed(const UpstreamConfig&, const Endpoint&, CloseReason, int, TimeNs) {
+  ++backend_failures_;
+}
+
+void SessionWorld::AcceptPaused(int, TimeNs) { ++accept_pauses_; }
+
+// --- The client's end
+
+ClientEnd::ClientEnd(SimPeer peer)
+    : peer_(std::move(peer)),
+      pool_(64, 16),
+      cipher_in_(&pool_),
+      cipher_out_(&pool_),
+      plain_in_(&pool_),
+      plain_queue_(&pool_) {
+  peer_.OnChange([this] {
+    Move();
+    if (on_change_) {
+      on_change_();
+    }
+  });
+}
+
+void ClientEnd::Say(std::string_view text) {
+  (tls_ != nullptr ? plain_out_ : out_) += text;
+  Move();
+}
+
+void ClientEnd::StartTls() {
+  tls_ = TlsEngine::Client(ClientTlsContext(), "mx.example.test", nullptr);
+  Move();
+}
+
+bool ClientEnd::ended() const {
+  return peer_.readable() == 0 && (peer_.ended() || peer_.was_reset());
+}
+
+void ClientEnd::Notify() {
+  if (tls_ != nullptr) {
+    tls_->CloseNotify(cipher_out_);
+    Move();
+  }
+}
+
+void ClientEnd::Close() {
+  Notify();
+  if (out_.empty()) {
+    peer_.Close();
+  } else {
+    peer_.Reset();
+  }
+}
+
+void ClientEnd::CloseSend() { peer_.CloseSend(); }
+
+void ClientEnd::set_reading(bool reading) {
+  reading_ = reading;
+  Move();
+}
+
+void ClientEnd::Move() {
+  if (tls_ == nullptr) {
+    if (reading_) {
+      received_ += peer_.Read();
+    }
+  } else {
+    MoveTls();
+  }
+  Write();
+}
+
+void ClientEnd::MoveTls() {
+  if (reading_ && !notified_ && !tls_failed_) {
+    // What does not fit stays in the socket; each round makes room.
+    for (std::string octets = peer_.Read(8'192); !octets.empty(); octets = peer_.Read(8'192)) {
+      ASSERT_EQ(cipher_in_.Append(octets), Room::kOk);
+      if (!tls_->handshake_complete()) {
+        continue;
+      }
+      const TlsOutcome outcome = tls_->Read(cipher_in_, plain_in_, 1 << 16, cipher_out_);
+      notified_ = outcome == TlsOutcome::kPeerClosed;
+      tls_failed_ = outcome == TlsOutcome::kFailed || outcome == TlsOutcome::kFlood;
+      while (!plain_in_.empty()) {
+        received_ += plain_in_.Front();
+        plain_in_.Consume(plain_in_.Front().size());
+      }
+      if (notified_ || tls_failed_) {
+        break;
+      }
+    }
+  }
+  if (!tls_->handshake_complete() && !tls_failed_) {
+    const TlsOutcome outcome = tls_->Handshake(cipher_in_, cipher_out_);
+    tls_failed_ = outcome == TlsOutcome::kFailed || outcome == TlsOutcome::kPeerClosed;
+    if (outcome == TlsOutcome::kDone && !cipher_in_.empty()) {
+      const TlsOutcome read = tls_->Read(cipher_in_, plain_in_, 1 << 16, cipher_out_);
+      notified_ = read == TlsOutcome::kPeerClosed;
+      while (!plain_in_.empty()) {
+        received_ += plain_in_.Front();
+        plain_in_.Consume(plain_in_.Front().size());
+      }
+    }
+  }
+  while (tls_->handshake_complete() && !tls_failed_ && !plain_out_.empty() &&
+         out_.size() < 65'536) {
+    const std::string part = plain_out_.substr(0, 8'192);
+    plain_out_.erase(0, part.size());
+    ASSERT_EQ(plain_queue_.Append(part), Room::kOk);
+    tls_failed_ = tls_->Write(plain_queue_, cipher_out_, 1 << 16) == TlsOutcome::kFailed;
+    Write();
+  }
+}
+
+void ClientEnd::Write() {
+  while (!cipher_out_.empty()) {
+    out_ += cipher_out_.Front();
+    cipher_out_.Consume(cipher_out_.Front().size());
+  }
+  out_.erase(0, peer_.Write(out_));
+}
+
+}  // namespace ringpost

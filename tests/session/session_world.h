@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// A shard with its sessions on a simulated kernel, between clients and backends that the test
+// plays. Only the kernel is simulated: shard, session, relay and TLS are the real ones.
+//
+// Owner: one test case. Invariant, checked when it goes: every session ended with exactly one
+// reason, nothing is in flight, every socket is closed, the pool is full.
+#ifndef RINGPOST_TESTS_SESSION_SESSION_WORLD_H_
+#define RINGPOST_TESTS_SESSION_SESSION_WORLD_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ringpost/base/buffer_pool.h"
+#include "ringpost/config/config.h"
+#include "ringpost/session/runtime.h"
+#include "ringpost/session/shard.h"
+#include "ringpost/tls/tls_client.h"
+#include "ringpost/tls/tls_engine.h"
+#include "sim/sim_io.h"
+
+namespace ringpost {
+
+struct WorldOptions {
+  SimOptions io;
+  std::size_t large_blocks = 1'024;
+  std::size_t small_blocks = 512;
+  std::uint32_t sessions_max = 100;
+  TlsPolicy tls_policy = TlsPolicy::kMay;
+  BareNewline bare_newline = BareNewline::kNormalize;
+  BackendIdentity identity = BackendIdentity::kNone;
+  StarttlsBackend starttls_backend = StarttlsBackend::kReconnect;
+  bool implicit_tls = false;
+  bool certificate = true;
+  std::vector<SimBackend> backends = {SimBackend::kAccept};
+};
+
+struct EndedSession {
+  std::string client;  // "192.0.2.7:40000"
+  CloseReason reason = CloseReason::kNone;
+  RelayStats stats;
+  std::string tls_version;
+};
+
+class SessionWorld final : public ShardObserver {
+ public:
+  explicit SessionWorld(const WorldOptions& options);
+  ~SessionWorld() override;
+
+  [[nodiscard]] SimIo& io() { return *io_; }
+  [[nodiscard]] const BufferPool& pool() const { return *pool_; }
+  [[nodiscard]] Shard& shard() { return *shard_; }
+  [[nodiscard]] SimPeer Connect(const SocketAddress& client);
+
+  // Turns of the shard until `done` or until `limit` of simulated time is over; false then.
+  bool Until(const std::function<bool()>& done, TimeNs limit);
+  // Lets simulated time pass.
+  void Pass(TimeNs duration);
+  // Ends the shard: by itself if no session is left, else with SIGINT's command.
+  void Finish();
+
+  [[nodiscard]] const std::vector<EndedSession>& ended() const { return ended_; }
+  [[nodiscard]] int refused() const { return refused_; }
+  [[nodiscard]] int backend_failures() const { return backend_failures_; }
+  [[nodiscard]] int accept_pauses() const { return accept_pauses_; }
+
+  // --- ShardObserver
+  void SessionEnded(const Session& session, TimeNs now) override;
+  void SessionRefused(const ListenerRuntime& listener, const SocketAddress& client,
+                      TimeNs now) override;
+  void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint, CloseReason reason,
+                     int error, TimeNs now) override;
+  void AcceptPaused(int error, TimeNs now) override;
+
+ private:
+  std::unique_ptr<BufferPool> pool_;
+  std::unique_ptr<SimIo> io_;
+  std::shared_ptr<const Runtime> runtime_;
+  std::unique_ptr<Shard> shard_;
+  int listener_ = -1;
+  std::vector<EndedSession> ended_;
+  int refused_ = 0;
+  int backend_failures_ = 0;
+  int accept_pauses_ = 0;
+};
+
+// The client's end of a connection: text in, text out, TLS when told so.
+class ClientEnd {
+ public:
+  explicit ClientEnd(SimPeer peer);
+
+  void OnChange(std::function<void()> on_change) { on_change_ = std::move(on_change); }
+  void Say(std::string_view text);
+  // What has arrived, decrypted, and has not been taken.
+  [[nodiscard]] std::string& received() { return received_; }
+  void StartTls();
+  [[nodiscard]] bool tls_ready() const { return tls_ != nullptr && tls_->handshake_complete(); }
+  [[nodiscard]] bool tls_failed() const { return tls_failed_; }
+  [[nodiscard]] bool notified() const { return notified_; }  // close_notify received
+  // FIN (or RST) received and everything before it read.
+  [[nodiscard]] bool ended() const;
+  [[nodiscard]] bool all_sent() const { return out_.empty() && plain_out_.empty(); }
+  [[nodiscard]] SimPeer& peer() { return peer_; }
+  void Notify();     // close_notify
+  void Close();      // close_notify where there is TLS, then close
+  void CloseSend();  // FIN without a word
+  void Reset() { peer_.Reset(); }
+  // A client that does not read for a while.
+  void set_reading(bool reading);
+
+ private:
+  void Move();
+  void MoveTls();
+  void Write();
+
+  SimPeer peer_;
+  std::function<void()> on_change_;
+  BufferPool pool_;
+  ByteQueue cipher_in_;
+  ByteQueue cipher_out_;
+  ByteQueue plain_in_;
+  ByteQueue plain_queue_;
+  std::unique_ptr<TlsEngine> tls_;
+  std::string out_;        // to the socket
+  std::string plain_out_;  // to be sealed
+  std::string received_;
+  bool tls_failed_ = false;
+  bool notified_ = false;
+  bool reading_ = true;
+};
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_TESTS_SESSION_SESSION_WORLD_H_
