@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starting ringpost: what it refuses, in which words, and what it prints."""
+
+import os
+import resource
+import socket
+
+from harness.case import Skip, case, check, contains, each, equal, eventually
+from harness.process import free_port, run
+from harness.ringpost import refuse
+from harness.smtp import Client, mail
+from harness.world import ROOT
+
+
+def good_words(world, **changes):
+    """Flags that would start, with changes; None leaves one out."""
+    settings = {"listen": f"127.0.0.1:{free_port()}", "upstream": "127.0.0.1:10025",
+                "cert": f"{world.certs}/ecdsa.pem", "key": f"{world.certs}/ecdsa.key", "shards": 1}
+    settings.update(changes)
+    return [f"--{key}={value}" for key, value in settings.items() if value is not None]
+
+
+def refused(world, words, *parts):
+    """One sentence that contains `parts`, exit code 1."""
+    code, said = refuse(world, *words)
+    equal(code, 1, f"exit code; it said {said!r}")
+    lines = [line for line in said.splitlines() if line.strip()]
+    check(len(lines) == 1 and lines[0].startswith("ringpost: "), f"one sentence: {said!r}")
+    for part in parts:
+        contains(said, part, "the sentence")
+    return said
+
+
+@case
+def the_baseline_is_accepted(world):  # or the cases below show nothing
+    code, said = refuse(world, *good_words(world), "--check_config")
+    equal(code, 0, f"exit code of --check_config; it said {said!r}")
+
+
+@each(("unknown flag", {"lissten": "x"}, ("lissten",)),
+      ("bad policy", {"tls_policy": "mayy"}, ("--tls_policy", "mayy")),
+      ("bad identity", {"backend_identity": "proxy-v3"}, ("--backend_identity", "proxy-v3")),
+      ("bad duration", {"command_timeout": "soon"}, ("--command_timeout", "soon")),
+      ("bad number", {"shards": "-1"}, ("--shards", "-1")),
+      ("bad port", {"listen": "127.0.0.1:70000"}, ("70000",)),
+      ("no port", {"listen": "127.0.0.1"}, ("127.0.0.1",)),
+      ("host name upstream", {"upstream": "mail.example.test:25"}, ("mail.example.test",)),
+      ("long unix path", {"upstream": "unix:/" + "a" * 200}, ("aaaa",)),
+      ("no upstream", {"upstream": None}, ("--upstream",)),
+      ("no listener", {"listen": None}, ("--listen",)),
+      ("encrypt without certificate", {"tls_policy": "encrypt", "cert": None, "key": None}, ("needs a certificate",)),
+      ("implicit TLS without certificate", {"listen_tls": "127.0.0.1:24999", "cert": None, "key": None}, ("needs a certificate",)),
+      ("certificate without key", {"key": None}, ("--key",)),
+      ("missing file", {"cert": "/nonexistent/cert.pem"}, ("/nonexistent/cert.pem",)),
+      ("not a certificate", {"cert": "/etc/hostname"}, ("/etc/hostname",)),
+      ("stray word", {"": "x"}, ()), named=True)
+def bad_flags(world, variant):
+    _, changes, parts = variant
+    refused(world, good_words(world, **changes), *parts)
+
+
+@case
+def key_does_not_match(world):  # PROTOCOL 47
+    refused(world, good_words(world, key=f"{world.certs}/rsa.key"), "ecdsa.pem", "rsa.key")
+
+
+@case
+def descriptors_do_not_suffice(world):
+    def lower():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+    with world.private(world.sink.port, limits=lower, ready=False, sessions_max=1000) as proxy:
+        equal(proxy.process.wait(), 1, "exit code")
+        contains(proxy.log, "open files", "the sentence")
+    with world.private(world.sink.port, limits=lower) as proxy:  # unasked, it takes what there is
+        with Client(proxy.address) as client:
+            client.open(world.tls)
+            client.quit()
+
+
+@case
+def key_cannot_be_read(world):
+    if os.geteuid() != 0:
+        raise Skip("wants to run as root, to become somebody else")
+    folder = world.folder / "private"
+    folder.mkdir(mode=0o700)
+    key = folder / "locked.key"
+    key.write_bytes((world.certs / "ecdsa.key").read_bytes())
+    key.chmod(0o600)
+    certificate = world.folder / "public.pem"
+    certificate.write_bytes((world.certs / "ecdsa.pem").read_bytes())
+    certificate.chmod(0o644)
+    words = good_words(world, cert=certificate, key=key)
+    code, output, errors = run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                                world.ringpost_path, *words])
+    if "setpriv" in errors or code == 126:
+        raise Skip("the build folder is not readable for others")
+    equal(code, 1, f"exit code; it said {output + errors!r}")
+    contains(errors, "locked.key", "the sentence")
+
+
+@each("127.0.0.1", "::1")
+def port_in_use(world, address):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        taken = socket.create_server((address, 0), family=family)
+    except OSError:
+        raise Skip("no IPv6 on loopback") from None
+    with taken:
+        port = taken.getsockname()[1]
+        place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        refused(world, good_words(world, listen=place), str(port), "in use")
+
+
+@case
+def a_second_ringpost_on_the_same_port(world):  # SO_REUSEPORT must not let two share it unnoticed
+    with world.private(world.sink.port) as proxy:
+        refused(world, good_words(world, listen=f"127.0.0.1:{proxy.port}"), str(proxy.port), "in use")
+        with Client(proxy.address) as client:
+            client.open(world.tls)
+            client.quit()
+
+
+@case
+def nothing_is_half_started(world):
+    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"127.0.0.1:{port},127.0.0.1:{taken.getsockname()[1]}"
+        refused(world, good_words(world, listen=place), "in use")
+    with socket.create_server(("127.0.0.1", port)):
+        pass  # the first listener is free again
+
+
+FILE = """
+hostname = "mx.example.test"
+shards = 1
+command_timeout = "400s"
+
+[tls]
+certificates = [{{ cert = "ecdsa.pem", key = "ecdsa.key" }}]
+
+[[upstream]]
+name = "sink"
+addresses = ["127.0.0.1:{upstream}"]
+identity = "proxy-v2"
+
+[[ingress]]
+name = "mx"
+listen = ["127.0.0.1:{starttls}"]
+tls = "may"
+upstream = "sink"
+
+[[ingress]]
+name = "submissions"
+listen = ["127.0.0.1:{implicit}"]
+implicit_tls = true
+tls = "encrypt"
+upstream = "sink"
+"""
+
+
+def config_file(world, change=lambda text: text, **ports):
+    """A file beside the certificates, so that relative names work; returns (path, text)."""
+    settings = {"upstream": 10025, "starttls": free_port(), "implicit": free_port(), **ports}
+    text = change(FILE.format(**settings))
+    path = world.certs / f"ringpost-{free_port()}.toml"
+    path.write_text(text, encoding="utf-8")
+    return path, text
+
+
+def place_of(text, part):
+    """(line, column) of `part`, counted from 1."""
+    before = text[:text.index(part)]
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+
+
+@each(("syntax", 'shards = 1', 'shards = = 1', "= 1"), ("unknown key", 'shards = 1', 'shrads = 1', "shrads"),
+      ("unknown route key", 'tls = "may"', 'tsl = "may"', "tsl"), ("wrong type", 'shards = 1', 'shards = "one"', '"one"'),
+      ("bad policy", 'tls = "may"', 'tls = "mayy"', '"mayy"'),
+      ("bad address", 'addresses = ["127.0.0.1:', 'addresses = ["300.0.0.1:', '"300.'),
+      ("unknown upstream", 'tls = "may"\nupstream = "sink"', 'tls = "may"\nupstream = "snik"', '"snik"'),
+      ("egress", '[[upstream]]', '[[egress]]\nname = "x"\n\n[[upstream]]', "[[egress]]"), named=True)
+def bad_file(world, variant):
+    _, old, new, marked = variant
+    path, text = config_file(world, lambda text: text.replace(old, new, 1))
+    check(new in text, "the change was made")
+    said = refused(world, [f"--config={path}"], str(path))
+    line = place_of(text, marked)[0]
+    contains(said, f"{path}:{line}:", "file, line and column")
+    column = said.split(f"{path}:{line}:", 1)[1].split(":")[0]
+    check(column.isdigit(), f"a column in {said!r}")
+
+
+@case
+def missing_file(world):
+    refused(world, ["--config=/nonexistent/ringpost.toml"], "/nonexistent/ringpost.toml")
+
+
+@case
+def routes_in_flags_and_file(world):
+    path, _ = config_file(world)
+    refused(world, [f"--config={path}", "--listen=127.0.0.1:24998"], "--listen")
+
+
+@case
+def file_with_two_routes(world):
+    ports = {"starttls": free_port(), "implicit": free_port()}
+    path, _ = config_file(world, upstream=world.sink.port, **ports)
+    with world.private(None, listen=None, listen_tls=None, cert=None, key=None, hostname=None, shards=None,
+                       config=path) as proxy:
+        for port, implicit in ((ports["starttls"], None), (ports["implicit"], world.tls)):
+            identifier, content = mail()
+            with Client(("127.0.0.1", port), implicit=implicit) as client:
+                client.open(None if implicit else world.tls)
+                equal(client.message(content).code, 250, "reply to the final dot")
+                client.quit()
+            world.sink.message(identifier.encode())
+            equal(proxy.record(client.local)["route"], "submissions" if implicit else "mx", "route of the session line")
+
+
+@case
+def check_config_prints_a_file_that_can_be_used(world):
+    path, _ = config_file(world)
+    code, output, errors = run([world.ringpost_path, f"--config={path}", "--check_config", "--data_timeout=200s"])
+    equal(code, 0, f"exit code; it said {errors!r}")
+    contains(output, "400s", "command_timeout of the file") if "400s" in output else contains(output, "6m40s", "command_timeout")
+    again = world.certs / "printed.toml"
+    again.write_text(output, encoding="utf-8")
+    code, second, errors = run([world.ringpost_path, f"--config={again}", "--check_config"])
+    equal(code, 0, f"exit code with the printed file; it said {errors!r}")
+    equal(second, output, "printed again")
+
+
+@case
+def check_config_does_not_listen(world):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, said = refuse(world, *good_words(world, listen=f"127.0.0.1:{port}"), "--check_config")
+        equal(code, 0, f"exit code although the port is taken; it said {said!r}")
+
+
+@case
+def list_ciphers(world):  # PROTOCOL 24
+    code, output, _ = run([world.ringpost_path, "--list_ciphers"])
+    equal(code, 0, "exit code")
+    for word in ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "X25519MLKEM768",
+                 "X25519"):
+        contains(output, word, "--list_ciphers")
+    for word in ("CBC", "RC4", "DHE_RSA_WITH_AES_128_CBC", "TLS_RSA_WITH", "NULL", "FFDHE"):
+        check(word not in output.upper(), f"{word} in {output!r}")
+
+
+@each("help", "version")
+def help_and_version(world, flag):
+    code, output, errors = run([world.ringpost_path, f"--{flag}"])
+    equal(code, 0, f"exit code of --{flag}; {errors!r}")
+    contains(output, "ringpost", f"--{flag}")
+    if flag == "help":
+        for name in ("--listen", "--listen_tls", "--upstream", "--tls_policy", "--backend_identity", "--bare_newline",
+                     "--check_config", "--drain_timeout"):
+            contains(output, name.lstrip("-"), "--help")
+
+
+@each("text", "json")
+def start_is_logged(world, log_format):
+    with world.private(world.sink.port, log_format=log_format) as proxy:
+        for part in (f"127.0.0.1:{proxy.port}", f"127.0.0.1:{proxy.implicit_port}", f"127.0.0.1:{world.sink.port}",
+                     "mx.example.test", "expires", "memory", "ecdsa.pem", "rsa.pem", "proxy-v2"):
+            contains(proxy.log, part, "the log at start")
+
+
+@case
+def identity_none_is_warned_about(world):
+    with world.private(world.mx.plain_port, backend_identity="none") as proxy:
+        check(any("warning" in line and "identity" in line for line in proxy.log.splitlines()), f"a warning in {proxy.log}")
+
+
+@case
+def without_a_certificate_starttls_is_not_offered(world):
+    with world.private(world.sink.port, cert=None, key=None, listen_tls=None) as proxy:
+        check("warning" in proxy.log, f"a warning in {proxy.log}")
+        with Client(proxy.address) as client:
+            check("STARTTLS" not in client.open().texts, "STARTTLS is offered")
+            client.expect("STARTTLS", 502)
+            client.quit()
+
+
+@case
+def session_line_as_json(world):
+    proxy = world.sink_proxy()
+    with Client(proxy.address, source="127.0.0.6") as client:
+        client.open(world.tls)
+        equal(client.message(mail()[1]).code, 250, "reply to the final dot")
+        client.quit()
+    session = proxy.record(client.local)
+    for key, value in {"client": f"127.0.0.6:{client.local[1]}", "server": f"127.0.0.1:{proxy.port}", "tls": "TLSv1.3",
+                       "resumed": False, "sni": "mx.example.test", "messages": 1, "refused": 0, "bare_newlines": 0,
+                       "reason": "quit", "level": "info"}.items():
+        equal(session.get(key), value, f"{key} in {session}")
+    for key in ("time", "route", "suite", "group", "octets_in", "octets_out", "content", "seconds", "upstream"):
+        check(key in session, f"{key} in {session}")
+    check(session["octets_in"] > session["content"] > 0, f"octets in {session}")
+
+
+@case
+def session_line_as_text(world):
+    with world.private(world.sink.port, log_format="text") as proxy:
+        with Client(proxy.address) as client:
+            client.open(world.tls)
+            client.quit()
+        line = eventually(lambda: next((line for line in proxy.log.splitlines() if f"client=127.0.0.1:{client.local[1]}" in line),
+                                       None), "the session line")
+        for part in ("tls=TLSv1.3", "sni=mx.example.test", "messages=0", "reason=quit"):
+            contains(line, part, "the session line")
+
+
+@case
+def bare_newlines_are_counted(world):
+    with Client(world.sink_proxy().address) as client:
+        client.open()
+        client.envelope()
+        client.expect("DATA", 354)
+        client.send(mail()[1] + b"one\ntwo\rthree\r\n.\r\n")
+        equal(client.reply().code, 250, "reply to the final dot")
+        client.quit()
+    equal(world.sink_proxy().record(client.local)["bare_newlines"], 2, "bare newlines in the session line")
+
+
+@each("starttls", "implicit", "plain")
+def load_generator(world, kind):
+    proxy = world.sink_proxy()
+    port = proxy.implicit_port if kind == "implicit" else proxy.port
+    code, output, errors = run([world.load_path, f"--target=127.0.0.1:{port}", f"--tls={kind}", "--connections=8",
+                                "--total=40", "--messages=2", "--size=4096", "--json"], seconds=60)
+    equal(code, 0, f"exit code of ringpost-load: {output}{errors}")
+    contains(output, "p99", "its result")
+
+
+@case
+def load_generator_with_post_quantum_groups(world):  # PROTOCOL 24: OpenSSL 3.0 has none of them
+    proxy = world.sink_proxy()
+    for version, group, named in (("1.3", "X25519MLKEM768", "X25519MLKEM768"), ("1.3", "X25519", "X25519"),
+                                  ("1.2", "X25519", "X25519")):
+        before = len(proxy.records())
+        code, output, errors = run([world.load_path, f"--target=127.0.0.1:{proxy.port}", "--tls=starttls",
+                                    "--connections=1", "--total=1", "--messages=1", f"--tls_version={version}",
+                                    f"--groups={group}"], seconds=60)
+        equal(code, 0, f"exit code of ringpost-load: {output}{errors}")
+        eventually(lambda: len(proxy.records()) > before, "the session line")
+        session = proxy.records()[-1]
+        equal((session["tls"], session["group"], session["messages"]), (f"TLSv{version}", named, 1), "the session line")
+
+
+@case(slow=True)
+def quickstart_once(world):
+    for port in (2525, 2465):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                raise Skip(f"port {port} is taken")
+    code, output, errors = run([ROOT / "tools/quickstart", "--once"], seconds=100,
+                               environment={"RINGPOST_BUILD": str(world.build)})
+    equal(code, 0, f"exit code; it said {output}{errors}")
+    contains(output, "2 of 2 messages arrived", "its output")
+    for address in ("127.0.0.2", "127.0.0.3"):
+        contains(output, f"client called from {address}, the backend saw {address}", "its output")
+    equal(output.count("TLSv1.3, TLS_"), 2, "negotiated versions and suites")
+    code, output, errors = run([ROOT / "tools/quickstart", "--twice"])
+    equal((code, len(errors.splitlines())), (1, 1), "exit code and sentences for an unknown option")

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A scripted backend: keeps every octet it is sent and answers, or fails, as a case wants it.
+
+For what a real server does not do on demand: to die between two octets, to answer nonsense, and to show
+that something never reached it.
+"""
+
+import socket
+import struct
+import threading
+
+from harness.case import eventually
+
+V2_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+CLOSE = object()   # instead of a reply: close
+RESET = object()   # instead of a reply: reset
+SILENT = object()  # instead of a reply: nothing
+
+REPLIES = {
+    "greeting": b"220 scripted.example.test ESMTP\r\n",
+    "HELO": b"250 scripted.example.test\r\n",
+    "MAIL": b"250 2.1.0 Ok\r\n",
+    "RCPT": b"250 2.1.5 Ok\r\n",
+    "DATA": b"354 End data with <CR><LF>.<CR><LF>\r\n",
+    ".": b"250 2.0.0 Ok: stored\r\n",
+    "BDAT": b"250 2.0.0 Ok: chunk\r\n",
+    "RSET": b"250 2.0.0 Ok\r\n",
+    "NOOP": b"250 2.0.0 Ok\r\n",
+    "VRFY": b"252 2.0.0 Ok\r\n",
+    "QUIT": b"221 2.0.0 Bye\r\n",
+    "AUTH": b"235 2.7.0 Authentication successful\r\n",
+    "XCLIENT": b"220 scripted.example.test ESMTP\r\n",
+    "unknown": b"502 5.5.2 Error: command not recognized\r\n",
+}
+KEYWORDS = ("PIPELINING", "SIZE 40000000", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES",
+            "AUTH PLAIN LOGIN")
+
+
+class BackendSession:
+    def __init__(self):
+        self.raw = b""         # all octets after the PROXY header
+        self.proxy = None      # (source address, source port, destination address, destination port, tlvs)
+        self.messages = []     # (mail line, rcpt lines, content after unstuffing)
+        self.commands = []     # lines as received
+        self.ended = False     # the peer closed or reset, or we did
+        self.reset = False
+
+
+class Backend:
+    """`replies` overrides REPLIES by verb: octets, CLOSE, RESET, SILENT, or a list used up in order.
+    `cut` closes the connection after that many octets of content were received."""
+
+    def __init__(self, replies=None, keywords=KEYWORDS, identity="proxy", cut=None, refuse_identity=False):
+        self.replies = {**REPLIES, **(replies or {})}
+        self.keywords = keywords
+        self.identity = identity
+        self.cut = cut
+        self.refuse_identity = refuse_identity
+        self.sessions = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def stop(self):
+        self._listener.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.stop()
+
+    @property
+    def raw(self):
+        """All octets of all sessions."""
+        return b"".join(session.raw for session in self.sessions)
+
+    @property
+    def messages(self):
+        return [message for session in self.sessions for message in session.messages]
+
+    def all_ended(self):
+        """Waits until every session is over."""
+        eventually(lambda: all(session.ended for session in list(self.sessions)), "the backend sessions' end")
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            connection.settimeout(120)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            session = BackendSession()
+            self.sessions.append(session)
+            threading.Thread(target=self._serve, args=(connection, session), daemon=True).start()
+
+    def _serve(self, connection, session):
+        try:
+            _Dialogue(self, connection, session).run()
+        except (EOFError, socket.timeout):
+            pass
+        except (ConnectionResetError, BrokenPipeError):
+            session.reset = True
+        finally:
+            connection.close()
+            session.ended = True
+
+
+class _Dialogue:
+    def __init__(self, backend, connection, session):
+        self.backend, self.connection, self.session = backend, connection, session
+        self.buffer = b""
+        self.mail, self.recipients, self.chunks = None, [], b""
+        self.used = {}
+
+    def _more(self):
+        octets = self.connection.recv(65536)
+        if not octets:
+            raise EOFError
+        self.buffer += octets
+        return octets
+
+    def _take(self, count):
+        while len(self.buffer) < count:
+            self._more()
+        taken, self.buffer = self.buffer[:count], self.buffer[count:]
+        return taken
+
+    def _line(self):
+        while b"\r\n" not in self.buffer:
+            try:
+                self._more()
+            except EOFError:
+                self.session.raw += self.buffer
+                raise
+        line, _, self.buffer = self.buffer.partition(b"\r\n")
+        self.session.raw += line + b"\r\n"
+        return line
+
+    def _answer(self, verb):
+        reply = self.backend.replies.get(verb, self.backend.replies["unknown"])
+        if isinstance(reply, list):
+            index = self.used.get(verb, 0)
+            self.used[verb] = index + 1
+            reply = reply[min(index, len(reply) - 1)]
+        if reply is CLOSE:
+            raise EOFError
+        if reply is RESET:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            raise EOFError
+        if reply is not SILENT:
+            self.connection.sendall(reply)
+            return reply
+        return b"000"
+
+    def _ehlo(self):
+        words = list(self.backend.keywords)
+        if self.backend.identity == "xclient":
+            words.append("XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT")
+        lines = ["scripted.example.test", *words]
+        octets = b"".join(f"250{'-' if index + 1 < len(lines) else ' '}{text}\r\n".encode()
+                          for index, text in enumerate(lines))
+        self.connection.sendall(self.backend.replies.get("EHLO", octets))
+
+    def run(self):
+        if self.backend.identity == "proxy":
+            self.session.proxy = self._proxy_header()
+        if self.backend.refuse_identity:
+            raise EOFError
+        self._answer("greeting")
+        while True:
+            line = self._line()
+            self.session.commands.append(line)
+            verb = line.split(b" ", 1)[0].decode("latin-1").upper()
+            if verb == "EHLO" and "EHLO" not in self.backend.replies:
+                self._ehlo()
+                continue
+            if verb == "BDAT":
+                self._bdat(line)
+                continue
+            reply = self._answer(verb)
+            if verb == "MAIL" and reply.startswith(b"2"):
+                self.mail, self.recipients, self.chunks = line, [], b""
+            elif verb == "RCPT" and reply.startswith(b"2"):
+                self.recipients.append(line)
+            elif verb == "DATA" and reply.startswith(b"354"):
+                self._data()
+            elif verb == "AUTH":
+                while reply.startswith(b"334"):
+                    self._line()
+                    reply = self._answer("AUTH")
+            elif verb == "QUIT":
+                while True:  # until the peer closes too
+                    self._more()
+
+    def _data(self):
+        content, window = b"", b"\r\n"
+        while True:
+            if b"\r\n.\r\n" in window:
+                break
+            if not self.buffer:
+                self._more()
+            taken, self.buffer = self.buffer, b""
+            window += taken
+            if self.backend.cut is not None and len(window) >= self.backend.cut:
+                self.session.raw += window[2:]
+                raise EOFError
+        content, _, self.buffer = window.partition(b"\r\n.\r\n")
+        content = (content + b"\r\n")[2:]
+        self.session.raw += content + b".\r\n"
+        if self._answer(".").startswith(b"2"):
+            unstuffed = content.replace(b"\r\n.", b"\r\n")
+            self._store(unstuffed[1:] if unstuffed.startswith(b".") else unstuffed)
+        self.mail = None
+
+    def _bdat(self, line):
+        words = line.split()
+        octets = self._take(int(words[1]))
+        self.session.raw += octets
+        self.chunks += octets
+        accepted = self._answer("BDAT").startswith(b"2")
+        if len(words) > 2:
+            if accepted:
+                self._store(self.chunks)
+            self.mail, self.chunks = None, b""
+
+    def _store(self, content):
+        self.session.messages.append((self.mail, self.recipients, content))
+
+    def _proxy_header(self):
+        while len(self.buffer) < 16 and not self.buffer.startswith(b"PROXY "):
+            self._more()
+        if self.buffer.startswith(b"PROXY "):
+            while b"\r\n" not in self.buffer:
+                self._more()
+            line, _, self.buffer = self.buffer.partition(b"\r\n")
+            _, _, source, destination, source_port, destination_port = line.decode().split(" ")
+            return source, int(source_port), destination, int(destination_port), {}
+        signature, version, family, length = struct.unpack("!12sBBH", self._take(16))
+        assert signature == V2_SIGNATURE and version in (0x20, 0x21), "not a PROXY v2 header"
+        body = self._take(length)
+        if version == 0x20:
+            return None
+        size = {0x11: 4, 0x21: 16}[family]
+        kind = {4: socket.AF_INET, 16: socket.AF_INET6}[size]
+        source_port, destination_port = struct.unpack("!HH", body[2 * size:2 * size + 4])
+        return (socket.inet_ntop(kind, body[:size]), source_port,
+                socket.inet_ntop(kind, body[size:2 * size]), destination_port, _tlvs(body[2 * size + 4:]))
+
+
+def _tlvs(octets):
+    """{type: value}; those inside PP2_TYPE_SSL (0x20) beside the others."""
+    found = {}
+    while octets:
+        kind, length = struct.unpack("!BH", octets[:3])
+        value, octets = octets[3:3 + length], octets[3 + length:]
+        found[kind] = value
+        if kind == 0x20:
+            found.update(_tlvs(value[5:]))
+    return found
