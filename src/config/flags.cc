@@ -56,8 +56,10 @@ ABSL_FLAG(Text, handshake_timeout, std::nullopt,
 ABSL_FLAG(Text, command_timeout, std::nullopt,
           "Longest wait for a client's command, as a duration. Default: 300s, the least that RFC "
           "5321 asks for.");
-ABSL_FLAG(Text, data_timeout, std::nullopt,
-          "Longest wait for more of a message, as a duration. Default: 180s.");
+ABSL_FLAG(
+    Text, data_timeout, std::nullopt,
+    "Longest wait for more of a message, as a duration, and the grace after which it must have "
+    "come with at least 500 octets a second. Default: 180s.");
 ABSL_FLAG(Text, drain_timeout, std::nullopt,
           "How long SIGTERM waits for open transactions, as a duration. Default: 30s.");
 ABSL_FLAG(Text, connect_timeout, std::nullopt,

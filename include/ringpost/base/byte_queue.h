@@ -41,7 +41,7 @@ class ByteQueue {
 
   // Takes over the caller's reference to a block that holds `length` > 0 octets from its start.
   void AppendBlock(BlockId block, std::size_t length);
-  // Copies. Either all of `text` is appended or, with kNoBlocks, nothing.
+  // Copies. Either all of `text` is appended or, with kNoBlocks, nothing. At most kLargeBytes.
   [[nodiscard]] Room Append(std::string_view text);
   // Moves n <= size() octets to the end of `to` (another queue over the same pool). Cannot fail.
   void MoveFront(std::size_t n, ByteQueue& to);

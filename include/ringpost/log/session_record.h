@@ -20,7 +20,7 @@ struct SessionRecord {
   std::string_view route;
   std::string_view client_address;  // "192.0.2.1" or "2001:db8::1"
   std::uint16_t client_port = 0;
-  std::string_view server_address;  // the listener's, as configured
+  std::string_view server_address;  // what the client reached
   std::uint16_t server_port = 0;
 
   // Empty version: the session stayed in clear.
@@ -38,7 +38,7 @@ struct SessionRecord {
   std::uint32_t bare_newlines = 0;
   std::int64_t duration_ns = 0;
   CloseReason reason = CloseReason::kNone;
-  std::string_view upstream;  // its name; empty if none was chosen
+  std::string_view upstream;  // the address that was used
   std::string_view detail;    // one phrase: the TLS alert, the errno, the backend's words
 };
 

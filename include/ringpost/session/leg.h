@@ -77,7 +77,7 @@ class Leg {
   // Arms what the queues call for.
   void ArmSend(Io& io);
   void ArmRecv(Io& io);
-  // The front has to wait for a greeting first: then polling before the first receive saves a try.
+  // Where octets are already there when the socket is opened, a first try saves a poll.
   void set_recv_hint(RecvHint hint) { recv_hint_ = hint; }
 
   void OnRecv(BufferPool& pool, const Completion& completion);
