@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The TLS layer alone, in memory: the server's part of a handshake, records by size, memory per
-// idle connection. Only the server's calls are timed.
+// The TLS layer alone, in memory: the server's part of a handshake, judging a client's certificate,
+// records by size, memory per idle connection. Only the server's calls are timed.
 #include <benchmark/benchmark.h>
 #include <malloc.h>
 
@@ -13,6 +13,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ringpost/base/buffer_pool.h"
@@ -21,6 +22,7 @@
 #include "ringpost/tls/tls_client.h"
 #include "ringpost/tls/tls_context.h"
 #include "ringpost/tls/tls_engine.h"
+#include "ringpost/tls/trust_store.h"
 
 namespace ringpost {
 namespace {
@@ -56,14 +58,25 @@ class Certificates {
       pems_.push_back(
           {base + ".pem", base + ".key", ReadFile(base + ".pem"), Secret(ReadFile(base + ".key"))});
     }
+    ca_ = ReadFile(pattern + "/ca.pem");
     std::filesystem::remove_all(pattern);
   }
   [[nodiscard]] const TlsCertificatePem& ecdsa() const { return pems_[0]; }
   [[nodiscard]] const TlsCertificatePem& rsa() const { return pems_[1]; }
+  [[nodiscard]] const std::string& ca() const { return ca_; }
+
+  static const Certificates& Get() {
+    static const Certificates certificates;
+    return certificates;
+  }
 
  private:
   std::vector<TlsCertificatePem> pems_;
+  std::string ca_;
 };
+
+// What the client shows.
+enum class Shown : std::uint8_t { kNone, kEcdsa, kRsa };
 
 struct Side {
   explicit Side(BufferPool* pool)
@@ -81,6 +94,8 @@ struct Setting {
   const char* group = "X25519";
   bool tickets = true;
   bool resumed = false;
+  bool ask = false;
+  Shown shown = Shown::kNone;
 };
 
 class Pair {
@@ -89,16 +104,23 @@ class Pair {
 
   explicit Pair(const Setting& setting)
       : pool_(256, 64), keys_(TicketKeys::Random(kNow)), server(&pool_), client(&pool_) {
-    static const Certificates certificates;
+    const Certificates& certificates = Certificates::Get();
     TlsContextOptions options;
     options.certificates = {setting.rsa ? certificates.rsa() : certificates.ecdsa()};
     options.route = "bench";
     options.ticket_keys = setting.tickets ? keys_.get() : nullptr;
+    options.ask_certificate = setting.ask;
     auto set = TlsContextSet::Load(options, kNow);
     TlsClientOptions client_options;
     client_options.versions = setting.versions;
     client_options.groups = {setting.group};
     client_options.resumption = setting.tickets ? TlsResumption::kOn : TlsResumption::kOff;
+    if (setting.shown != Shown::kNone) {
+      const TlsCertificatePem& pem =
+          setting.shown == Shown::kRsa ? certificates.rsa() : certificates.ecdsa();
+      client_options.cert_pem = pem.cert_pem;
+      client_options.key_pem = std::string(pem.key_pem.view());
+    }
     auto client_context = TlsClientContext::Create(client_options);
     if (!set.ok() || !client_context.ok()) {
       Stop("no context");
@@ -171,6 +193,28 @@ void ServerHandshake(benchmark::State& state, Setting setting) {
     }
     seconds += pair.Free();
     state.SetIterationTime(seconds);
+  }
+}
+
+// What SMTP waits for at the first MAIL of a connection: a chain of one certificate below its CA.
+void VerifyClient(benchmark::State& state, Shown shown) {
+  Setting setting;
+  setting.ask = true;
+  setting.shown = shown;
+  Pair pair(setting);
+  pair.Handshake();
+  const auto certificate = pair.server.engine->TakeClientCertificate();
+  TrustOptions options;
+  options.ca_files = {{"ca.pem", Certificates::Get().ca()}};
+  auto store = TrustStore::Load(options, kNow);
+  if (certificate == nullptr || !store.ok()) {
+    Stop("no certificate or no store");
+  }
+  const std::int64_t now = certificate->not_before + 60;
+  for (auto _ : state) {
+    if ((*store)->Verify(*certificate, now) != PolicyFault::kNone) {
+      Stop("the certificate is not good");
+    }
   }
 }
 
@@ -266,6 +310,21 @@ void Register() {
   setting.versions = TlsVersions::kTls13Only;
   handshake("tls13_rsa_x25519", setting);
 
+  Setting asking;
+  asking.tickets = false;  // as a route that asks has it
+  asking.ask = true;
+  handshake("tls13_asked_none_shown", asking);
+  asking.shown = Shown::kEcdsa;
+  handshake("tls13_asked_ecdsa_shown", asking);
+  asking.shown = Shown::kRsa;
+  handshake("tls13_asked_rsa_shown", asking);
+  asking.versions = TlsVersions::kTls12Only;
+  handshake("tls12_asked_rsa_shown", asking);
+  for (const auto& [name, shown] : {std::pair{"ecdsa", Shown::kEcdsa}, {"rsa", Shown::kRsa}}) {
+    benchmark::RegisterBenchmark((std::string("VerifyClient/") + name).c_str(), VerifyClient, shown)
+        ->Unit(benchmark::kMicrosecond);
+  }
+
   const auto memory = [](const char* name, Setting of) {
     benchmark::RegisterBenchmark((std::string("IdleMemory/") + name).c_str(), IdleMemory, of)
         ->Iterations(1)
@@ -275,6 +334,12 @@ void Register() {
   Setting no_tickets;
   no_tickets.tickets = false;
   memory("tls13_no_tickets", no_tickets);
+  Setting asked;
+  asked.tickets = false;
+  asked.ask = true;
+  memory("tls13_asked_none_shown", asked);
+  asked.shown = Shown::kEcdsa;
+  memory("tls13_asked_ecdsa_shown", asked);
   Setting tls12;
   tls12.versions = TlsVersions::kTls12Only;
   memory("tls12_tickets", tls12);

@@ -39,10 +39,10 @@ int TlsCallbacks::Ticket(WOLFSSL* ssl, unsigned char* name, unsigned char* nonce
     nonce[kChainOctet] = engine->ticket_chain_;
   }
   const unsigned char chain = nonce[kChainOctet];
-  // Bound to the route and the name (PROTOCOL 30), which cannot hold the separator, and to the
-  // count.
-  const std::string bound =
-      set->route() + '\0' + std::string(engine->sni()) + '\0' + static_cast<char>(chain);
+  // Bound to the route and the name (PROTOCOL 30), which cannot hold the separator, to what is
+  // asked of the client, and to the count.
+  const std::string bound = set->route() + '\0' + std::string(engine->sni()) + '\0' +
+                            (set->ask_certificate() ? 'c' : '-') + static_cast<char>(chain);
   const std::span<unsigned char> octets(text, static_cast<std::size_t>(text_size));
   const std::span<unsigned char, TicketKeys::kNameBytes> key_name(name, TicketKeys::kNameBytes);
   const std::span<unsigned char, TicketKeys::kNonceBytes> iv(nonce, TicketKeys::kNonceBytes);

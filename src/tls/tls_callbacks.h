@@ -6,6 +6,13 @@
 #define RINGPOST_SRC_TLS_TLS_CALLBACKS_H_
 
 #include "tls_library.h"
+// The options come first.
+#include <wolfssl/wolfcrypt/asn.h>
+
+// wolfSSL declares it in a header that is for itself only.
+// NOLINTNEXTLINE(readability-identifier-naming): wolfSSL's own name
+extern "C" void wolfSSL_CTX_SetProcessPeerCertCb(WOLFSSL_CTX* context,
+                                                 int (*callback)(WOLFSSL*, DecodedCert*));
 
 namespace ringpost {
 
@@ -14,6 +21,10 @@ struct TlsCallbacks {
   static int Send(WOLFSSL* ssl, char* buffer, int size, void* engine);
   static int Ticket(WOLFSSL* ssl, unsigned char* name, unsigned char* nonce, unsigned char* tag,
                     int seal, unsigned char* text, int text_size, int* out_size, void* set);
+  // For each certificate that a client presents, the leaf last.
+  static int PeerCertificate(WOLFSSL* ssl, DecodedCert* certificate);
+  // Once for each Certificate message of a client, after its leaf.
+  static int Verify(int verified, WOLFSSL_X509_STORE_CTX* store);
 };
 
 }  // namespace ringpost

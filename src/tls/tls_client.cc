@@ -57,6 +57,26 @@ absl::StatusOr<std::vector<int>> GroupIds(const TlsClientOptions& options) {
   return ids;
 }
 
+absl::Status UseCertificate(WOLFSSL_CTX* context, const TlsClientOptions& options) {
+  if (options.cert_pem.empty() && options.key_pem.empty()) {
+    return absl::OkStatus();
+  }
+  if (wolfSSL_CTX_use_certificate_chain_buffer_format(
+          context, reinterpret_cast<const unsigned char*>(options.cert_pem.data()),
+          static_cast<long>(options.cert_pem.size()), WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
+    return absl::InvalidArgumentError("the client certificate is not a usable one in PEM form");
+  }
+  if (wolfSSL_CTX_use_PrivateKey_buffer(
+          context, reinterpret_cast<const unsigned char*>(options.key_pem.data()),
+          static_cast<long>(options.key_pem.size()), WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS ||
+      wolfSSL_CTX_check_private_key(context) != WOLFSSL_SUCCESS) {
+    return absl::InvalidArgumentError(
+        "the client key does not match the client certificate, or is not an unencrypted one in PEM "
+        "form");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<TlsClientContext>> TlsClientContext::Create(
@@ -108,6 +128,9 @@ absl::StatusOr<std::unique_ptr<TlsClientContext>> TlsClientContext::Create(
             static_cast<long>(options.ca_pem.size()), WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
       return absl::InvalidArgumentError("the CA file holds no usable certificate in PEM form");
     }
+  }
+  if (absl::Status status = UseCertificate(context, options); !status.ok()) {
+    return status;
   }
   wolfSSL_CTX_set_session_cache_mode(context, WOLFSSL_SESS_CACHE_OFF);
   wolfSSL_CTX_SetIORecv(context, &TlsCallbacks::Receive);

@@ -37,21 +37,30 @@ bool Configure(WOLFSSL_CTX* context, const TlsContextSet* set) {
                 WOLFSSL_SUCCESS &&
             wolfSSL_CTX_set_group_messages(context) == WOLFSSL_SUCCESS &&
             wolfSSL_CTX_only_dhe_psk(context) == 0;  // psk_ke has no forward secrecy
-  wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_NONE, nullptr);
+  if (set->ask_certificate()) {
+    // No FAIL_IF_NO_PEER_CERT: what is missing is said in SMTP. No CA is ever loaded here: nothing
+    // is trusted in the handshake, and the CertificateRequest names no CAs, so that every client
+    // feels spoken to.
+    wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_PEER, &TlsCallbacks::Verify);
+    wolfSSL_CTX_SetProcessPeerCertCb(context, &TlsCallbacks::PeerCertificate);
+  } else {
+    wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_NONE, nullptr);
+  }
   // wolfSSL's cache is one per process: its sessions would cross routes and names.
   wolfSSL_CTX_set_session_cache_mode(context, WOLFSSL_SESS_CACHE_OFF);
   wolfSSL_CTX_SetIORecv(context, &TlsCallbacks::Receive);
   wolfSSL_CTX_SetIOSend(context, &TlsCallbacks::Send);
 
+  // Also without keys: wolfSSL has a callback of its own, with keys of its own.
+  ok = ok && wolfSSL_CTX_set_TicketEncCb(context, &TlsCallbacks::Ticket) == WOLFSSL_SUCCESS &&
+       wolfSSL_CTX_set_TicketEncCtx(context, const_cast<TlsContextSet*>(set)) == WOLFSSL_SUCCESS;
   if (set->ticket_keys() == nullptr) {
     return ok && wolfSSL_CTX_no_ticket_TLSv13(context) == 0 &&
            wolfSSL_CTX_NoTicketTLSv12(context) == WOLFSSL_SUCCESS;
   }
   // A ticket is good for the rest of its key's period and all of the next one.
   constexpr int kLifetimeHint = static_cast<int>(TicketKeys::kPeriodSeconds);
-  ok = ok && wolfSSL_CTX_set_TicketEncCb(context, &TlsCallbacks::Ticket) == WOLFSSL_SUCCESS &&
-       wolfSSL_CTX_set_TicketEncCtx(context, const_cast<TlsContextSet*>(set)) == WOLFSSL_SUCCESS &&
-       wolfSSL_CTX_set_TicketHint(context, kLifetimeHint) == WOLFSSL_SUCCESS;
+  ok = ok && wolfSSL_CTX_set_TicketHint(context, kLifetimeHint) == WOLFSSL_SUCCESS;
   wolfSSL_CTX_set_timeout(context, 2 * kLifetimeHint);
   return ok;
 }
@@ -122,7 +131,9 @@ absl::StatusOr<std::shared_ptr<const TlsContextSet>> TlsContextSet::Load(
   }
   std::shared_ptr<TlsContextSet> set(new TlsContextSet);
   set->route_ = options.route;
-  set->ticket_keys_ = options.ticket_keys;
+  set->ask_certificate_ = options.ask_certificate;
+  // PROTOCOL 30: a resumed session shows no certificate.
+  set->ticket_keys_ = options.ask_certificate ? nullptr : options.ticket_keys;
   for (const TlsCertificatePem& certificate : options.certificates) {
     if (absl::Status status = set->Add(certificate, now); !status.ok()) {
       return status;

@@ -246,6 +246,7 @@ TlsOutcome TlsEngine::ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out) {
   }
   wolfSSL_SetIOReadCtx(ssl_, this);
   wolfSSL_SetIOWriteCtx(ssl_, this);
+  wolfSSL_SetCertCbCtx(ssl_, this);
   stage_ = Stage::kHandshake;
   // The first flight was bounded by the reader; NextRecord() counts what comes after.
   if (result.record_count > 1) {
@@ -432,6 +433,11 @@ std::unique_ptr<TlsSession> TlsEngine::TakeSession() {
     return nullptr;
   }
   return std::make_unique<TlsSession>(session);
+}
+
+std::unique_ptr<ClientCertificate> TlsEngine::TakeClientCertificate() {
+  // Before the end of the handshake the client has proved nothing.
+  return handshake_complete() ? std::move(client_certificate_) : nullptr;
 }
 
 TlsOutcome TlsEngine::End(TlsOutcome outcome, std::string_view reason) {

@@ -60,6 +60,9 @@ ABSL_FLAG(
     std::string, ca, "",
     "PEM file of certificate authorities: verify the server's chain and that its name is --sni. "
     "Default: nothing is verified.");
+ABSL_FLAG(std::string, client_cert, "",
+          "PEM file with a client certificate and its chain, for servers that ask for one.");
+ABSL_FLAG(std::string, client_key, "", "PEM file with the key of --client_cert.");
 ABSL_FLAG(std::string, sni, "", "The server name to ask for. Default: none is sent.");
 ABSL_FLAG(std::string, helo, "load.example.test", "The name in EHLO.");
 ABSL_FLAG(std::string, from, "load@sender.example.test", "The address in MAIL FROM.");
@@ -106,6 +109,20 @@ absl::Status Invalid(std::string_view sentence) {
   return absl::InvalidArgumentError(absl::string_view(sentence.data(), sentence.size()));
 }
 
+// Without a path there is nothing to read.
+absl::Status ReadPem(std::string_view flag, const std::string& path, std::string& pem) {
+  if (path.empty()) {
+    return absl::OkStatus();
+  }
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  pem = text.str();
+  return pem.empty() ? Invalid(absl::StrCat("cannot read ",
+                                            absl::string_view(flag.data(), flag.size()), "=", path))
+                     : absl::OkStatus();
+}
+
 absl::Status PlanTls(LoadPlan& plan, std::unique_ptr<TlsClientContext>& context) {
   const std::string mode = absl::GetFlag(FLAGS_tls);
   if (mode == "plain") {
@@ -131,13 +148,15 @@ absl::Status PlanTls(LoadPlan& plan, std::unique_ptr<TlsClientContext>& context)
   options.groups = absl::StrSplit(absl::GetFlag(FLAGS_groups), ',', absl::SkipWhitespace());
   options.suites = absl::StrSplit(absl::GetFlag(FLAGS_suites), ',', absl::SkipWhitespace());
   options.resumption = plan.resume ? TlsResumption::kOn : TlsResumption::kOff;
-  if (const std::string ca = absl::GetFlag(FLAGS_ca); !ca.empty()) {
-    std::ifstream file(ca);
-    std::stringstream pem;
-    pem << file.rdbuf();
-    options.ca_pem = pem.str();
-    if (options.ca_pem.empty()) {
-      return Invalid(absl::StrCat("cannot read --ca=", ca));
+  if (absl::GetFlag(FLAGS_client_cert).empty() != absl::GetFlag(FLAGS_client_key).empty()) {
+    return Invalid("--client_cert and --client_key go together");
+  }
+  for (const absl::Status& status :
+       {ReadPem("--ca", absl::GetFlag(FLAGS_ca), options.ca_pem),
+        ReadPem("--client_cert", absl::GetFlag(FLAGS_client_cert), options.cert_pem),
+        ReadPem("--client_key", absl::GetFlag(FLAGS_client_key), options.key_pem)}) {
+    if (!status.ok()) {
+      return status;
     }
   }
   absl::StatusOr<std::unique_ptr<TlsClientContext>> created = TlsClientContext::Create(options);

@@ -49,6 +49,10 @@ struct RawClient::Callbacks {
       static_cast<RawClient*>(context)->secret_.assign(reinterpret_cast<const char*>(secret),
                                                        static_cast<std::size_t>(size));
     }
+    if (id == CLIENT_HANDSHAKE_TRAFFIC_SECRET) {
+      static_cast<RawClient*>(context)->handshake_secret_.assign(
+          reinterpret_cast<const char*>(secret), static_cast<std::size_t>(size));
+    }
     return 0;
   }
 };
@@ -107,6 +111,88 @@ void RawClient::TakeKeys13() {
   std::copy(key.begin(), key.end(), key_.begin());
   std::copy(nonce.begin(), nonce.end(), nonce_.begin());
   sequence_ = 0;
+}
+
+void RawClient::UseCertificate(const std::string& cert_pem, const std::string& key_pem) {
+  EXPECT_EQ(wolfSSL_use_certificate_chain_buffer(
+                ssl_, reinterpret_cast<const unsigned char*>(cert_pem.data()),
+                static_cast<long>(cert_pem.size())),
+            WOLFSSL_SUCCESS);
+  EXPECT_EQ(
+      wolfSSL_use_PrivateKey_buffer(ssl_, reinterpret_cast<const unsigned char*>(key_pem.data()),
+                                    static_cast<long>(key_pem.size()), WOLFSSL_FILETYPE_PEM),
+      WOLFSSL_SUCCESS);
+}
+
+bool RawClient::DropCertificateVerify(std::string& flight) const {
+  constexpr char kHandshake = 22;
+  constexpr char kApplicationData = 23;
+  constexpr char kCertificateVerify = 15;
+  constexpr std::size_t kHeader = 5;
+  constexpr std::size_t kTag = 16;
+  Aes aes;
+  std::string iv;
+  if (tls13() && !handshake_secret_.empty()) {
+    const std::string key = ExpandLabel(handshake_secret_, "key", 16);
+    iv = ExpandLabel(handshake_secret_, "iv", 12);
+    EXPECT_EQ(wc_AesInit(&aes, nullptr, INVALID_DEVID), 0);
+    EXPECT_EQ(wc_AesGcmSetKey(&aes, reinterpret_cast<const unsigned char*>(key.data()), 16), 0);
+  }
+  const auto nonce = [&](std::size_t sequence) {
+    std::string octets = iv;
+    octets.back() = static_cast<char>(octets.back() ^ static_cast<char>(sequence));
+    return octets;
+  };
+  const auto octets = [](std::string& text) {
+    return reinterpret_cast<unsigned char*>(text.data());
+  };
+
+  std::string changed;
+  std::size_t read = 0;
+  std::size_t written = 0;
+  bool dropped = false;
+  for (std::size_t at = 0; at + kHeader <= flight.size();) {
+    std::string header = flight.substr(at, kHeader);
+    const std::size_t length = static_cast<std::size_t>(static_cast<unsigned char>(header[3]))
+                                   << 8 |
+                               static_cast<unsigned char>(header[4]);
+    std::string content = flight.substr(at + kHeader, length);
+    at += kHeader + length;
+    if (!tls13()) {
+      if (header[0] == kHandshake && content[0] == kCertificateVerify) {
+        dropped = true;
+      } else {
+        changed += header + content;
+      }
+      continue;
+    }
+    if (header[0] != kApplicationData || iv.empty()) {
+      changed += header + content;
+      continue;
+    }
+    std::string tag = content.substr(content.size() - kTag);
+    content.resize(content.size() - kTag);
+    std::string number = nonce(read++);
+    EXPECT_EQ(wc_AesGcmDecrypt(&aes, octets(content), octets(content),
+                               static_cast<word32>(content.size()), octets(number), 12, octets(tag),
+                               kTag, octets(header), kHeader),
+              0);
+    if (content[0] == kCertificateVerify) {
+      dropped = true;
+      continue;
+    }
+    number = nonce(written++);
+    EXPECT_EQ(wc_AesGcmEncrypt(&aes, octets(content), octets(content),
+                               static_cast<word32>(content.size()), octets(number), 12, octets(tag),
+                               kTag, octets(header), kHeader),
+              0);
+    changed += header + content + tag;
+  }
+  if (!iv.empty()) {
+    wc_AesFree(&aes);
+  }
+  flight = changed;
+  return dropped;
 }
 
 std::string RawClient::SealKeyUpdate() {

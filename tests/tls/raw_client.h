@@ -32,6 +32,13 @@ class RawClient {
   [[nodiscard]] WOLFSSL_SESSION* TakeSession();
   [[nodiscard]] bool resumed() const;
 
+  // Before the handshake: shows this certificate and signs with this key, whether or not they
+  // belong together. PEM.
+  void UseCertificate(const std::string& cert_pem, const std::string& key_pem);
+  // Takes the CertificateVerify out of the flight that ends the client's part of the handshake; in
+  // TLS 1.3 what comes after it is sealed anew. False: there is none in it.
+  [[nodiscard]] bool DropCertificateVerify(std::string& flight) const;
+
   // With a server engine; fails the test if it does not succeed. `tamper` sees each flight of ours.
   void Handshake(Side& server, const Tamper& tamper = nullptr);
   bool TryHandshake(Side& server, const Tamper& tamper = nullptr);
@@ -56,6 +63,7 @@ class RawClient {
   std::string in_;
   std::string out_;
   std::string secret_;
+  std::string handshake_secret_;
   std::array<unsigned char, 16> key_{};
   std::array<unsigned char, 12> nonce_{};
   std::uint64_t sequence_ = 0;

@@ -33,6 +33,10 @@ struct TlsClientOptions {
   TlsResumption resumption = TlsResumption::kOff;
   // PEM. Empty: nothing is verified. Else chain and name (the engine's `sni`) are.
   std::string ca_pem;
+  // PEM: the certificate, with its chain, and the key that a server which asks is shown. Both or
+  // none.
+  std::string cert_pem;
+  std::string key_pem;
 };
 
 class TlsClientContext {

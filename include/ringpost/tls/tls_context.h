@@ -38,6 +38,10 @@ struct TlsContextOptions {
   std::vector<TlsCertificatePem> certificates;
   std::string route;                  // tickets are bound to it
   TicketKeys* ticket_keys = nullptr;  // shared by all shards, outlives the set; nullptr: no tickets
+  // Clients are asked for a certificate. They may have none, or any: the handshake succeeds as long
+  // as the client proves that it holds the key; see TlsEngine::TakeClientCertificate(). No tickets
+  // are issued or taken then, whatever `ticket_keys` says (PROTOCOL 30).
+  bool ask_certificate = false;
 };
 
 enum class TlsKeyKind : std::uint8_t { kEcdsaP256, kEcdsaP384, kEcdsaP521, kRsa };
@@ -68,6 +72,7 @@ class TlsContextSet {
 
   [[nodiscard]] const std::string& route() const { return route_; }
   [[nodiscard]] const TicketKeys* ticket_keys() const { return ticket_keys_; }
+  [[nodiscard]] bool ask_certificate() const { return ask_certificate_; }
   [[nodiscard]] const std::vector<TlsCertificateSummary>& summaries() const { return summaries_; }
   // Sentences for the log, for example about expiry.
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
@@ -87,6 +92,7 @@ class TlsContextSet {
 
   std::string route_;
   const TicketKeys* ticket_keys_ = nullptr;
+  bool ask_certificate_ = false;
   std::vector<Entry> entries_;
   std::vector<TlsCertificateSummary> summaries_;  // same order as entries_
   std::vector<std::string> warnings_;

@@ -20,6 +20,7 @@
 #include <string_view>
 
 #include "ringpost/base/byte_queue.h"
+#include "ringpost/tls/client_certificate.h"
 #include "ringpost/tls/tls_alert.h"
 
 typedef struct WOLFSSL WOLFSSL;
@@ -81,6 +82,10 @@ class TlsEngine {
   // tickets come after the handshake: call Read() first.
   [[nodiscard]] std::unique_ptr<TlsSession> TakeSession();
 
+  // Server, after the handshake, once: what the client presented and proved to hold the key of;
+  // nullptr if it presented nothing or was not asked.
+  [[nodiscard]] std::unique_ptr<ClientCertificate> TakeClientCertificate();
+
   [[nodiscard]] bool handshake_complete() const;
   [[nodiscard]] TlsFacts facts() const;          // after the handshake
   [[nodiscard]] std::string_view sni() const;    // lower case; empty if none was sent
@@ -121,6 +126,7 @@ class TlsEngine {
   // A first flight that came in several records, put into one: wolfSSL cannot read a message whose
   // header is split. Read before `in_`, freed once read.
   std::unique_ptr<std::string> reframed_;
+  std::unique_ptr<ClientCertificate> client_certificate_;
 
   std::string sni_;
   std::string error_;
@@ -137,6 +143,7 @@ class TlsEngine {
   bool out_failed_ = false;               // the pool had no block for output
   bool oversized_ = false;                // zeros are fed instead of a record that is too long
   bool sent_ = false;                     // wolfSSL has sent something
+  bool peer_key_read_ = false;            // of the client's certificate, by wolfSSL
   bool close_sent_ = false;
 };
 

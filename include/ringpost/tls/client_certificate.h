@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What a client presented in its handshake, whatever it is worth: the chain as sent, and the leaf's
+// facts as the policies and the log need them. Proven is only that the client holds the leaf's
+// private key (its CertificateVerify was good); trust is TrustStore's to judge.
+//
+// Owner: the TLS engine makes it when the handshake is complete; the session takes it. Immutable.
+// Only connections whose client presented a certificate have one.
+#ifndef RINGPOST_TLS_CLIENT_CERTIFICATE_H_
+#define RINGPOST_TLS_CLIENT_CERTIFICATE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ringpost/base/fingerprint.h"
+
+namespace ringpost {
+
+struct ClientCertificate {
+  std::vector<std::string> chain;  // DER, the leaf first, as sent
+  // For the log: "CN=mail.contoso.example, O=Contoso"; printable, at most 256 octets, cut with
+  // "...".
+  std::string subject;
+  std::string issuer;
+  // The one common name of the subject; empty if there is none, several, or one with a NUL or
+  // control character.
+  std::string common_name;
+  // SAN dNSNames in lower case, in the certificate's order. A name with a NUL or anything else that
+  // is not a host name or a wildcard for one is left out (PROTOCOL 44).
+  std::vector<std::string> names;
+  bool has_dns_names = false;   // also where none of them was any good
+  Fingerprint certificate{};    // of the whole leaf
+  Fingerprint public_key{};     // of its SubjectPublicKeyInfo
+  std::int64_t not_before = 0;  // seconds since the epoch
+  std::int64_t not_after = 0;
+  // The purposes it may be used for: extended key usage, or both where it has none or "any"; false
+  // also where its key usage forbids signatures.
+  bool client_auth = false;
+  bool server_auth = false;
+};
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_TLS_CLIENT_CERTIFICATE_H_

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/tls/client_certificate.h"
+
+#include <optional>
+#include <utility>
+
+#include "client_certificate_reader.h"
+#include "signature.h"
+#include "x509.h"
+
+namespace ringpost {
+
+std::unique_ptr<ClientCertificate> ReadClientCertificate(std::vector<std::string> chain) {
+  constexpr std::size_t kTextMax = 256;
+  auto certificate = std::make_unique<ClientCertificate>();
+  certificate->chain = std::move(chain);
+  const std::string& leaf = certificate->chain.front();
+  certificate->certificate = Sha256Of(leaf);
+  const std::optional<X509View> view = ReadX509(leaf);
+  if (!view.has_value()) {
+    return certificate;
+  }
+  certificate->subject = X509NameText(view->subject, kTextMax);
+  certificate->issuer = X509NameText(view->issuer, kTextMax);
+  certificate->common_name = X509CommonName(view->subject);
+  certificate->names = X509DnsNames(*view);
+  certificate->has_dns_names = X509HasDnsNames(*view);
+  certificate->public_key = Sha256Of(view->public_key);
+  certificate->not_before = view->not_before;
+  certificate->not_after = view->not_after;
+  // RFC 5280 4.2.1.12. A client proves its key with a signature, whatever the purpose is called.
+  const bool any = !view->has_purposes || view->any_purpose;
+  const bool may_sign = view->May(kUsageDigitalSignature);
+  certificate->client_auth = may_sign && (any || view->client_auth);
+  certificate->server_auth = may_sign && (any || view->server_auth);
+  return certificate;
+}
+
+}  // namespace ringpost

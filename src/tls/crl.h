@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// Revocation lists (RFC 5280 5), read once, looked up in O(log n). A set holds what its files say;
+// whether a list is really its issuer's is for TrustStore to find out, which knows the issuer's
+// key.
+//
+// Memory: the list itself, which the signature is over, and four octets for each entry.
+#ifndef RINGPOST_SRC_TLS_CRL_H_
+#define RINGPOST_SRC_TLS_CRL_H_
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ringpost/tls/trust_store.h"
+
+namespace ringpost {
+
+class Crl {
+ public:
+  // nullptr: `reason` says why the list cannot be used.
+  static std::unique_ptr<const Crl> Read(std::string der, std::string path, std::string& reason);
+  Crl(const Crl&) = delete;
+  Crl& operator=(const Crl&) = delete;
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] std::string_view issuer() const { return issuer_; }  // Name, whole
+  [[nodiscard]] std::int64_t this_update() const { return this_update_; }
+  // Is this still the last word on its certificates?
+  [[nodiscard]] bool IsFresh(std::int64_t now) const {
+    return now >= this_update_ && next_update_.has_value() && now < *next_update_;
+  }
+  // `serial` as a certificate has it, without tag and length.
+  [[nodiscard]] bool Names(std::string_view serial) const;
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  // Some milliseconds for each MiB: the whole list is hashed.
+  [[nodiscard]] bool IsSignedWith(std::string_view public_key) const;
+  [[nodiscard]] std::optional<std::int64_t> next_update() const { return next_update_; }
+
+ private:
+  Crl() = default;
+  // A sentence's end, or empty if all is well.
+  [[nodiscard]] std::string_view Parse();
+  [[nodiscard]] std::string_view ParseSignedPart(std::string_view content);
+  [[nodiscard]] std::string_view ParseEntries(std::string_view content, bool extensions_allowed);
+  [[nodiscard]] std::string_view Serial(std::uint32_t offset) const;
+
+  std::string der_;
+  std::string path_;
+  std::string_view signed_part_;
+  std::string_view algorithm_;
+  std::string_view signature_;
+  std::string_view issuer_;
+  std::int64_t this_update_ = 0;
+  std::optional<std::int64_t> next_update_;
+  std::vector<std::uint32_t> entries_;  // where in der_ each serial number is, sorted by number
+};
+
+class CrlSet {
+ public:
+  explicit CrlSet(std::vector<std::unique_ptr<const Crl>> lists);
+
+  // Those of this issuer, the newest first.
+  [[nodiscard]] std::span<const std::unique_ptr<const Crl>> Of(std::string_view issuer) const;
+  [[nodiscard]] std::span<const std::unique_ptr<const Crl>> all() const { return lists_; }
+
+ private:
+  std::vector<std::unique_ptr<const Crl>> lists_;  // by issuer, then the newest first
+};
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_SRC_TLS_CRL_H_

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// Name constraints (RFC 5280 4.2.1.10): a CA may be allowed to sign for some names only. Knows host
+// names, directory names and addresses; a certificate with a name of another kind that a constraint
+// speaks of is refused. Stateless.
+#ifndef RINGPOST_SRC_TLS_NAME_CONSTRAINTS_H_
+#define RINGPOST_SRC_TLS_NAME_CONSTRAINTS_H_
+
+#include <string_view>
+
+#include "x509.h"
+
+namespace ringpost {
+
+// `constraints` as X509View has them, not empty. May this certificate have the names that it has?
+// The common name counts as a host name if it looks like one, since some policies accept it.
+[[nodiscard]] bool NameConstraintsAllow(std::string_view constraints, const X509View& certificate);
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_SRC_TLS_NAME_CONSTRAINTS_H_

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What wolfSSL asks about the certificates of a client.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "client_certificate_reader.h"
+#include "ringpost/tls/tls_engine.h"
+#include "tls_callbacks.h"
+
+namespace ringpost {
+
+// wolfSSL's handshake is made to trust nothing and to refuse nothing: what a certificate is worth
+// is TrustStore's to say, later, in SMTP. Of the two ways to get there,
+// - a verify callback that overrides errors has wolfSSL add each intermediate that claims to be a
+//   CA, unverified, to the certificate manager of the route's context, where it stays, trusted, for
+//   all later connections; and it is not asked about certificates that cannot be parsed;
+// - this callback comes before that, sees each certificate, replaces the result, and takes away the
+//   claim to be a CA, so that nothing is ever added.
+// The client's signature over the handshake is no matter of either: wolfSSL checks it with the
+// leaf's key and ends the handshake if it is wrong or missing.
+int TlsCallbacks::PeerCertificate(WOLFSSL* ssl, DecodedCert* certificate) {
+  certificate->isCA = 0;
+  auto* const engine = static_cast<TlsEngine*>(wolfSSL_GetIOReadCtx(ssl));
+  if (engine == nullptr) {
+    return BAD_FUNC_ARG;
+  }
+  // The leaf comes last, so in the end this is about the leaf.
+  engine->peer_key_read_ = certificate->publicKey != nullptr && certificate->pubKeySize > 0 &&
+                           (certificate->keyOID == RSAk || certificate->keyOID == RSAPSSk ||
+                            certificate->keyOID == ECDSAk);
+  return 0;
+}
+
+// Called with the leaf at hand, or with none.
+int TlsCallbacks::Verify(int /*verified*/, WOLFSSL_X509_STORE_CTX* store) {
+  constexpr int kContinue = 1;
+  constexpr int kRefuse = 0;
+  // What remains after the callback above. Of these the policy is the judge; any other error means
+  // that wolfSSL has no key to check the client's signature with.
+  switch (store->error) {
+    case 0:
+    case EXTKEYUSE_AUTH_E:
+    case KEYUSE_SIGNATURE_E:
+    case ASN_VERSION_E:
+    case RSA_KEY_SIZE_E:
+    case ECC_KEY_SIZE_E:
+      break;
+    default:
+      return kRefuse;
+  }
+  if (store->totalCerts <= 0) {
+    return kContinue;
+  }
+  auto* const engine = static_cast<TlsEngine*>(store->userCtx);
+  if (engine == nullptr || store->error_depth != 0 || !engine->peer_key_read_) {
+    return kRefuse;
+  }
+  std::vector<std::string> chain;
+  chain.reserve(static_cast<std::size_t>(store->totalCerts));
+  for (int i = 0; i < store->totalCerts; ++i) {
+    chain.emplace_back(reinterpret_cast<const char*>(store->certs[i].buffer),
+                       store->certs[i].length);
+  }
+  engine->client_certificate_ = ReadClientCertificate(std::move(chain));
+  return kContinue;
+}
+
+}  // namespace ringpost
