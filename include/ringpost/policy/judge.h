@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The decision at MAIL FROM: which policies concern this message, and which of them it does not
+// meet. Pure functions; who asks carries the decision out.
+//
+// A message can concern three policies at once: its route's, that of the partner whose domain it
+// comes from, and that of the partner whose network it comes from. All of them must be met.
+#ifndef RINGPOST_POLICY_JUDGE_H_
+#define RINGPOST_POLICY_JUDGE_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "ringpost/base/policy_fault.h"
+#include "ringpost/base/tls_policy.h"
+#include "ringpost/policy/network.h"
+#include "ringpost/policy/partner.h"
+#include "ringpost/policy/partner_table.h"
+#include "ringpost/policy/sender_address.h"
+#include "ringpost/tls/client_certificate.h"
+
+namespace ringpost {
+
+// Whether the client's certificate chains to a CA of the configuration; asked only where a policy
+// needs it, and the answer is remembered by whoever implements this.
+class ChainVerifier {
+ public:
+  virtual ~ChainVerifier() = default;
+  [[nodiscard]] virtual PolicyFault VerifyChain(std::size_t trust) = 0;
+};
+
+struct ClientFacts {
+  IpAddress address{};
+  bool tls = false;
+  const ClientCertificate* certificate = nullptr;  // null: none was presented
+  std::int64_t now = 0;                            // seconds since the epoch
+};
+
+// kNone: the certificate is there and is what `rule` asks for. Order of faults: none presented,
+// chain (or, without a CA, dates), purpose, name or fingerprint.
+[[nodiscard]] PolicyFault JudgeCertificate(const CertificateRule& rule, const ClientFacts& client,
+                                           ChainVerifier& chain);
+
+struct PolicyDecision {
+  const Partner* partner = nullptr;  // null: the route's own policy
+  TlsPolicy asked = TlsPolicy::kMay;
+  // The strictest level that this message meets for this policy, whatever was asked: kMay in clear,
+  // kEncrypt, or kVerify if the certificate is what the rule asks for (with an empty rule: never).
+  TlsPolicy met = TlsPolicy::kMay;
+  PolicyFault fault = PolicyFault::kNone;
+  PolicyMode mode = PolicyMode::kEnforce;
+
+  [[nodiscard]] bool refuses() const {
+    return fault != PolicyFault::kNone && mode == PolicyMode::kEnforce;
+  }
+};
+
+// The route's own part.
+struct RoutePolicy {
+  TlsPolicy tls = TlsPolicy::kMay;
+  CertificateRule certificate;
+  PolicyMode mode = PolicyMode::kEnforce;
+  PolicyReplies replies;
+};
+
+struct PolicyDecisions {
+  static constexpr std::size_t kMax = 3;
+  std::array<PolicyDecision, kMax> all;
+  std::size_t count = 0;
+  // The first that refuses; nullptr: the message may go on.
+  [[nodiscard]] const PolicyDecision* refusal() const;
+};
+
+// `route` is judged if it asks for kEncrypt or kVerify or is in report mode. `partners` may be null
+// (a route where partners do not count). A partner with networks and domains concerns a message of
+// its domains from its networks; from elsewhere only where it restricts the domains to networks
+// (kWrongNetwork) or to the certificate. A kMalformed sender has no domain here: refusing it is the
+// caller's.
+[[nodiscard]] PolicyDecisions JudgeMail(const RoutePolicy& route, const PartnerTable* partners,
+                                        const Sender& sender, const ClientFacts& client,
+                                        ChainVerifier& chain);
+
+// The reply for a fault, CRLF included, "{reason}" filled in.
+[[nodiscard]] std::string PolicyReplyText(const PolicyReplies& replies, PolicyFault fault);
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_POLICY_JUDGE_H_

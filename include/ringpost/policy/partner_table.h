@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// Finds the partners that a message concerns, in a time that does not depend on how many there are.
+// Immutable, shared by all shards without a lock.
+#ifndef RINGPOST_POLICY_PARTNER_TABLE_H_
+#define RINGPOST_POLICY_PARTNER_TABLE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+#include "ringpost/policy/network.h"
+#include "ringpost/policy/partner.h"
+
+namespace ringpost {
+
+class PartnerTable {
+ public:
+  // `partners` must outlive the table. No two have the same domain, and no two that are matched by
+  // network alone the same network: the configuration has seen to that.
+  explicit PartnerTable(const std::vector<Partner>& partners);
+
+  [[nodiscard]] bool empty() const { return partners_->empty(); }
+  [[nodiscard]] std::size_t size() const { return partners_->size(); }
+  [[nodiscard]] std::size_t IndexOf(const Partner& partner) const {
+    return static_cast<std::size_t>(&partner - partners_->data());
+  }
+
+  // The partner that has `domain` (as ParseMailSender() gives it), the domain itself before
+  // ".suffix", a longer suffix before a shorter one; nullptr: none.
+  [[nodiscard]] const Partner* FindDomain(std::string_view domain) const;
+  // The partner without domains whose network has `address`, the longest prefix first.
+  [[nodiscard]] const Partner* FindNetwork(const IpAddress& address) const;
+
+ private:
+  const std::vector<Partner>* partners_;
+  absl::flat_hash_map<absl::string_view, const Partner*> by_domain_;  // views of partners_' texts
+  absl::flat_hash_map<Network, const Partner*> by_network_;
+  std::vector<std::uint8_t> lengths_;  // of by_network_'s prefixes, longest first
+};
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_POLICY_PARTNER_TABLE_H_

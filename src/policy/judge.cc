@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/policy/judge.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "ringpost/base/name_match.h"
+
+namespace ringpost {
+namespace {
+
+// Without a CA and without a fingerprint nothing says who a client is: its names are only claims.
+bool AsksForNothing(const CertificateRule& rule) {
+  return rule.trust == kNoTrust && rule.fingerprints.empty();
+}
+
+// PROTOCOL 44. A wildcard covers one label, whether it is the certificate's or ours.
+bool GoTogether(std::string_view expected, std::string_view presented) {
+  return NameMatches(expected, presented) || NameMatches(presented, expected);
+}
+
+bool HasExpectedName(const CertificateRule& rule, const ClientCertificate& certificate) {
+  const auto is_expected = [&rule](std::string_view presented) {
+    return std::any_of(
+        rule.names.begin(), rule.names.end(),
+        [presented](const std::string& expected) { return GoTogether(expected, presented); });
+  };
+  // RFC 9525 6.3: a common name is no reference for whoever has dNSNames.
+  if (certificate.names.empty()) {
+    return rule.accept_common_name && !certificate.has_dns_names &&
+           is_expected(certificate.common_name);
+  }
+  return std::any_of(certificate.names.begin(), certificate.names.end(), is_expected);
+}
+
+bool HasExpectedFingerprint(const CertificateRule& rule, const ClientCertificate& certificate) {
+  return std::any_of(rule.fingerprints.begin(), rule.fingerprints.end(),
+                     [&certificate](const Fingerprint& expected) {
+                       return expected == certificate.certificate ||
+                              expected == certificate.public_key;
+                     });
+}
+
+PolicyFault JudgeDates(const ClientCertificate& certificate, std::int64_t now) {
+  if (now < certificate.not_before) return PolicyFault::kNotYetValid;
+  if (now > certificate.not_after) return PolicyFault::kExpired;
+  return PolicyFault::kNone;
+}
+
+// Its name or its fingerprint; with a CA and neither of them any certificate of that CA will do.
+PolicyFault JudgeWho(const CertificateRule& rule, const ClientCertificate& certificate) {
+  if (HasExpectedFingerprint(rule, certificate)) return PolicyFault::kNone;
+  if (rule.trust == kNoTrust) return PolicyFault::kWrongFingerprint;
+  if (!rule.names.empty()) {
+    return HasExpectedName(rule, certificate) ? PolicyFault::kNone : PolicyFault::kWrongName;
+  }
+  return rule.fingerprints.empty() ? PolicyFault::kNone : PolicyFault::kWrongFingerprint;
+}
+
+PolicyDecision JudgeLevel(TlsPolicy asked, PolicyMode mode, const CertificateRule& rule,
+                          const ClientFacts& client, ChainVerifier& chain) {
+  PolicyDecision decision;
+  decision.asked = asked;
+  decision.mode = mode;
+  if (!client.tls) {
+    if (asked >= TlsPolicy::kEncrypt) decision.fault = PolicyFault::kNoTls;
+    return decision;
+  }
+  decision.met = TlsPolicy::kEncrypt;
+  if (asked < TlsPolicy::kVerify && AsksForNothing(rule)) return decision;
+  const PolicyFault fault = JudgeCertificate(rule, client, chain);
+  if (fault == PolicyFault::kNone) decision.met = TlsPolicy::kVerify;
+  if (asked == TlsPolicy::kVerify) decision.fault = fault;
+  return decision;
+}
+
+TlsPolicy AskedBy(const Partner& partner) {
+  return partner.restrict_to_certificate ? TlsPolicy::kVerify : partner.tls;
+}
+
+PolicyDecision JudgePartner(const Partner& partner, const ClientFacts& client,
+                            ChainVerifier& chain) {
+  PolicyDecision decision =
+      JudgeLevel(AskedBy(partner), partner.mode, partner.certificate, client, chain);
+  decision.partner = &partner;
+  return decision;
+}
+
+bool IsAtHome(const Partner& partner, const IpAddress& address) {
+  return partner.networks.empty() ||
+         std::any_of(partner.networks.begin(), partner.networks.end(),
+                     [&address](const Network& network) { return network.Contains(address); });
+}
+
+void Add(PolicyDecisions& decisions, const PolicyDecision& decision) {
+  decisions.all[decisions.count] = decision;
+  ++decisions.count;
+}
+
+void AddDomainsPartner(PolicyDecisions& decisions, const Partner& partner,
+                       const ClientFacts& client, ChainVerifier& chain) {
+  const bool at_home = IsAtHome(partner, client.address);
+  if (!at_home && !partner.restrict_to_networks && !partner.restrict_to_certificate) return;
+  PolicyDecision decision = JudgePartner(partner, client, chain);
+  // Before any fault of TLS: the client would mend that in vain.
+  if (!at_home && partner.restrict_to_networks) decision.fault = PolicyFault::kWrongNetwork;
+  Add(decisions, decision);
+}
+
+}  // namespace
+
+PolicyFault JudgeCertificate(const CertificateRule& rule, const ClientFacts& client,
+                             ChainVerifier& chain) {
+  if (client.certificate == nullptr) return PolicyFault::kNoCertificate;
+  if (AsksForNothing(rule)) return PolicyFault::kUntrusted;
+  const ClientCertificate& certificate = *client.certificate;
+  const PolicyFault trust =
+      rule.trust == kNoTrust ? JudgeDates(certificate, client.now) : chain.VerifyChain(rule.trust);
+  if (trust != PolicyFault::kNone) return trust;
+  const bool purpose =
+      certificate.client_auth || (rule.accept_server_auth_purpose && certificate.server_auth);
+  if (!purpose) return PolicyFault::kWrongPurpose;
+  return JudgeWho(rule, certificate);
+}
+
+const PolicyDecision* PolicyDecisions::refusal() const {
+  const auto* const end = all.begin() + count;
+  const auto* const first = std::find_if(
+      all.begin(), end, [](const PolicyDecision& decision) { return decision.refuses(); });
+  return first == end ? nullptr : first;
+}
+
+PolicyDecisions JudgeMail(const RoutePolicy& route, const PartnerTable* partners,
+                          const Sender& sender, const ClientFacts& client, ChainVerifier& chain) {
+  PolicyDecisions decisions;
+  if (route.tls >= TlsPolicy::kEncrypt || route.mode == PolicyMode::kReport) {
+    Add(decisions, JudgeLevel(route.tls, route.mode, route.certificate, client, chain));
+  }
+  if (partners == nullptr) return decisions;
+  if (sender.kind == SenderKind::kDomain) {
+    const Partner* const partner = partners->FindDomain(sender.domain);
+    if (partner != nullptr) AddDomainsPartner(decisions, *partner, client, chain);
+  }
+  const Partner* const partner = partners->FindNetwork(client.address);
+  if (partner != nullptr) Add(decisions, JudgePartner(*partner, client, chain));
+  return decisions;
+}
+
+std::string PolicyReplyText(const PolicyReplies& replies, PolicyFault fault) {
+  const std::string* text = &replies.certificate;
+  if (fault == PolicyFault::kNoTls) text = &replies.tls;
+  if (fault == PolicyFault::kWrongNetwork) text = &replies.network;
+  const std::string_view phrase = PolicyFaultPhrase(fault);
+  return absl::StrCat(
+      absl::StrReplaceAll(*text, {{"{reason}", absl::string_view(phrase.data(), phrase.size())}}),
+      "\r\n");
+}
+
+}  // namespace ringpost

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/policy/partner_table.h"
+
+#include <array>
+#include <string>
+
+namespace ringpost {
+
+PartnerTable::PartnerTable(const std::vector<Partner>& partners) : partners_(&partners) {
+  std::size_t domains = 0;
+  std::size_t networks = 0;
+  for (const Partner& partner : partners) {
+    domains += partner.sender_domains.size();
+    if (partner.sender_domains.empty()) networks += partner.networks.size();
+  }
+  by_domain_.reserve(domains);
+  by_network_.reserve(networks);
+  std::array<bool, 256> length_used{};
+  for (const Partner& partner : partners) {
+    for (const std::string& domain : partner.sender_domains) {
+      by_domain_.try_emplace(absl::string_view(domain), &partner);
+    }
+    if (!partner.sender_domains.empty()) continue;
+    for (const Network& network : partner.networks) {
+      by_network_.try_emplace(network, &partner);
+      length_used[network.length] = true;
+    }
+  }
+  for (std::size_t length = length_used.size(); length-- > 0;) {
+    if (length_used[length]) lengths_.push_back(static_cast<std::uint8_t>(length));
+  }
+}
+
+const Partner* PartnerTable::FindDomain(std::string_view domain) const {
+  if (by_domain_.empty() || domain.empty()) return nullptr;
+  // The domain itself, then ".b.example", ".example": at most one look-up for each of the 127
+  // labels that 253 octets have room for.
+  std::size_t from = 0;
+  while (from != std::string_view::npos) {
+    const std::string_view rest = domain.substr(from);
+    const auto found = by_domain_.find(absl::string_view(rest.data(), rest.size()));
+    if (found != by_domain_.end()) return found->second;
+    from = domain.find('.', from + 1);
+  }
+  return nullptr;
+}
+
+const Partner* PartnerTable::FindNetwork(const IpAddress& address) const {
+  for (const std::uint8_t length : lengths_) {
+    const Network network = Network::Of(address, length);
+    const auto found = by_network_.find(network);
+    // Contains(): "::/0" has no IPv4 address, though its bits fit.
+    if (found != by_network_.end() && found->first.Contains(address)) return found->second;
+  }
+  return nullptr;
+}
+
+}  // namespace ringpost
