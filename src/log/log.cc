@@ -68,6 +68,14 @@ void Logger::Session(const SessionRecord& record) {
   Write({line.data(), FormatSession(timed, log_->format_, line)});
 }
 
+void Logger::Policy(const PolicyRecord& record) {
+  if (!Wants(LogLevel::kInfo)) return;
+  PolicyRecord timed = record;
+  if (timed.unix_ms == 0) timed.unix_ms = UnixMs();
+  std::array<char, kLogLineMax> line;
+  Write({line.data(), FormatPolicy(timed, log_->format_, line)});
+}
+
 void Logger::Event(LogLevel level, std::string_view component, std::string_view text) {
   if (!Wants(level)) return;
   std::array<char, kLogLineMax> line;

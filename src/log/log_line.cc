@@ -31,6 +31,28 @@ bool IsBareWord(std::string_view value) {
   return true;
 }
 
+// "192.0.2.1:25" or "[2001:db8::1]:25".
+class AddressText {
+ public:
+  AddressText(std::string_view address, std::uint16_t port) {
+    const bool brackets = address.find(':') != std::string_view::npos;
+    address = address.substr(0, kAddressMax);
+    if (brackets) text_[length_++] = '[';
+    length_ += address.copy(&text_[length_], address.size());
+    if (brackets) text_[length_++] = ']';
+    text_[length_++] = ':';
+    const auto [end, error] =
+        std::to_chars(text_.data() + length_, text_.data() + text_.size(), port);
+    length_ = static_cast<std::size_t>(end - text_.data());
+  }
+  [[nodiscard]] std::string_view view() const { return {text_.data(), length_}; }
+
+ private:
+  static constexpr std::size_t kAddressMax = 64;
+  std::array<char, kAddressMax + 8> text_;
+  std::size_t length_ = 0;
+};
+
 }  // namespace
 
 std::string_view LogLevelName(LogLevel level) {
@@ -105,6 +127,10 @@ void LogLine::Field(std::string_view key, std::uint64_t value) {
   if (!Fits(key.size() + kNumberMax)) return;
   Key(key);
   Number(value);
+}
+
+void LogLine::Address(std::string_view key, std::string_view host, std::uint16_t port) {
+  Field(key, AddressText(host, port).view(), kLogAddressBudget);
 }
 
 void LogLine::Flag(std::string_view key, bool value) {

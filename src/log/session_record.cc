@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ringpost/log/session_record.h"
 
-#include <array>
-#include <charconv>
-
 #include "ringpost/log/log_line.h"
 
 namespace ringpost {
@@ -11,43 +8,21 @@ namespace {
 
 // In written form. A longer value is cut; only a hostile or a very odd one is.
 constexpr std::size_t kRouteBudget = 96;
-constexpr std::size_t kAddressBudget = 80;
 constexpr std::size_t kVersionBudget = 16;
 constexpr std::size_t kSuiteBudget = 64;
 constexpr std::size_t kGroupBudget = 32;
 constexpr std::size_t kSniBudget = 512;
+constexpr std::size_t kPartnerBudget = 96;
 constexpr std::size_t kUpstreamBudget = 160;
 constexpr std::size_t kReasonBudget = 32;
 constexpr std::size_t kDetailBudget = 512;
-// Time, level and component take less than 128 octets, keys and punctuation of 19 fields less than
-// 19 * 24, ten numbers less than 10 * 24.
-static_assert(128 + 19 * 24 + 10 * 24 + kRouteBudget + 2 * kAddressBudget + kVersionBudget +
-                      kSuiteBudget + kGroupBudget + kSniBudget + kUpstreamBudget + kReasonBudget +
-                      kDetailBudget <=
+// Time, level and component take less than 128 octets, keys and punctuation of 21 fields less than
+// 21 * 24, ten numbers less than 10 * 24.
+static_assert(128 + 21 * 24 + 10 * 24 + kRouteBudget + 2 * kLogAddressBudget + 2 * kVersionBudget +
+                      kPartnerBudget + kSuiteBudget + kGroupBudget + kSniBudget + kUpstreamBudget +
+                      kReasonBudget + kDetailBudget <=
                   kLogLineMax,
               "a session line must hold every field");
-
-// "192.0.2.1:25" or "[2001:db8::1]:25".
-class AddressText {
- public:
-  AddressText(std::string_view address, std::uint16_t port) {
-    const bool brackets = address.find(':') != std::string_view::npos;
-    address = address.substr(0, kAddressMax);
-    if (brackets) text_[length_++] = '[';
-    length_ += address.copy(&text_[length_], address.size());
-    if (brackets) text_[length_++] = ']';
-    text_[length_++] = ':';
-    const auto [end, error] =
-        std::to_chars(text_.data() + length_, text_.data() + text_.size(), port);
-    length_ = static_cast<std::size_t>(end - text_.data());
-  }
-  [[nodiscard]] std::string_view view() const { return {text_.data(), length_}; }
-
- private:
-  static constexpr std::size_t kAddressMax = 64;
-  std::array<char, kAddressMax + 8> text_;
-  std::size_t length_ = 0;
-};
 
 }  // namespace
 
@@ -55,10 +30,8 @@ std::size_t FormatSession(const SessionRecord& record, LogFormat format, std::sp
   LogLine line(format, out);
   line.Head(record.unix_ms, LogLevel::kInfo, "session");
   line.Field("route", record.route, kRouteBudget);
-  line.Field("client", AddressText(record.client_address, record.client_port).view(),
-             kAddressBudget);
-  line.Field("server", AddressText(record.server_address, record.server_port).view(),
-             kAddressBudget);
+  line.Address("client", record.client_address, record.client_port);
+  line.Address("server", record.server_address, record.server_port);
   if (record.tls_version.empty()) {
     line.Field("tls", "none", kVersionBudget);
   } else {
@@ -68,6 +41,8 @@ std::size_t FormatSession(const SessionRecord& record, LogFormat format, std::sp
     line.Flag("resumed", record.tls_resumed);
   }
   if (!record.sni.empty()) line.Field("sni", record.sni, kSniBudget);
+  if (!record.certificate.empty()) line.Field("certificate", record.certificate, kVersionBudget);
+  if (!record.partner.empty()) line.Field("partner", record.partner, kPartnerBudget);
   line.Field("messages", record.messages_accepted);
   line.Field("refused", record.messages_refused);
   line.Field("octets_in", record.octets_in);

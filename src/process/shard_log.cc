@@ -33,6 +33,8 @@ void ShardLog::SessionEnded(const Session& session, TimeNs now) {
                     .tls_group = tls.group,
                     .tls_resumed = tls.resumed,
                     .sni = session.sni(),
+                    .certificate = {},
+                    .partner = {},
                     .messages_accepted = stats.messages_accepted,
                     .messages_refused = stats.messages_refused,
                     .octets_in = session.front().octets_received(),

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "json_object.h"
+#include "ringpost/log/policy_record.h"
 #include "ringpost/log/session_record.h"
 
 namespace ringpost {
@@ -97,6 +98,71 @@ TEST(SessionLine, Json) {
   EXPECT_EQ(object.at("reason"), "quit");
   EXPECT_EQ(object.count("detail"), 0U);
   EXPECT_EQ(object.size(), 20U);
+}
+
+TEST(SessionLine, NamesCertificateAndPartner) {
+  SessionRecord record = Typical();
+  record.certificate = "verified";
+  record.partner = "contoso";
+  EXPECT_NE(Session(record, LogFormat::kText)
+                .find(" sni=mx.example certificate=verified partner=contoso messages=2 "),
+            std::string::npos);
+}
+
+std::string Policy(const PolicyRecord& record, LogFormat format) {
+  std::array<char, kLogLineMax> out;
+  return {out.data(), FormatPolicy(record, format, out)};
+}
+
+TEST(PolicyLine, Text) {
+  PolicyRecord record;
+  record.unix_ms = 1'795'457'000'007;
+  record.route = "mx";
+  record.client_address = "2001:db8::1";
+  record.client_port = 40000;
+  record.partner = "contoso";
+  record.sender = "contoso.example";
+  record.asked = "verify";
+  record.mode = "enforce";
+  record.fault = PolicyFault::kExpired;
+  record.subject = "CN=mail.contoso.example, O=Con\ntoso";
+  record.issuer = "CN=CA";
+  record.fingerprint = "AB:CD";
+  record.public_key = "EF:01";
+  const std::string head =
+      "2026-11-23T18:03:20.007Z info policy route=mx client=[2001:db8::1]:40000 ";
+  EXPECT_EQ(Policy(record, LogFormat::kText),
+            head +
+                "partner=contoso sender=contoso.example asked=verify mode=enforce "
+                "fault=expired subject=\"CN=mail.contoso.example, O=Con\\x0atoso\" "
+                "issuer=\"CN=CA\" fingerprint=AB:CD public_key=EF:01");
+  record.partner = {};
+  record.sender = {};
+  record.fault = PolicyFault::kNoTls;
+  record.fingerprint = {};
+  EXPECT_EQ(Policy(record, LogFormat::kText),
+            head + "sender=\"\" asked=verify mode=enforce fault=no-tls");
+}
+
+TEST(PolicyLine, TheLongestValuesStillFit) {
+  const std::string hostile(10'000, '"');
+  PolicyRecord record{.unix_ms = 0,
+                      .route = hostile,
+                      .client_address = hostile,
+                      .client_port = 65535,
+                      .partner = hostile,
+                      .sender = hostile,
+                      .asked = hostile,
+                      .mode = hostile,
+                      .fault = PolicyFault::kWrongFingerprint,
+                      .subject = hostile,
+                      .issuer = hostile,
+                      .fingerprint = hostile,
+                      .public_key = hostile};
+  const auto object = Json(Policy(record, LogFormat::kJson));
+  EXPECT_EQ(object.at("component"), "policy");
+  EXPECT_EQ(object.at("fault"), "wrong-fingerprint");
+  EXPECT_EQ(object.count("public_key"), 1U);
 }
 
 std::string EveryOctet() {

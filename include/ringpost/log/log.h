@@ -26,6 +26,7 @@
 #include "ringpost/log/log_line.h"
 #include "ringpost/log/log_ring.h"
 #include "ringpost/log/log_types.h"
+#include "ringpost/log/policy_record.h"
 #include "ringpost/log/session_record.h"
 
 namespace ringpost {
@@ -58,6 +59,8 @@ class Logger {
 
   // The session line; level info.
   void Session(const SessionRecord& record);
+  // A MAIL command that does not meet a policy; level info.
+  void Policy(const PolicyRecord& record);
   // A line about anything else. `component` is one word: "shard", "listener", "tls".
   void Event(LogLevel level, std::string_view component, std::string_view text);
   // A warning that may come in bursts.

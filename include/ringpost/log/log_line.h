@@ -20,7 +20,9 @@ namespace ringpost {
 
 // Holds every budget below with room to spare, and stays below PIPE_BUF (4096), so that a line
 // reaches a pipe in one piece.
-inline constexpr std::size_t kLogLineMax = 2560;
+inline constexpr std::size_t kLogLineMax = 2816;
+
+inline constexpr std::size_t kLogAddressBudget = 80;
 
 // One line being written. Fields beyond the buffer's end are left out whole.
 class LogLine {
@@ -35,6 +37,8 @@ class LogLine {
   // is cut and ends in "...".
   void Field(std::string_view key, std::string_view value, std::size_t budget);
   void Field(std::string_view key, std::uint64_t value);
+  // "192.0.2.1:25", "[2001:db8::1]:25"; at most kLogAddressBudget octets.
+  void Address(std::string_view key, std::string_view host, std::uint16_t port);
   void Flag(std::string_view key, bool value);  // yes or no; in JSON true or false
   // Thousandths, written as a decimal fraction: 12345 is 12.345.
   void Milli(std::string_view key, std::int64_t value);

@@ -29,6 +29,8 @@ struct SessionRecord {
   std::string_view tls_group;
   bool tls_resumed = false;
   std::string_view sni;
+  std::string_view certificate;  // "verified", "unverified"; empty: the client presented none
+  std::string_view partner;      // whose policy the last MAIL met; empty: nobody's
 
   std::uint32_t messages_accepted = 0;
   std::uint32_t messages_refused = 0;
