@@ -121,6 +121,8 @@ std::string_view TlsPolicyName(TlsPolicy policy) {
       return "may";
     case TlsPolicy::kEncrypt:
       return "encrypt";
+    case TlsPolicy::kVerify:
+      return "verify";
   }
   return "";
 }

@@ -10,8 +10,8 @@
 
 namespace ringpost {
 
-SmtpRelay::SmtpRelay(const RelayOptions* options, const XclientFacts* facts)
-    : options_(options), facts_(facts) {
+SmtpRelay::SmtpRelay(const RelayOptions* options, const XclientFacts* facts, MailPolicy* policy)
+    : options_(options), facts_(facts), policy_(policy) {
   RINGPOST_CHECK(!options->xclient || facts != nullptr);
 }
 

@@ -2,6 +2,7 @@
 //
 // The front half of the relay: command lines, content and chunks, from the client to the backend.
 #include <algorithm>
+#include <utility>
 
 #include "ringpost/base/check.h"
 #include "ringpost/smtp/smtp_relay.h"
@@ -196,6 +197,7 @@ Step SmtpRelay::Command(const RelayInput& input, std::string_view text, std::siz
       if (!ValidHelloName(argument)) return Refuse(LocalReply::kHelloSyntax, octets);
       break;
     case Verb::kMail:
+      if (const std::optional<Step> refusal = RefusalByPolicy(argument, octets)) return *refusal;
       if (!front_transaction_) bdat_used_ = false;  // that was another transaction, or none
       front_transaction_ = true;                    // until its reply says otherwise
       break;
@@ -245,6 +247,22 @@ std::optional<LocalReply> SmtpRelay::RefusalByState(const CommandRule& rule) con
   }
   if (hello_needed_ && rule.needs_hello) return LocalReply::kBadSequence;  // PROTOCOL 13
   return std::nullopt;
+}
+
+// The texts are the policy's own, so they do not wait in pending_: the command waits instead until
+// the replies before its own were given (PROTOCOL 8).
+std::optional<Step> SmtpRelay::RefusalByPolicy(std::string_view argument, std::size_t octets) {
+  if (policy_ == nullptr) return std::nullopt;
+  if (policy_reply_.empty()) policy_reply_ = policy_->Judge(argument);
+  if (policy_reply_.empty()) return std::nullopt;
+  if (!pending_.empty()) return kBlocked;
+  if (stats_.commands_refused >= static_cast<std::uint32_t>(options_->refused_commands_max)) {
+    return Refuse(LocalReply::kTooManyErrors, octets);
+  }
+  ++progress_;
+  ++stats_.commands_refused;
+  text_ = std::exchange(policy_reply_, {});
+  return DropAndInject(Side::kFront, octets, InjectDue::kFront);
 }
 
 Step SmtpRelay::Bdat(std::string_view text, std::size_t octets) {

@@ -18,12 +18,28 @@
 
 namespace ringpost {
 
+// Refuses every sender at a domain that begins with "refused".
+class HarnessPolicy final : public MailPolicy {
+ public:
+  [[nodiscard]] std::string_view Judge(std::string_view argument) override {
+    ++asked_;
+    reply_ = argument.find("@refused") == std::string_view::npos
+                 ? ""
+                 : "550 5.7.0 refused, as number " + std::to_string(asked_) + "\r\n";
+    return reply_;
+  }
+
+ private:
+  int asked_ = 0;
+  std::string reply_;
+};
+
 class RelayHarness {
  public:
   static constexpr std::size_t kContiguousMax = 16 * 1024;
 
   explicit RelayHarness(const RelayOptions& options = DefaultOptions())
-      : options_(options), relay_(std::make_unique<SmtpRelay>(&options_, &facts_)) {}
+      : options_(options), relay_(std::make_unique<SmtpRelay>(&options_, &facts_, &policy_)) {}
 
   static RelayOptions DefaultOptions() {
     RelayOptions options;
@@ -199,6 +215,7 @@ class RelayHarness {
                       .port = 4242,
                       .destination_address = "198.51.100.1",
                       .destination_port = 25};
+  HarnessPolicy policy_;
   std::unique_ptr<SmtpRelay> relay_;
   Leg front_;
   Leg back_;

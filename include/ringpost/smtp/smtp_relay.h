@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "ringpost/base/outcome.h"
+#include "ringpost/base/tls_policy.h"
 #include "ringpost/smtp/command.h"
 #include "ringpost/smtp/content_framer.h"
 #include "ringpost/smtp/local_reply.h"
@@ -30,7 +31,15 @@ namespace ringpost {
 
 enum class Side : std::uint8_t { kFront, kBack };
 
-enum class TlsPolicy : std::uint8_t { kNone, kMay, kEncrypt };  // Postfix's words
+// Decides about each MAIL command that is otherwise good enough for the backend.
+class MailPolicy {
+ public:
+  virtual ~MailPolicy() = default;
+  // `argument` is what follows the verb: "FROM:<a@example.com> SIZE=10". Empty: it may go on. Else
+  // the whole reply, a 4xx or 5xx with its CRLF, valid until the next call. Asked once for each
+  // command.
+  [[nodiscard]] virtual std::string_view Judge(std::string_view argument) = 0;
+};
 
 // What a relay needs to know of its route. Immutable, shared by all sessions of the route, and
 // alive as long as any of them.
@@ -103,8 +112,8 @@ enum class BackendAfterTls : std::uint8_t {
 
 class SmtpRelay {
  public:
-  // `facts` may be null unless options->xclient. Both must outlive the relay.
-  SmtpRelay(const RelayOptions* options, const XclientFacts* facts);
+  // `facts` may be null unless options->xclient; `policy` may be null. All must outlive the relay.
+  SmtpRelay(const RelayOptions* options, const XclientFacts* facts, MailPolicy* policy = nullptr);
   ~SmtpRelay();
   SmtpRelay(const SmtpRelay&) = delete;
   SmtpRelay& operator=(const SmtpRelay&) = delete;
@@ -166,6 +175,7 @@ class SmtpRelay {
   Step DiscardLine(const RelayInput& input);
   Step Command(const RelayInput& input, std::string_view text, std::size_t octets);
   [[nodiscard]] std::optional<LocalReply> RefusalByState(const CommandRule& rule) const;
+  [[nodiscard]] std::optional<Step> RefusalByPolicy(std::string_view argument, std::size_t octets);
   Step Bdat(std::string_view text, std::size_t octets);
   Step Starttls(const RelayInput& input, std::string_view argument, std::size_t octets);
   Step AuthResponse(LineFault fault, std::size_t octets);
@@ -196,6 +206,8 @@ class SmtpRelay {
 
   const RelayOptions* options_;
   const XclientFacts* facts_;
+  MailPolicy* policy_;
+  std::string_view policy_reply_;  // to the MAIL command at hand, until it is this reply's turn
   RelayStats stats_;
   // Heap only between making a text and the call after it was handed out; empty otherwise.
   std::string text_;
