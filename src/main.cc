@@ -38,7 +38,7 @@ int ListCiphers() {
 
 // Everything a start would check, short of listening.
 int CheckConfig(const std::shared_ptr<const ringpost::Config>& config) {
-  if (const absl::Status status = ringpost::Server::CheckCertificates(config); !status.ok()) {
+  if (const absl::Status status = ringpost::Server::CheckFiles(config); !status.ok()) {
     return Fail(status);
   }
   for (const std::string& warning : config->warnings) {
@@ -49,7 +49,7 @@ int CheckConfig(const std::shared_ptr<const ringpost::Config>& config) {
 
 int Serve(std::shared_ptr<const ringpost::Config> config) {
   const absl::StatusOr<std::unique_ptr<ringpost::Server>> server =
-      ringpost::Server::Create(std::move(config));
+      ringpost::Server::Create(std::move(config), ringpost::LoadConfig);
   if (!server.ok()) {
     return Fail(server.status());
   }

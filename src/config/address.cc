@@ -111,6 +111,10 @@ bool SameEndpoint(const Endpoint& a, const Endpoint& b) {
   return a.length == b.length && std::memcmp(&a.address, &b.address, a.length) == 0;
 }
 
+bool IsLocal(const Endpoint& endpoint) {
+  return endpoint.address.any.sa_family == AF_UNIX || IsLoopback(endpoint);
+}
+
 bool ReachesListener(const Endpoint& upstream, const Endpoint& listener) {
   if (SameEndpoint(upstream, listener)) return true;
   const sa_family_t family = upstream.address.any.sa_family;

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "ringpost/base/buffer_pool.h"
+#include "ringpost/base/fingerprint.h"
 #include "ringpost/config/config.h"
+#include "ringpost/policy/network.h"
+#include "words.h"
 
 namespace ringpost {
 namespace {
@@ -32,7 +37,113 @@ std::string Quoted(std::string_view text) {
   return out;
 }
 
-std::string_view Name(LogLevel level) {
+class Description {
+ public:
+  void Line(std::string_view key, std::string_view value) {
+    absl::StrAppend(&text_, absl::string_view(key.data(), key.size()), " = ",
+                    absl::string_view(value.data(), value.size()), "\n");
+  }
+  void Text(std::string_view key, std::string_view value) { Line(key, Quoted(value)); }
+  void Count(std::string_view key, std::uint64_t value) { Line(key, absl::StrCat(value)); }
+  void Duration(std::string_view key, TimeNs value) {
+    Text(key, absl::FormatDuration(absl::Nanoseconds(value)));
+  }
+  void Boolean(std::string_view key, bool value) { Line(key, value ? "true" : "false"); }
+  // Nothing where there are none.
+  void List(std::string_view key, const std::vector<std::string>& texts) {
+    if (texts.empty()) return;
+    std::string list;
+    for (const std::string& text : texts) {
+      absl::StrAppend(&list, list.empty() ? "" : ", ", Quoted(text));
+    }
+    Line(key, absl::StrCat("[", list, "]"));
+  }
+  void Raw(std::string_view text) { text_.append(text); }
+  [[nodiscard]] std::string Take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+void DescribeListeners(const IngressConfig& ingress, bool implicit_tls, std::string_view key,
+                       Description* out) {
+  std::vector<std::string> texts;
+  for (const ListenerConfig& listener : ingress.listeners) {
+    if (listener.implicit_tls == implicit_tls) texts.push_back(listener.endpoint.text);
+  }
+  out->List(key, texts);
+}
+
+// Only what differs from the defaults, so that ten thousand partners stay readable.
+void DescribeRule(const CertificateRule& rule, const Config& config, Description* out) {
+  if (rule.trust != kNoTrust) {
+    const TrustConfig& trust = config.trusts[rule.trust];
+    out->Text("client_ca", trust.client_ca);
+    if (!trust.crl.empty()) out->Text("crl", trust.crl);
+    out->Text("revocation", RevocationName(trust.revocation));
+  }
+  out->List("certificate_names", rule.names);
+  std::vector<std::string> fingerprints;
+  for (const Fingerprint& fingerprint : rule.fingerprints) {
+    fingerprints.push_back(FormatFingerprint(fingerprint));
+  }
+  out->List("fingerprints", fingerprints);
+  if (rule.accept_common_name) out->Boolean("accept_common_name", true);
+  if (rule.accept_server_auth_purpose) out->Boolean("accept_server_auth_purpose", true);
+}
+
+void DescribeReply(std::string_view key, const std::string& reply, const std::string& usual,
+                   Description* out) {
+  if (reply != usual) out->Text(key, reply);
+}
+
+void DescribeIngress(const IngressConfig& ingress, const Config& config, Description* out) {
+  out->Raw("\n[[ingress]]\n");
+  out->Text("name", ingress.name);
+  DescribeListeners(ingress, false, "listen", out);
+  DescribeListeners(ingress, true, "listen_tls", out);
+  out->Text("upstream", config.upstreams[ingress.upstream].name);
+  out->Raw(ingress.ask_certificate ? "# clients are asked for a certificate\n" : "");
+  out->Text("tls", TlsPolicyName(ingress.policy.tls));
+  DescribeRule(ingress.policy.certificate, config, out);
+  out->Text("mode", PolicyModeName(ingress.policy.mode));
+  DescribeReply("certificate_reply", ingress.policy.replies.certificate,
+                PolicyReplies{}.certificate, out);
+  out->Boolean("partners", ingress.partners);
+  if (ingress.sessions_max != 0) out->Count("sessions_max", ingress.sessions_max);
+  out->Duration("handshake_timeout", ingress.handshake_timeout);
+  out->Duration("command_timeout", ingress.command_timeout);
+  out->Duration("data_timeout", ingress.data_timeout);
+  if (ingress.certificates.empty()) return;
+  std::string list;
+  for (const CertificateFiles& files : ingress.certificates) {
+    absl::StrAppend(&list, "  { cert = ", Quoted(files.cert), ", key = ", Quoted(files.key),
+                    " },\n");
+  }
+  out->Line("certificates", absl::StrCat("[\n", list, "]"));
+}
+
+void DescribePartner(const Partner& partner, const Config& config, Description* out) {
+  out->Raw("\n[[partner]]\n");
+  out->Text("name", partner.name);
+  out->List("sender_domains", partner.sender_domains);
+  std::vector<std::string> networks;
+  for (const Network& network : partner.networks) networks.push_back(FormatNetwork(network));
+  out->List("networks", networks);
+  out->Text("tls", TlsPolicyName(partner.tls));
+  DescribeRule(partner.certificate, config, out);
+  if (partner.restrict_to_networks) out->Boolean("restrict_to_networks", true);
+  if (partner.restrict_to_certificate) out->Boolean("restrict_to_certificate", true);
+  out->Text("mode", PolicyModeName(partner.mode));
+  const PolicyReplies usual;
+  DescribeReply("tls_reply", partner.replies.tls, usual.tls, out);
+  DescribeReply("certificate_reply", partner.replies.certificate, usual.certificate, out);
+  DescribeReply("network_reply", partner.replies.network, usual.network, out);
+}
+
+}  // namespace
+
+std::string_view LogLevelWord(LogLevel level) {
   switch (level) {
     case LogLevel::kError:
       return "error";
@@ -46,51 +157,9 @@ std::string_view Name(LogLevel level) {
   return "";
 }
 
-class Description {
- public:
-  void Line(std::string_view key, std::string_view value) {
-    absl::StrAppend(&text_, absl::string_view(key.data(), key.size()), " = ",
-                    absl::string_view(value.data(), value.size()), "\n");
-  }
-  void Text(std::string_view key, std::string_view value) { Line(key, Quoted(value)); }
-  void Count(std::string_view key, std::uint64_t value) { Line(key, absl::StrCat(value)); }
-  void Duration(std::string_view key, TimeNs value) {
-    Text(key, absl::FormatDuration(absl::Nanoseconds(value)));
-  }
-  void Raw(std::string_view text) { text_.append(text); }
-  [[nodiscard]] std::string Take() { return std::move(text_); }
-
- private:
-  std::string text_;
-};
-
-void DescribeListeners(const IngressConfig& ingress, bool implicit_tls, std::string_view key,
-                       Description* out) {
-  std::string list;
-  for (const ListenerConfig& listener : ingress.listeners) {
-    if (listener.implicit_tls != implicit_tls) continue;
-    absl::StrAppend(&list, list.empty() ? "" : ", ", Quoted(listener.endpoint.text));
-  }
-  if (!list.empty()) out->Line(key, absl::StrCat("[", list, "]"));
+std::string_view LogFormatWord(LogFormat format) {
+  return format == LogFormat::kText ? "text" : "json";
 }
-
-void DescribeIngress(const IngressConfig& ingress, const Config& config, Description* out) {
-  out->Raw("\n[[ingress]]\n");
-  out->Text("name", ingress.name);
-  DescribeListeners(ingress, false, "listen", out);
-  DescribeListeners(ingress, true, "listen_tls", out);
-  out->Text("tls", TlsPolicyName(ingress.tls_policy));
-  out->Text("upstream", config.upstreams[ingress.upstream].name);
-  if (ingress.certificates.empty()) return;
-  std::string list;
-  for (const CertificateFiles& files : ingress.certificates) {
-    absl::StrAppend(&list, "  { cert = ", Quoted(files.cert), ", key = ", Quoted(files.key),
-                    " },\n");
-  }
-  out->Line("certificates", absl::StrCat("[\n", list, "]"));
-}
-
-}  // namespace
 
 std::uint64_t PlannedMemory(const Config& config) {
   const std::uint64_t shard = std::uint64_t{config.buffers_large} * BufferPool::kLargeBytes +
@@ -127,6 +196,22 @@ std::string_view TlsPolicyName(TlsPolicy policy) {
   return "";
 }
 
+std::string_view PolicyModeName(PolicyMode mode) {
+  return mode == PolicyMode::kEnforce ? "enforce" : "report";
+}
+
+std::string_view RevocationName(Revocation revocation) {
+  switch (revocation) {
+    case Revocation::kOff:
+      return "off";
+    case Revocation::kSoft:
+      return "soft";
+    case Revocation::kHard:
+      return "hard";
+  }
+  return "";
+}
+
 std::string DescribeConfig(const Config& config) {
   Description out;
   out.Text("hostname", config.hostname);
@@ -147,21 +232,22 @@ std::string DescribeConfig(const Config& config) {
       absl::StrFormat("# buffers and sessions take at most %d MiB\n", PlannedMemory(config) >> 20));
   out.Count("buffers_large", config.buffers_large);
   out.Count("buffers_small", config.buffers_small);
+  if (config.policy_service.has_value()) out.Text("policy_service", config.policy_service->text);
+  out.Duration("policy_summary_interval", config.policy_summary_interval);
   if (!config.ticket_key_file.empty()) out.Text("ticket_key_file", config.ticket_key_file);
-  out.Text("log_format", config.log_format == LogFormat::kText ? "text" : "json");
-  out.Text("log_level", Name(config.log_level));
+  out.Text("log_format", LogFormatWord(config.log_format));
+  out.Text("log_level", LogLevelWord(config.log_level));
 
   for (const UpstreamConfig& upstream : config.upstreams) {
     out.Raw("\n[[upstream]]\n");
     out.Text("name", upstream.name);
-    std::string list;
-    for (const Endpoint& address : upstream.addresses) {
-      absl::StrAppend(&list, list.empty() ? "" : ", ", Quoted(address.text));
-    }
-    out.Line("addresses", absl::StrCat("[", list, "]"));
+    std::vector<std::string> addresses;
+    for (const Endpoint& address : upstream.addresses) addresses.push_back(address.text);
+    out.List("addresses", addresses);
     out.Text("identity", BackendIdentityName(upstream.identity));
   }
   for (const IngressConfig& ingress : config.ingress) DescribeIngress(ingress, config, &out);
+  for (const Partner& partner : config.partners) DescribePartner(partner, config, &out);
   return out.Take();
 }
 

@@ -8,7 +8,9 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <initializer_list>
+#include <map>
 #include <optional>
 #include <sstream>
 #include <utility>
@@ -20,13 +22,13 @@
 namespace ringpost {
 namespace {
 
-constexpr std::uintmax_t kFileBytesMax = 1 << 20;
+constexpr std::uintmax_t kFileBytesMax = 16 << 20;  // ten thousand partners take two
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
 // What the vocabulary has but this version does not do. Refused with that reason, rather than as an
 // unknown word, and never skipped: a policy that is not enforced must not look as if it were.
-constexpr std::array<std::string_view, 3> kLaterTables = {"egress", "partner", "admin"};
+constexpr std::array<std::string_view, 2> kLaterTables = {"egress", "admin"};
 
 // Reads one file. The first error wins; after it the readers return empty values.
 class FileReader {
@@ -119,6 +121,36 @@ class FileReader {
     return given;
   }
 
+  // Behind "unix:".
+  Given EndpointPath(Given given) const {
+    constexpr std::string_view kUnix = "unix:";
+    if (given.text.starts_with(kUnix) && given.text.size() > kUnix.size()) {
+      given.text.erase(0, kUnix.size());
+      given = Path(std::move(given));
+      given.text.insert(0, kUnix);
+    }
+    return given;
+  }
+
+  // An empty path stays empty: it says "none".
+  std::optional<Given> ReadPath(const toml::table& table, std::string_view key,
+                                std::string_view example) {
+    std::optional<Given> given = ReadOptional(table, key, example);
+    if (given.has_value()) given = Path(*std::move(given));
+    return given;
+  }
+
+  std::optional<Given> ReadBoolean(const toml::table& table, std::string_view key) {
+    const toml::node* const node = table.get(key);
+    if (node == nullptr) return std::nullopt;
+    const std::optional<bool> value = node->value_exact<bool>();
+    if (!value.has_value()) {
+      Fail(node->source(), absl::StrCat(View(key), " must be true or false, without quotes"));
+      return std::nullopt;
+    }
+    return MakeGiven(*node, key, *value ? "true" : "false");
+  }
+
   std::vector<CertificateSettings> ReadCertificates(const toml::table& table) {
     constexpr std::string_view kExample =
         "certificates must be a list of pairs: [{ cert = \"fullchain.pem\", key = "
@@ -149,41 +181,88 @@ class FileReader {
     UpstreamSettings upstream;
     upstream.name = ReadRequired(table, "[[upstream]]", "name", "postfix");
     for (Given& address : ReadStrings(table, "addresses", "127.0.0.1:10025")) {
-      constexpr std::string_view kUnix = "unix:";
-      if (address.text.starts_with(kUnix) && address.text.size() > kUnix.size()) {
-        address.text.erase(0, kUnix.size());
-        address = Path(std::move(address));
-        address.text.insert(0, kUnix);
-      }
-      upstream.addresses.push_back(std::move(address));
+      upstream.addresses.push_back(EndpointPath(std::move(address)));
     }
     upstream.identity = ReadOptional(table, "identity", "proxy-v2");
     settings_.upstreams.push_back(std::move(upstream));
   }
 
+  static constexpr std::array<std::string_view, 3> kTrustKeys = {"client_ca", "crl", "revocation"};
+  static constexpr std::array<std::string_view, 4> kRuleKeys = {
+      "certificate_names", "fingerprints", "accept_common_name", "accept_server_auth_purpose"};
+
+  TrustSettings ReadTrust(const toml::table& table) {
+    return {ReadPath(table, "client_ca", "partner-ca.pem"), ReadPath(table, "crl", "partner.crl"),
+            ReadOptional(table, "revocation", "soft")};
+  }
+
+  CertificateRuleSettings ReadRule(const toml::table& table) {
+    return {ReadTrust(table), ReadStrings(table, "certificate_names", "mail.contoso.example"),
+            ReadStrings(table, "fingerprints", "AB:CD:..."),
+            ReadBoolean(table, "accept_common_name"),
+            ReadBoolean(table, "accept_server_auth_purpose")};
+  }
+
   void ReadIngress(const toml::table& table) {
-    CheckKeys(table, "[[ingress]]",
-              {"name", "listen", "listen_tls", "implicit_tls", "upstream", "tls", "certificates"});
+    Keys known = {"name", "listen",       "listen_tls", "implicit_tls",      "upstream",
+                  "tls",  "certificates", "mode",       "certificate_reply", "partners"};
+    known.insert(known.end(), kTrustKeys.begin(), kTrustKeys.end());
+    known.insert(known.end(), kRuleKeys.begin(), kRuleKeys.end());
+    for (const Tuning& limit : kRouteLimits) known.push_back(limit.name);
+    CheckKeys(table, "[[ingress]]", known);
     IngressSettings ingress;
     ingress.name = ReadRequired(table, "[[ingress]]", "name", "mx");
     ingress.listen = ReadStrings(table, "listen", "0.0.0.0:25");
     ingress.listen_tls = ReadStrings(table, "listen_tls", "0.0.0.0:465");
-    if (const toml::node* const node = table.get("implicit_tls"); node != nullptr) {
-      const std::optional<bool> implicit = node->value_exact<bool>();
-      if (!implicit.has_value()) {
-        Fail(node->source(), "implicit_tls must be true or false, without quotes");
-      } else if (*implicit) {
-        for (Given& text : ingress.listen) ingress.listen_tls.push_back(std::move(text));
-        ingress.listen.clear();
-      }
+    if (const std::optional<Given> implicit = ReadBoolean(table, "implicit_tls");
+        implicit.has_value() && implicit->text == "true") {
+      for (Given& text : ingress.listen) ingress.listen_tls.push_back(std::move(text));
+      ingress.listen.clear();
     }
     ingress.upstream = ReadRequired(table, "[[ingress]]", "upstream", "postfix");
     ingress.tls = ReadOptional(table, "tls", "may");
-    if (ingress.tls.has_value() && ingress.tls->text == "verify") {
-      Fail(table.get("tls")->source(), "tls = \"verify\" is not supported in this version");
-    }
     ingress.certificates = ReadCertificates(table);
+    ingress.rule = ReadRule(table);
+    ingress.mode = ReadOptional(table, "mode", "enforce");
+    ingress.certificate_reply =
+        ReadOptional(table, "certificate_reply", "550 5.7.0 Client certificate required: {reason}");
+    ingress.partners = ReadBoolean(table, "partners");
+    for (const Tuning& limit : kRouteLimits) ReadTuning(table, limit, &ingress.limits);
     settings_.ingress.push_back(std::move(ingress));
+  }
+
+  void ReadPartner(const toml::table& table) {
+    if (partner_keys_.empty()) {
+      partner_keys_ = {"name",
+                       "sender_domains",
+                       "networks",
+                       "tls",
+                       "mode",
+                       "tls_reply",
+                       "network_reply",
+                       "certificate_reply",
+                       "restrict_to_networks",
+                       "restrict_to_certificate"};
+      partner_keys_.insert(partner_keys_.end(), kTrustKeys.begin(), kTrustKeys.end());
+      partner_keys_.insert(partner_keys_.end(), kRuleKeys.begin(), kRuleKeys.end());
+    }
+    CheckKeys(table, "[[partner]]", partner_keys_);
+    PartnerSettings partner;
+    partner.name = ReadRequired(table, "[[partner]]", "name", "contoso");
+    partner.sender_domains = ReadStrings(table, "sender_domains", "contoso.example");
+    partner.networks = ReadStrings(table, "networks", "203.0.113.0/24");
+    partner.tls = ReadRequired(table, "[[partner]]", "tls", "encrypt");
+    partner.rule = ReadRule(table);
+    partner.restrict_to_networks = ReadBoolean(table, "restrict_to_networks");
+    partner.restrict_to_certificate = ReadBoolean(table, "restrict_to_certificate");
+    partner.mode = ReadOptional(table, "mode", "enforce");
+    partner.tls_reply =
+        ReadOptional(table, "tls_reply", "530 5.7.0 Must issue a STARTTLS command first");
+    partner.certificate_reply =
+        ReadOptional(table, "certificate_reply", "550 5.7.0 Client certificate required: {reason}");
+    partner.network_reply =
+        ReadOptional(table, "network_reply", "550 5.7.0 Not accepted from your network");
+    settings_.partners.push_back(std::move(partner));
   }
 
   template <typename Method>
@@ -195,6 +274,7 @@ class FileReader {
       Fail(node->source(), absl::StrCat("write [[", View(key), "]], in double brackets"));
       return;
     }
+    if (key == "partner") settings_.partners.reserve(list->size());
     for (const toml::node& element : *list) {
       const toml::table* const table = element.as_table();
       if (table == nullptr) {
@@ -205,33 +285,36 @@ class FileReader {
     }
   }
 
-  void ReadTuning(const toml::table& root) {
-    for (const Tuning& tuning : AllTuning()) {
-      const toml::node* const node = root.get(tuning.name);
-      if (node == nullptr) continue;
-      std::optional<Given> given;
-      switch (tuning.type) {
-        case TuningType::kText:
-          given = ReadString(*node, tuning.name, "...");
-          break;
-        case TuningType::kDuration:
-          given = ReadString(*node, tuning.name, "300s");
-          break;
-        case TuningType::kPath:
-          given = ReadString(*node, tuning.name, "/path/to/file");
-          if (given.has_value()) given = Path(*std::move(given));
-          break;
-        case TuningType::kCount:
-          if (const auto value = node->value_exact<std::int64_t>(); value.has_value()) {
-            given = MakeGiven(*node, tuning.name, absl::StrCat(*value));
-          } else {
-            Fail(node->source(),
-                 absl::StrCat(View(tuning.name), " must be a whole number, without quotes"));
-          }
-          break;
-      }
-      if (given.has_value()) settings_.tuning.emplace(tuning.name, *std::move(given));
+  void ReadTuning(const toml::table& table, const Tuning& tuning,
+                  std::map<std::string, Given, std::less<>>* out) {
+    const toml::node* const node = table.get(tuning.name);
+    if (node == nullptr) return;
+    std::optional<Given> given;
+    switch (tuning.type) {
+      case TuningType::kText:
+        given = ReadString(*node, tuning.name, "...");
+        break;
+      case TuningType::kDuration:
+        given = ReadString(*node, tuning.name, "300s");
+        break;
+      case TuningType::kPath:
+        given = ReadString(*node, tuning.name, "/path/to/file");
+        if (given.has_value()) given = Path(*std::move(given));
+        break;
+      case TuningType::kEndpoint:
+        given = ReadString(*node, tuning.name, "127.0.0.1:10040");
+        if (given.has_value()) given = EndpointPath(*std::move(given));
+        break;
+      case TuningType::kCount:
+        if (const auto value = node->value_exact<std::int64_t>(); value.has_value()) {
+          given = MakeGiven(*node, tuning.name, absl::StrCat(*value));
+        } else {
+          Fail(node->source(),
+               absl::StrCat(View(tuning.name), " must be a whole number, without quotes"));
+        }
+        break;
     }
+    if (given.has_value()) out->emplace(tuning.name, *std::move(given));
   }
 
   void ReadRoot(const toml::table& root) {
@@ -241,29 +324,29 @@ class FileReader {
              absl::StrCat("\"", View(later), "\" is not supported in this version"));
       }
     }
-    Keys known = {"tls", "upstream", "ingress"};
+    Keys known = {"tls", "upstream", "ingress", "partner"};
     for (const Tuning& tuning : AllTuning()) known.push_back(tuning.name);
     CheckKeys(root, "the file", known);
-    ReadTuning(root);
+    for (const Tuning& tuning : AllTuning()) ReadTuning(root, tuning, &settings_.tuning);
 
     if (const toml::node* const node = root.get("tls"); node != nullptr) {
       const toml::table* const table = node->as_table();
       if (table == nullptr) {
         Fail(node->source(), "write [tls] as a table of its own, with certificates in it");
       } else {
-        if (const toml::node* const client_ca = table->get("client_ca"); client_ca != nullptr) {
-          Fail(client_ca->source(), "client_ca is not supported in this version");
-        }
-        CheckKeys(*table, "[tls]", {"certificates"});
+        CheckKeys(*table, "[tls]", {"certificates", "client_ca", "crl", "revocation"});
+        settings_.trust = ReadTrust(*table);
         settings_.certificates = ReadCertificates(*table);
       }
     }
     ReadTables(root, "upstream", &FileReader::ReadUpstream);
     ReadTables(root, "ingress", &FileReader::ReadIngress);
+    ReadTables(root, "partner", &FileReader::ReadPartner);
   }
 
   std::string path_;
   std::filesystem::path folder_;
+  Keys partner_keys_;
   absl::Status status_;
   Settings settings_;
 };
@@ -292,7 +375,7 @@ absl::StatusOr<Settings> ReadConfigFile(const std::string& path) {
   }
   if (size > kFileBytesMax) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the configuration file ", path, " is larger than 1 MiB"));
+        absl::StrCat("the configuration file ", path, " is larger than 16 MiB"));
   }
   std::ifstream stream(absolute, std::ios::binary);
   std::ostringstream text;

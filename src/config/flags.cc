@@ -23,10 +23,10 @@
 // wins over the file.
 using Text = std::optional<std::string>;
 
-ABSL_FLAG(
-    Text, config, std::nullopt,
-    "TOML file with [tls], [[upstream]], [[ingress]] and tuning. Routes come from the file or "
-    "from flags, not from both.");
+ABSL_FLAG(Text, config, std::nullopt,
+          "TOML file with [tls], [[upstream]], [[ingress]], [[partner]] and tuning. Routes come "
+          "from the file or "
+          "from flags, not from both.");
 ABSL_FLAG(Text, listen, std::nullopt,
           "Addresses for clients that use STARTTLS, separated by commas: 0.0.0.0:25,[::]:25.");
 ABSL_FLAG(Text, listen_tls, std::nullopt,
@@ -35,7 +35,30 @@ ABSL_FLAG(Text, upstream, std::nullopt,
           "The mail server: 127.0.0.1:10025, [::1]:10025 or unix:/path. Host names are not "
           "resolved. Several, separated by commas, are tried in turn.");
 ABSL_FLAG(Text, tls_policy, std::nullopt,
-          "may: clients may stay in clear. encrypt: no mail without TLS. Default: may.");
+          "may: clients may stay in clear. encrypt: no mail without TLS. verify: and none without "
+          "the expected client certificate. Default: may.");
+ABSL_FLAG(Text, client_ca, std::nullopt,
+          "PEM file, or a folder of them: the CAs that sign clients' certificates.");
+ABSL_FLAG(Text, crl, std::nullopt,
+          "File or folder of revocation lists (PEM or DER) of --client_ca.");
+ABSL_FLAG(Text, revocation, std::nullopt,
+          "off. soft: revoked client certificates are refused. hard: also those of which no fresh "
+          "list says that they are not. Default: soft with --crl, else off.");
+ABSL_FLAG(Text, certificate_names, std::nullopt,
+          "Host names of which a client's certificate must have one, separated by commas: "
+          "mail.contoso.example,*.contoso.example.");
+ABSL_FLAG(Text, fingerprints, std::nullopt,
+          "SHA-256 of client certificates or of their public keys, in hexadecimal, separated by "
+          "commas: the old and the new one during a roll-over.");
+ABSL_FLAG(Text, accept_common_name, std::nullopt,
+          "true: the common name counts where a client's certificate has no DNS name. Default: "
+          "false.");
+ABSL_FLAG(Text, accept_server_auth_purpose, std::nullopt,
+          "true: a certificate made for servers only will do, as public CAs issue no others. "
+          "Default: false.");
+ABSL_FLAG(Text, policy_mode, std::nullopt,
+          "enforce, or report: nothing is refused for --tls_policy, but logged and counted. "
+          "Default: enforce.");
 ABSL_FLAG(Text, backend_identity, std::nullopt,
           "How the mail server learns the client's address: proxy-v2, proxy-v1, xclient, or none "
           "(dangerous: every client seems to be ringpost). Default: proxy-v2.");
@@ -77,6 +100,12 @@ ABSL_FLAG(Text, buffers_large, std::nullopt,
 ABSL_FLAG(Text, buffers_small, std::nullopt,
           "Blocks of 2 KiB for commands and replies, for each shard. Default: 0, twice the shard's "
           "sessions, from 1024 to 65536.");
+ABSL_FLAG(Text, policy_service, std::nullopt,
+          "Where Postfix's check_policy_service asks how a message came: 127.0.0.1:10040 or "
+          "unix:/path. Default: none.");
+ABSL_FLAG(Text, policy_summary_interval, std::nullopt,
+          "How often the log says what the TLS policies have seen, as a duration; 0: only at the "
+          "end and on SIGUSR2. Default: 24h.");
 ABSL_FLAG(Text, ticket_key_file, std::nullopt,
           "File of TLS session ticket keys, to share them between machines. Default: none, random "
           "keys that are rotated.");
@@ -90,14 +119,41 @@ namespace ringpost {
 namespace {
 
 // In the order of --help. The names of AllTuning() are among them.
-constexpr std::array<std::string_view, 25> kFlags = {
-    "config",          "listen",           "listen_tls",    "upstream",
-    "tls_policy",      "backend_identity", "cert",          "key",
-    "hostname",        "shards",           "sessions_max",  "handshake_timeout",
-    "command_timeout", "data_timeout",     "drain_timeout", "connect_timeout",
-    "bare_newline",    "starttls_backend", "buffers_large", "buffers_small",
-    "ticket_key_file", "log_format",       "log_level",     "check_config",
-    "list_ciphers"};
+constexpr auto kFlags = std::to_array<std::string_view>({"config",
+                                                         "listen",
+                                                         "listen_tls",
+                                                         "upstream",
+                                                         "tls_policy",
+                                                         "client_ca",
+                                                         "crl",
+                                                         "revocation",
+                                                         "certificate_names",
+                                                         "fingerprints",
+                                                         "accept_common_name",
+                                                         "accept_server_auth_purpose",
+                                                         "policy_mode",
+                                                         "backend_identity",
+                                                         "cert",
+                                                         "key",
+                                                         "hostname",
+                                                         "shards",
+                                                         "sessions_max",
+                                                         "handshake_timeout",
+                                                         "command_timeout",
+                                                         "data_timeout",
+                                                         "drain_timeout",
+                                                         "connect_timeout",
+                                                         "bare_newline",
+                                                         "starttls_backend",
+                                                         "buffers_large",
+                                                         "buffers_small",
+                                                         "policy_service",
+                                                         "policy_summary_interval",
+                                                         "ticket_key_file",
+                                                         "log_format",
+                                                         "log_level",
+                                                         "check_config",
+                                                         "list_ciphers"});
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -157,18 +213,45 @@ absl::Status CheckArguments(int argc, char** argv) {
   return absl::OkStatus();
 }
 
+// "unix:" is not part of the path.
+void MakeEndpointAbsolute(Given* given) {
+  constexpr std::string_view kUnix = "unix:";
+  if (!given->text.starts_with(kUnix)) return;
+  given->text.erase(0, kUnix.size());
+  MakeAbsolute(given);
+  given->text.insert(0, kUnix);
+}
+
+std::optional<Given> PathFlag(const absl::Flag<Text>& flag) {
+  std::optional<Given> given = Flag(flag);
+  if (given.has_value()) MakeAbsolute(&*given);
+  return given;
+}
+
 // A route's flags without a file's routes: one upstream, one ingress, both called "default".
 void RouteFromFlags(Settings* settings) {
-  const std::vector<Given> listen = FlagList(FLAGS_listen);
-  const std::vector<Given> listen_tls = FlagList(FLAGS_listen_tls);
-  const std::vector<Given> upstream = FlagList(FLAGS_upstream);
-  const std::optional<Given> policy = Flag(FLAGS_tls_policy);
-  const std::optional<Given> identity = Flag(FLAGS_backend_identity);
-  if (listen.empty() && listen_tls.empty() && upstream.empty() && !policy && !identity) return;
+  UpstreamSettings to;
+  to.name = {"default", "--upstream"};
+  to.addresses = FlagList(FLAGS_upstream);
+  to.identity = Flag(FLAGS_backend_identity);
+  IngressSettings from;
+  from.name = {"default", "--listen"};
+  from.listen = FlagList(FLAGS_listen);
+  from.listen_tls = FlagList(FLAGS_listen_tls);
+  from.upstream = {"default", "--upstream"};
+  from.tls = Flag(FLAGS_tls_policy);
+  from.rule.names = FlagList(FLAGS_certificate_names);
+  from.rule.fingerprints = FlagList(FLAGS_fingerprints);
+  from.rule.accept_common_name = Flag(FLAGS_accept_common_name);
+  from.rule.accept_server_auth_purpose = Flag(FLAGS_accept_server_auth_purpose);
+  from.mode = Flag(FLAGS_policy_mode);
+  const CertificateRuleSettings& rule = from.rule;
+  const bool given = !to.addresses.empty() || to.identity || !from.listen.empty() ||
+                     !from.listen_tls.empty() || from.tls || !rule.names.empty() ||
+                     !rule.fingerprints.empty() || rule.accept_common_name ||
+                     rule.accept_server_auth_purpose || from.mode;
+  if (!given) return;
   // Half a route is kept: together with a file's routes it is another mistake (MergeSettings).
-  UpstreamSettings to{{"default", "--upstream"}, upstream, identity};
-  IngressSettings from{{"default", "--listen"},   listen, listen_tls,
-                       {"default", "--upstream"}, policy, {}};
   settings->upstreams.push_back(std::move(to));
   settings->ingress.push_back(std::move(from));
 }
@@ -240,9 +323,11 @@ absl::StatusOr<Settings> SettingsFromFlags() {
     if (!text.has_value() || !text->has_value()) continue;
     Given given{**text, absl::StrCat("--", View(tuning.name))};
     if (tuning.type == TuningType::kPath) MakeAbsolute(&given);
+    if (tuning.type == TuningType::kEndpoint) MakeEndpointAbsolute(&given);
     settings.tuning.emplace(tuning.name, std::move(given));
   }
   RouteFromFlags(&settings);
+  settings.trust = {PathFlag(FLAGS_client_ca), PathFlag(FLAGS_crl), Flag(FLAGS_revocation)};
   const absl::Status status = CertificatesFromFlags(&settings);
   if (!status.ok()) return status;
   return settings;
@@ -251,16 +336,28 @@ absl::StatusOr<Settings> SettingsFromFlags() {
 absl::StatusOr<Settings> MergeSettings(Settings flags, Settings file) {
   if (flags.has_routes() && file.has_routes()) {
     return absl::InvalidArgumentError(
-        "the --config file has routes, and so has the command line; leave out --listen, "
-        "--listen_tls, --upstream, --tls_policy and --backend_identity, or take [[ingress]] and "
-        "[[upstream]] out of the file");
+        "the --config file has routes, and so has the command line; leave out --listen, --upstream "
+        "and the other flags of a route, or take [[ingress]] and [[upstream]] out of the file");
   }
   if (!flags.certificates.empty() && file.has_routes()) {
     return absl::InvalidArgumentError(
         "--cert and --key belong to a route given by flags; put the certificates of the --config "
         "file's routes into its [tls] table");
   }
+  const bool trust = flags.trust.client_ca || flags.trust.crl || flags.trust.revocation;
+  if (trust && file.has_routes()) {
+    return absl::InvalidArgumentError(
+        "--client_ca, --crl and --revocation belong to a route given by flags; put them into the "
+        "--config file's [tls] table");
+  }
   Settings merged = std::move(file);
+  // A CRL belongs to its CA: another CA does not keep the file's.
+  if (flags.trust.client_ca.has_value()) {
+    merged.trust = std::move(flags.trust);
+  } else {
+    if (flags.trust.crl.has_value()) merged.trust.crl = std::move(flags.trust.crl);
+    if (flags.trust.revocation.has_value()) merged.trust.revocation = flags.trust.revocation;
+  }
   for (auto& [name, given] : flags.tuning) merged.tuning.insert_or_assign(name, given);
   if (!flags.certificates.empty()) merged.certificates = std::move(flags.certificates);
   if (flags.has_routes()) {

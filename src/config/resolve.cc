@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ringpost/config/resolve.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <charconv>
-#include <cstring>
 #include <optional>
 #include <set>
 #include <utility>
@@ -17,12 +12,15 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "policies.h"
+#include "readers.h"
 #include "ringpost/config/address.h"
 
 namespace ringpost {
 namespace {
 
 constexpr std::uint32_t kShardsMax = 256;
+constexpr std::size_t kUpstreamAddressesMax = 64;  // UpstreamHealth::Pick()
 constexpr std::uint32_t kSessionsMaxMax = 4'000'000;
 // What is planned where nobody asked: with it, sessions alone stay below 1 GiB.
 constexpr std::uint32_t kSessionsMaxAutomatic = 100'000;
@@ -30,87 +28,23 @@ constexpr std::uint32_t kSessionsFew = 1000;
 // A quarter is lent to receives; the rest must carry a few handshakes at once.
 constexpr std::uint32_t kBuffersMin = 64;
 constexpr std::uint32_t kBuffersSmallMax = 1 << 20;
-constexpr TimeNs kTimeoutMin = 10 * kNsPerMs;
-constexpr TimeNs kTimeoutMax = 24 * 3600 * kNsPerSecond;
+
+// RFC 5321 4.5.3.2.7 and 4.5.3.2.5.
+constexpr TimeNs kCommandTimeoutAsked = 300 * kNsPerSecond;
+constexpr TimeNs kDataTimeoutAsked = 180 * kNsPerSecond;
+// Between a summary of every second and one of every month.
+constexpr TimeNs kSummaryIntervalMin = kNsPerSecond;
+constexpr TimeNs kSummaryIntervalMax = 31 * kTimeoutMax;
 
 // Descriptors that are no session's: standard streams, log, signals, rings, listeners.
 constexpr std::uint64_t kDescriptorsReserved = 64;
 constexpr std::uint64_t kDescriptorsPerShard = 4;
-
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
-
-absl::Status Refuse(const Given& given, std::string_view sentence) {
-  return absl::InvalidArgumentError(absl::StrCat(given.where, ": ", View(sentence)));
-}
-
-absl::Status RefuseQuoted(const Given& given, std::string_view sentence) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(given.where, ": \"", given.text, "\" ", View(sentence)));
-}
-
-// --- Texts to values.
-
-absl::Status ReadCount(const Given& given, std::uint32_t min, std::uint32_t max,
-                       std::uint32_t* out) {
-  const char* const end = given.text.data() + given.text.size();
-  std::uint32_t value = 0;
-  const auto [stop, error] = std::from_chars(given.text.data(), end, value);
-  const bool ok = error == std::errc{} && stop == end && !given.text.empty();
-  if (ok && (value == 0 || (value >= min && value <= max))) {
-    *out = value;
-    return absl::OkStatus();
-  }
-  return RefuseQuoted(given, absl::StrCat("is not a count from ", min, " to ", max,
-                                          ", or 0 for the automatic value"));
-}
-
-absl::Status ReadDuration(const Given& given, TimeNs min, TimeNs* out) {
-  absl::Duration duration;
-  if (!absl::ParseDuration(given.text, &duration)) {
-    return RefuseQuoted(given, "is not a duration; write a number with a unit, such as 300s or 5m");
-  }
-  const TimeNs value = absl::ToInt64Nanoseconds(duration);
-  if (value < min || value > kTimeoutMax) {
-    return RefuseQuoted(
-        given,
-        absl::StrCat("is not between ", absl::FormatDuration(absl::Nanoseconds(min)), " and 24h"));
-  }
-  *out = value;
-  return absl::OkStatus();
-}
-
-template <typename Enum>
-struct Choice {
-  std::string_view word;
-  Enum value;
-};
-
-template <typename Enum, std::size_t kCount>
-absl::Status ReadChoice(const Given& given, const std::array<Choice<Enum>, kCount>& choices,
-                        Enum* out) {
-  std::string words;
-  std::array<std::string_view, kCount> candidates;
-  for (std::size_t i = 0; i < kCount; ++i) {
-    if (given.text == choices[i].word) {
-      *out = choices[i].value;
-      return absl::OkStatus();
-    }
-    candidates[i] = choices[i].word;
-    absl::StrAppend(&words, i == 0 ? "" : (i + 1 == kCount ? " or " : ", "), View(choices[i].word));
-  }
-  return RefuseQuoted(given,
-                      absl::StrCat("is not one of ", words, Suggestion(given.text, candidates)));
-}
 
 constexpr std::array kIdentities = {
     Choice<BackendIdentity>{"proxy-v2", BackendIdentity::kProxyV2},
     Choice<BackendIdentity>{"proxy-v1", BackendIdentity::kProxyV1},
     Choice<BackendIdentity>{"xclient", BackendIdentity::kXclient},
     Choice<BackendIdentity>{"none", BackendIdentity::kNone},
-};
-constexpr std::array kPolicies = {
-    Choice<TlsPolicy>{"may", TlsPolicy::kMay},
-    Choice<TlsPolicy>{"encrypt", TlsPolicy::kEncrypt},
 };
 constexpr std::array kBareNewlines = {
     Choice<BareNewline>{"normalize", BareNewline::kNormalize},
@@ -145,33 +79,19 @@ absl::Status CheckHostname(const Given& given) {
   return absl::OkStatus();
 }
 
-absl::Status CheckReadable(const Given& given, std::string_view what) {
-  const int fd = open(given.text.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) {
-    const int error = errno;
-    return RefuseQuoted(given,
-                        absl::StrCat("cannot be read as ", View(what), ": ", std::strerror(error)));
-  }
-  struct stat status {};
-  const bool regular = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-  close(fd);
-  if (!regular) return RefuseQuoted(given, "is not a file");
-  if (status.st_size == 0) return RefuseQuoted(given, "is empty");
-  return absl::OkStatus();
-}
-
 // --- The parts of a Config, in the order in which they depend on each other.
 
 class Resolver {
  public:
   Resolver(const Settings& settings, const Machine& machine)
-      : settings_(settings), machine_(machine) {}
+      : settings_(settings), machine_(machine), policies_(settings, &config_) {}
 
   absl::StatusOr<std::shared_ptr<const Config>> Run() {
     for (absl::Status (Resolver::*step)() :
          {&Resolver::ResolveTuning, &Resolver::ResolveTimeouts, &Resolver::ResolveHostname,
-          &Resolver::ResolveUpstreams, &Resolver::ResolveIngress, &Resolver::CheckListeners,
-          &Resolver::ResolveShards, &Resolver::ResolveSessions, &Resolver::ResolveBuffers}) {
+          &Resolver::ResolveUpstreams, &Resolver::ResolveIngress, &Resolver::ResolvePartners,
+          &Resolver::ResolvePolicyService, &Resolver::CheckListeners, &Resolver::ResolveShards,
+          &Resolver::ResolveSessions, &Resolver::CheckRouteLimits, &Resolver::ResolveBuffers}) {
       const absl::Status status = (this->*step)();
       if (!status.ok()) return status;
     }
@@ -229,19 +149,20 @@ class Resolver {
     for (const Timeout& timeout : kTimeouts) {
       const Given* const given = Find(timeout.name);
       if (given == nullptr) continue;
-      const absl::Status status = ReadDuration(*given, timeout.min, &(config_.*timeout.member));
+      const absl::Status status =
+          ReadDuration(*given, timeout.min, kTimeoutMax, &(config_.*timeout.member));
       if (!status.ok()) return status;
     }
-    const auto warn_if_below = [this](std::string_view name, TimeNs value, int seconds,
-                                      std::string_view clause) {
-      if (value >= seconds * kNsPerSecond) return;
-      Warn(absl::StrCat(View(name), " is ", absl::FormatDuration(absl::Nanoseconds(value)),
-                        "; RFC 5321 ", View(clause), " asks for at least ", seconds,
-                        "s, and slow but honest clients will be cut off"));
-    };
-    warn_if_below("command_timeout", config_.command_timeout, 300, "4.5.3.2.7");
-    warn_if_below("data_timeout", config_.data_timeout, 180, "4.5.3.2.5");
+    WarnIfBelow("command_timeout", config_.command_timeout, kCommandTimeoutAsked, "4.5.3.2.7");
+    WarnIfBelow("data_timeout", config_.data_timeout, kDataTimeoutAsked, "4.5.3.2.5");
     return absl::OkStatus();
+  }
+
+  void WarnIfBelow(std::string_view name, TimeNs value, TimeNs asked, std::string_view clause) {
+    if (value >= asked) return;
+    Warn(absl::StrCat(View(name), " is ", absl::FormatDuration(absl::Nanoseconds(value)),
+                      "; RFC 5321 ", View(clause), " asks for at least ", asked / kNsPerSecond,
+                      "s, and slow but honest clients will be cut off"));
   }
 
   absl::Status ResolveHostname() {
@@ -263,6 +184,11 @@ class Resolver {
       upstream.name = from.name.text;
       if (from.addresses.empty()) {
         return RefuseQuoted(from.name, "has no addresses; add addresses = [\"127.0.0.1:10025\"]");
+      }
+      if (from.addresses.size() > kUpstreamAddressesMax) {
+        return RefuseQuoted(from.name,
+                            absl::StrCat("has ", from.addresses.size(), " addresses; at most ",
+                                         kUpstreamAddressesMax, " can be told apart"));
       }
       for (const Given& address : from.addresses) {
         absl::StatusOr<Endpoint> endpoint = ParseEndpoint(address.text);
@@ -322,6 +248,8 @@ class Resolver {
           "nothing to listen on; give --listen and --upstream, or a --config file with [[ingress]] "
           "and [[upstream]]");
     }
+    const absl::Status defaults = policies_.CheckDefaults();
+    if (!defaults.ok()) return defaults;
     std::set<std::string_view> names;
     std::set<std::size_t> used;
     for (const IngressSettings& from : settings_.ingress) {
@@ -332,14 +260,13 @@ class Resolver {
       ingress.name = from.name.text;
       absl::Status status = ResolveListeners(from.listen, false, &ingress);
       if (status.ok()) status = ResolveListeners(from.listen_tls, true, &ingress);
-      if (status.ok() && from.tls.has_value()) {
-        status = ReadChoice(*from.tls, kPolicies, &ingress.tls_policy);
-      }
+      if (status.ok()) status = policies_.ResolveRoute(from, &ingress);
       if (status.ok()) {
         status = ResolveCertificates(
             from.certificates.empty() ? settings_.certificates : from.certificates, &ingress);
       }
       if (status.ok()) status = FindUpstream(from, &ingress.upstream);
+      if (status.ok()) status = ResolveLimits(from, &ingress);
       if (status.ok()) status = CheckRoute(from, ingress);
       if (!status.ok()) return status;
       used.insert(ingress.upstream);
@@ -377,12 +304,93 @@ class Resolver {
       return RefuseQuoted(from.listen_tls.front(),
                           absl::StrCat("is an implicit-TLS listener and ", View(kRemedy)));
     }
-    if (ingress.tls_policy == TlsPolicy::kEncrypt) {
+    if (ingress.policy.tls >= TlsPolicy::kEncrypt) {
       return RefuseQuoted(*from.tls, absl::StrCat("as the TLS policy ", View(kRemedy)));
     }
     Warn(absl::StrCat("route \"", ingress.name,
                       "\" has no certificate: STARTTLS is not offered and all mail to it travels "
                       "in clear"));
+    return absl::OkStatus();
+  }
+
+  // What the route does not set for itself is the process's.
+  absl::Status ResolveLimits(const IngressSettings& from, IngressConfig* ingress) {
+    ingress->handshake_timeout = config_.handshake_timeout;
+    ingress->command_timeout = config_.command_timeout;
+    ingress->data_timeout = config_.data_timeout;
+    for (const auto& [name, given] : from.limits) {
+      const std::string subject = absl::StrCat("route \"", ingress->name, "\": ", name);
+      absl::Status status;
+      if (name == "sessions_max") {
+        status = ReadCount(given, 1, kSessionsMaxMax, &ingress->sessions_max);
+      } else if (name == "handshake_timeout") {
+        status = ReadDuration(given, kTimeoutMin, kTimeoutMax, &ingress->handshake_timeout);
+      } else if (name == "command_timeout") {
+        status = ReadDuration(given, kTimeoutMin, kTimeoutMax, &ingress->command_timeout);
+        if (status.ok()) {
+          WarnIfBelow(subject, ingress->command_timeout, kCommandTimeoutAsked, "4.5.3.2.7");
+        }
+      } else {
+        status = ReadDuration(given, kTimeoutMin, kTimeoutMax, &ingress->data_timeout);
+        if (status.ok())
+          WarnIfBelow(subject, ingress->data_timeout, kDataTimeoutAsked, "4.5.3.2.5");
+      }
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckRouteLimits() {
+    for (std::size_t i = 0; i < config_.ingress.size(); ++i) {
+      if (config_.ingress[i].sessions_max <= config_.sessions_max) continue;
+      return RefuseQuoted(
+          settings_.ingress[i].limits.find("sessions_max")->second,
+          absl::StrCat("sessions are more than the whole process takes (", config_.sessions_max,
+                       "); ask for fewer, or raise the file's "
+                       "sessions_max"));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ResolvePartners() {
+    const absl::Status status = policies_.ResolvePartners();
+    if (status.ok()) policies_.Finish();
+    return status;
+  }
+
+  absl::Status ResolvePolicyService() {
+    if (const Given* const given = Find("policy_summary_interval"); given != nullptr) {
+      const absl::Status status =
+          ReadDuration(*given, 0, kSummaryIntervalMax, &config_.policy_summary_interval);
+      if (!status.ok()) return status;
+      if (config_.policy_summary_interval > 0 &&
+          config_.policy_summary_interval < kSummaryIntervalMin) {
+        return RefuseQuoted(*given,
+                            "is less than 1s; write for example 24h, or 0 for no summaries");
+      }
+    }
+    const Given* const given = Find("policy_service");
+    if (given == nullptr || given->text.empty()) return absl::OkStatus();
+    absl::StatusOr<Endpoint> endpoint = ParseEndpoint(given->text);
+    if (!endpoint.ok()) return Refuse(*given, std::string(endpoint.status().message()));
+    if (!IsLocal(*endpoint)) {
+      return RefuseQuoted(*given,
+                          "can be reached from outside, and tells everyone who asks about every "
+                          "session; write 127.0.0.1:10040, [::1]:10040 or unix:/path");
+    }
+    for (const UpstreamConfig& upstream : config_.upstreams) {
+      for (const Endpoint& address : upstream.addresses) {
+        if (!SameEndpoint(address, *endpoint)) continue;
+        return RefuseQuoted(*given, absl::StrCat("is also an address of upstream \"", upstream.name,
+                                                 "\"; give the policy service its own"));
+      }
+      if (upstream.identity == BackendIdentity::kNone) {
+        Warn(absl::StrCat("upstream \"", upstream.name,
+                          "\" is not told who the client is (identity none), so that the policy "
+                          "service cannot find its sessions"));
+      }
+    }
+    config_.policy_service = *std::move(endpoint);
     return absl::OkStatus();
   }
 
@@ -401,6 +409,12 @@ class Resolver {
                                            listener_texts_[j]->where));
         }
       }
+    }
+    for (std::size_t i = 0; config_.policy_service.has_value() && i < endpoints.size(); ++i) {
+      if (!ReachesListener(*config_.policy_service, *endpoints[i])) continue;
+      return RefuseQuoted(
+          *Find("policy_service"),
+          absl::StrCat("is already listened on, by the route of ", listener_texts_[i]->where));
     }
     for (const UpstreamConfig& upstream : config_.upstreams) {
       for (const Endpoint& address : upstream.addresses) {
@@ -488,6 +502,7 @@ class Resolver {
   const Settings& settings_;
   const Machine& machine_;
   Config config_;
+  PolicyResolver policies_;
   std::vector<const Given*> listener_texts_;  // in the order of the listeners
   std::set<std::string> warned_keys_;
 };

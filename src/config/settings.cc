@@ -40,6 +40,8 @@ std::span<const Tuning> AllTuning() {
       Tuning{"starttls_backend", TuningType::kText},
       Tuning{"buffers_large", TuningType::kCount},
       Tuning{"buffers_small", TuningType::kCount},
+      Tuning{"policy_service", TuningType::kEndpoint},
+      Tuning{"policy_summary_interval", TuningType::kDuration},
       Tuning{"ticket_key_file", TuningType::kPath},
       Tuning{"log_format", TuningType::kText},
       Tuning{"log_level", TuningType::kText},

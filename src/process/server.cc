@@ -1,223 +1,150 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ringpost/process/server.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <bit>
+#include <chrono>
 #include <csignal>
 #include <ctime>
 #include <future>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/time/time.h"
+#include "ringpost/config/reload.h"
 #include "ringpost/io/socket.h"
 #include "ringpost/io/uring.h"
-#include "ringpost/process/shard_log.h"
+#include "ringpost/process/start_log.h"
 
 namespace ringpost {
 namespace {
 
-// Told to the main thread by a shard that has ended.
-constexpr int kShardEnded = SIGUSR1;
-// How often the main thread looks whether the ticket keys are due.
+// How often the main thread looks whether ticket keys or a summary are due.
 constexpr time_t kHousekeepingSeconds = 10;
-
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+// A shard takes a new configuration in its next turn; one that does not is stuck.
+constexpr std::chrono::seconds kApplyTimeout{10};
 
 std::int64_t WallClock() { return std::time(nullptr); }
 
 sigset_t WaitedSignals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP, kShardEnded}) {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, ShardThread::kEndedSignal}) {
     sigaddset(&signals, signal);
   }
   return signals;
 }
 
-ListenOptions OptionsFor(const ListenerConfig& listener, PortSharing sharing) {
-  ListenOptions options;
-  options.sharing = sharing;
-  options.defer = listener.implicit_tls ? DeferAccept::kYes : DeferAccept::kNo;
-  return options;
+// SO_REUSEPORT would share the port with another ringpost unnoticed: bind it once without.
+absl::Status CheckPortIsFree(const ListenerConfig& listener) {
+  const Endpoint& endpoint = listener.endpoint;
+  const absl::StatusOr<int> fd = OpenListener(&endpoint.address.any, endpoint.length, endpoint.text,
+                                              ListenOptionsFor(listener, PortSharing::kExclusive));
+  if (!fd.ok()) {
+    return fd.status();
+  }
+  close(*fd);
+  return absl::OkStatus();
+}
+
+bool ListensOnPort(const Runtime& runtime, std::uint16_t port) {
+  return std::any_of(runtime.listeners.begin(), runtime.listeners.end(),
+                     [port](const ListenerRuntime& listener) {
+                       return PortOf(listener.listener->endpoint.address) == port;
+                     });
 }
 
 }  // namespace
 
-// A shard with its thread and all it owns. The listeners are opened before the thread starts.
-class Server::ShardThread {
- public:
-  ShardThread(int index, std::shared_ptr<const Config> config,
-              std::shared_ptr<const Runtime> runtime, Logger* logger)
-      : index_(index),
-        config_(std::move(config)),
-        runtime_(std::move(runtime)),
-        log_(logger),
-        control_(eventfd(0, EFD_CLOEXEC)) {}
-
-  ~ShardThread() {
-    if (thread_.joinable()) {
-      thread_.join();
-    }
-    for (const int fd : listeners_) {
-      close(fd);
-    }
-    close(control_);
-  }
-  ShardThread(const ShardThread&) = delete;
-  ShardThread& operator=(const ShardThread&) = delete;
-
-  [[nodiscard]] absl::Status OpenListeners() {
-    for (const ListenerRuntime& listener : runtime_->listeners) {
-      const Endpoint& endpoint = listener.listener->endpoint;
-      absl::StatusOr<int> fd =
-          OpenListener(&endpoint.address.any, endpoint.length, endpoint.text,
-                       OptionsFor(*listener.listener, PortSharing::kReusePort));
-      if (!fd.ok()) {
-        return fd.status();
-      }
-      listeners_.push_back(*fd);
-    }
-    return absl::OkStatus();
-  }
-
-  // Returns when the shard is accepting, or with the reason why it cannot.
-  [[nodiscard]] absl::Status Start() {
-    std::promise<absl::Status> started;
-    std::future<absl::Status> result = started.get_future();
-    thread_ = std::thread([this, &started] { Main(started); });
-    return result.get();
-  }
-
-  void Post(ShardCommand command) {
-    if (shard_ != nullptr) {
-      shard_->Post(command);
-    }
-  }
-  [[nodiscard]] bool ended() const { return ended_.load(std::memory_order_acquire); }
-  [[nodiscard]] const Runtime& runtime() const { return *runtime_; }
-
- private:
-  void Main(std::promise<absl::Status>& started) {
-    Pin();
-    BufferPool pool(config_->buffers_large, config_->buffers_small);
-    UringOptions options;
-    // Most of a small pool must stay with the output, or a busy shard starves.
-    options.lent_blocks = std::min(options.lent_blocks, std::bit_floor(config_->buffers_large / 4));
-    absl::StatusOr<std::unique_ptr<Uring>> uring = Uring::Create(options, &pool);
-    if (!uring.ok()) {
-      started.set_value(uring.status());
-      return;
-    }
-    const auto shards = static_cast<std::uint32_t>(config_->shards);
-    const std::uint32_t sessions_max = (config_->sessions_max + shards - 1) / shards;
-    shard_ = std::make_unique<Shard>(uring->get(), &pool, runtime_, std::exchange(listeners_, {}),
-                                     sessions_max, control_, &log_);
-    started.set_value(absl::OkStatus());
-    shard_->Run();
-    ended_.store(true, std::memory_order_release);
-    kill(getpid(), kShardEnded);
-  }
-
-  void Pin() const {
-    if (config_->cpus.empty()) {
-      return;
-    }
-    cpu_set_t cpus;
-    CPU_ZERO(&cpus);
-    CPU_SET(static_cast<std::size_t>(config_->cpus[static_cast<std::size_t>(index_)]), &cpus);
-    pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
-  }
-
-  int index_;
-  std::shared_ptr<const Config> config_;
-  std::shared_ptr<const Runtime> runtime_;
-  ShardLog log_;
-  int control_;
-  std::vector<int> listeners_;
-  // Made by the thread, kept until it is joined: Post() may come at any time before.
-  std::unique_ptr<Shard> shard_;
-  std::atomic<bool> ended_{false};
-  std::thread thread_;
-};
-
-Server::Server(std::shared_ptr<const Config> config, std::string ring_features)
+Server::Server(std::shared_ptr<const Config> config, ConfigLoader load_config,
+               std::string ring_features)
     : config_(std::move(config)),
+      load_config_(std::move(load_config)),
       ring_features_(std::move(ring_features)),
       log_(config_->log_format, config_->log_level),
-      logger_(log_.AddLogger()) {}
+      logger_(log_.AddLogger()),
+      summary_(logger_) {}
 
 Server::~Server() = default;
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Create(std::shared_ptr<const Config> config) {
+absl::StatusOr<std::unique_ptr<Server>> Server::Create(std::shared_ptr<const Config> config,
+                                                       ConfigLoader load_config) {
   absl::StatusOr<std::string> features = Uring::Probe();
   if (!features.ok()) {
     return features.status();
   }
   // Before the log, which is written until the very end.
   std::signal(SIGPIPE, SIG_IGN);
-  std::unique_ptr<Server> server(new Server(std::move(config), *std::move(features)));
-  if (absl::Status status = server->Load(); !status.ok()) {
-    return status;
-  }
-  if (absl::Status status = server->OpenListeners(); !status.ok()) {
-    return status;
+  std::unique_ptr<Server> server(
+      new Server(std::move(config), std::move(load_config), *std::move(features)));
+  for (absl::Status (Server::*step)() :
+       {&Server::Load, &Server::OpenListeners, &Server::OpenPolicyService}) {
+    if (absl::Status status = (server.get()->*step)(); !status.ok()) {
+      return status;
+    }
   }
   return server;
 }
 
-absl::Status Server::CheckCertificates(const std::shared_ptr<const Config>& config) {
-  const absl::StatusOr<LoadedCertificates> certificates = LoadCertificates(*config);
-  if (!certificates.ok()) {
-    return certificates.status();
+absl::Status Server::CheckFiles(const std::shared_ptr<const Config>& config) {
+  const absl::StatusOr<LoadedFiles> files = LoadFiles(*config, WallClock());
+  if (!files.ok()) {
+    return files.status();
   }
   const absl::StatusOr<std::unique_ptr<TicketKeys>> keys = LoadTicketKeys(*config, WallClock());
   if (!keys.ok()) {
     return keys.status();
   }
-  return MakeRuntime(config, *certificates, keys->get(), WallClock()).status();
+  return MakeRuntime(config, *files, keys->get(), WallClock()).status();
 }
 
 absl::Status Server::Load() {
-  absl::StatusOr<LoadedCertificates> certificates = LoadCertificates(*config_);
-  if (!certificates.ok()) {
-    return certificates.status();
-  }
   absl::StatusOr<std::unique_ptr<TicketKeys>> keys = LoadTicketKeys(*config_, WallClock());
   if (!keys.ok()) {
     return keys.status();
   }
   ticket_keys_ = *std::move(keys);
-  for (int index = 0; index < config_->shards; ++index) {
-    absl::StatusOr<std::shared_ptr<const Runtime>> runtime =
-        MakeRuntime(config_, *certificates, ticket_keys_.get(), WallClock());
-    if (!runtime.ok()) {
-      return runtime.status();
-    }
-    shards_.push_back(
-        std::make_unique<ShardThread>(index, config_, *std::move(runtime), log_.AddLogger()));
+  absl::StatusOr<std::vector<std::shared_ptr<const Runtime>>> runtimes = MakeRuntimes(config_);
+  if (!runtimes.ok()) {
+    return runtimes.status();
   }
+  for (int index = 0; index < config_->shards; ++index) {
+    SessionRegistry* registry = nullptr;
+    if (config_->policy_service.has_value()) {
+      registry = registries_.emplace_back(std::make_unique<SessionRegistry>()).get();
+    }
+    shards_.push_back(std::make_unique<ShardThread>(
+        index, config_, (*runtimes)[static_cast<std::size_t>(index)], log_.AddLogger(), registry));
+  }
+  summary_.Watch(*std::move(runtimes));
   return absl::OkStatus();
 }
 
-absl::Status Server::OpenListeners() {
-  // SO_REUSEPORT would share the port with another ringpost unnoticed: bind it once without.
-  for (const ListenerRuntime& listener : shards_.front()->runtime().listeners) {
-    const Endpoint& endpoint = listener.listener->endpoint;
-    const absl::StatusOr<int> fd =
-        OpenListener(&endpoint.address.any, endpoint.length, endpoint.text,
-                     OptionsFor(*listener.listener, PortSharing::kExclusive));
-    if (!fd.ok()) {
-      return fd.status();
+// One for each shard.
+absl::StatusOr<std::vector<std::shared_ptr<const Runtime>>> Server::MakeRuntimes(
+    const std::shared_ptr<const Config>& config) {
+  absl::StatusOr<LoadedFiles> files = LoadFiles(*config, WallClock());
+  if (!files.ok()) {
+    return files.status();
+  }
+  std::vector<std::shared_ptr<const Runtime>> runtimes;
+  for (int index = 0; index < config->shards; ++index) {
+    absl::StatusOr<std::shared_ptr<const Runtime>> runtime =
+        MakeRuntime(config, *files, ticket_keys_.get(), WallClock());
+    if (!runtime.ok()) {
+      return runtime.status();
     }
-    close(*fd);
+    runtimes.push_back(*std::move(runtime));
+  }
+  file_warnings_ = std::move(files->warnings);
+  return runtimes;
+}
+
+absl::Status Server::OpenListeners() {
+  for (const ListenerRuntime& listener : shards_.front()->runtime().listeners) {
+    if (absl::Status status = CheckPortIsFree(*listener.listener); !status.ok()) {
+      return status;
+    }
   }
   for (const std::unique_ptr<ShardThread>& shard : shards_) {
     if (absl::Status status = shard->OpenListeners(); !status.ok()) {
@@ -227,12 +154,37 @@ absl::Status Server::OpenListeners() {
   return absl::OkStatus();
 }
 
+absl::Status Server::OpenPolicyService() {
+  if (!config_->policy_service.has_value()) {
+    return absl::OkStatus();
+  }
+  std::vector<const SessionRegistry*> registries;
+  for (const std::unique_ptr<SessionRegistry>& registry : registries_) {
+    registries.push_back(registry.get());
+  }
+  Logger* const logger = log_.AddLogger();  // of the service's thread
+  PolicyServiceOptions options;
+  options.warn = [logger](std::string_view sentence) {
+    logger->Event(LogLevel::kWarning, "policy-service", sentence);
+  };
+  absl::StatusOr<std::unique_ptr<PolicyService>> service = PolicyService::Open(
+      *config_->policy_service, config_->hostname, std::move(registries), std::move(options));
+  if (!service.ok()) {
+    return service.status();
+  }
+  policy_service_ = *std::move(service);
+  return absl::OkStatus();
+}
+
 absl::Status Server::Run() {
   // Blocked here, the signals are blocked in the shards as well; only WaitForEnd() takes them.
   const sigset_t signals = WaitedSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   log_.Start();
   LogStart();
+  if (policy_service_ != nullptr) {
+    policy_service_->Start();
+  }
   for (const std::unique_ptr<ShardThread>& shard : shards_) {
     if (absl::Status status = shard->Start(); !status.ok()) {
       PostAll(ShardCommand::kStop);
@@ -241,6 +193,7 @@ absl::Status Server::Run() {
   }
   logger_->Event(LogLevel::kInfo, "start", "ringpost: ready");
   WaitForEnd();
+  summary_.Write(PolicySummaryLog::Period::kEnds);
   return absl::OkStatus();
 }
 
@@ -253,71 +206,127 @@ void Server::PostAll(ShardCommand command) {
 void Server::WaitForEnd() {
   const sigset_t signals = WaitedSignals();
   const timespec housekeeping{.tv_sec = kHousekeepingSeconds, .tv_nsec = 0};
+  auto period_began = std::chrono::steady_clock::now();
   int interrupts = 0;
   bool draining = false;
   while (!std::all_of(shards_.begin(), shards_.end(),
                       [](const auto& shard) { return shard->ended(); })) {
     const int signal = sigtimedwait(&signals, nullptr, &housekeeping);
     ticket_keys_->Advance(WallClock());
-    if (signal == SIGHUP) {
-      logger_->Event(LogLevel::kWarning, "reload",
-                     "SIGHUP: this version does not reload; restart to change the configuration");
+    summary_.Release();
+    const std::chrono::nanoseconds interval(config_->policy_summary_interval);
+    if (interval.count() > 0 && std::chrono::steady_clock::now() - period_began >= interval) {
+      period_began = std::chrono::steady_clock::now();
+      summary_.Write(PolicySummaryLog::Period::kEnds);
     }
-    if (signal != SIGTERM && signal != SIGINT) {
-      continue;
-    }
-    interrupts += signal == SIGINT ? 1 : 0;
-    if (interrupts >= 2) {
-      logger_->Event(LogLevel::kWarning, "stop", "SIGINT again: ending all sessions now");
-      PostAll(ShardCommand::kStop);
-    } else if (!draining) {
-      draining = true;
-      logger_->Event(LogLevel::kInfo, "drain",
-                     absl::StrCat("no new sessions; transactions have ",
-                                  config_->drain_timeout / kNsPerSecond, " s to finish"));
-      PostAll(ShardCommand::kDrain);
+    switch (signal) {
+      case SIGHUP:
+        if (!draining) {
+          Reload();
+        }
+        break;
+      case SIGUSR2:
+        summary_.Write(PolicySummaryLog::Period::kGoesOn);
+        break;
+      case SIGTERM:
+      case SIGINT:
+        interrupts += signal == SIGINT ? 1 : 0;
+        if (interrupts >= 2) {
+          logger_->Event(LogLevel::kWarning, "stop", "SIGINT again: ending all sessions now");
+          PostAll(ShardCommand::kStop);
+        } else if (!draining) {
+          draining = true;
+          logger_->Event(LogLevel::kInfo, "drain",
+                         absl::StrCat("no new sessions; transactions have ",
+                                      config_->drain_timeout / kNsPerSecond, " s to finish"));
+          PostAll(ShardCommand::kDrain);
+        }
+        break;
+      default:
+        break;
     }
   }
 }
 
-void Server::LogStart() {
-  const auto info = [this](std::string_view component, const std::string& text) {
-    logger_->Event(LogLevel::kInfo, component, text);
-  };
-  info("start", absl::StrCat("ringpost ", RINGPOST_VERSION, " on ", config_->hostname, ", ",
-                             config_->shards, " shard(s), up to ", config_->sessions_max,
-                             " sessions, memory planned ", PlannedMemory(*config_) >> 20, " MiB"));
-  info("ring", ring_features_);
-  const Runtime& runtime = shards_.front()->runtime();
-  const TlsContextSet* described = nullptr;
-  for (const ListenerRuntime& listener : runtime.listeners) {
-    info("route",
-         absl::StrCat(listener.route->name, ": ", listener.listener->endpoint.text, " (",
-                      listener.listener->implicit_tls   ? "implicit TLS"
-                      : listener.relay.starttls_offered ? "STARTTLS"
-                                                        : "clear text",
-                      ", ", View(TlsPolicyName(listener.route->tls_policy)), ") -> ",
-                      listener.upstream->name, " ", listener.upstream->addresses.front().text, " (",
-                      View(BackendIdentityName(listener.upstream->identity)), ")"));
-    if (listener.contexts == nullptr || listener.contexts.get() == described) {
+void Server::Reload() {
+  if (const absl::Status status = TryReload(); !status.ok()) {
+    logger_->Event(LogLevel::kError, "reload",
+                   absl::StrCat(status.message(), "; the configuration in force stays"));
+  }
+}
+
+// All that can fail comes before the first shard hears of it.
+absl::Status Server::TryReload() {
+  absl::StatusOr<std::shared_ptr<const Config>> loaded = load_config_();
+  if (!loaded.ok()) {
+    return loaded.status();
+  }
+  const std::vector<std::string> restart_only = RestartOnlyChanges(*config_, **loaded);
+  const std::shared_ptr<const Config> next = KeepRestartOnly(*config_, **loaded);
+
+  const absl::StatusOr<std::vector<std::shared_ptr<const Runtime>>> runtimes = MakeRuntimes(next);
+  if (!runtimes.ok()) {
+    return runtimes.status();
+  }
+  const Runtime& running = shards_.front()->runtime();
+  for (const ListenerRuntime& listener : runtimes->front()->listeners) {
+    // On a port that we have, it is our own sockets that would be in the way.
+    if (ListensOnPort(running, PortOf(listener.listener->endpoint.address))) {
       continue;
     }
-    described = listener.contexts.get();
-    for (const TlsCertificateSummary& summary : described->summaries()) {
-      info("certificate",
-           absl::StrCat(summary.cert_path, ": ", summary.key, " for ",
-                        absl::StrJoin(summary.names, ", "), ", issued by ", summary.issuer,
-                        ", expires ",
-                        absl::FormatTime("%Y-%m-%d", absl::FromUnixSeconds(summary.not_after),
-                                         absl::UTCTimeZone())));
-    }
-    for (const std::string& warning : described->warnings()) {
-      logger_->Event(LogLevel::kWarning, "certificate", warning);
+    if (absl::Status status = CheckPortIsFree(*listener.listener); !status.ok()) {
+      return status;
     }
   }
-  for (const std::string& warning : config_->warnings) {
-    logger_->Event(LogLevel::kWarning, "config", warning);
+  std::vector<std::vector<int>> listeners;
+  for (std::size_t index = 0; index < shards_.size(); ++index) {
+    absl::StatusOr<std::vector<int>> opened = shards_[index]->OpenNewListeners(*(*runtimes)[index]);
+    if (!opened.ok()) {
+      for (const std::vector<int>& of_shard : listeners) {
+        for (const int fd : of_shard) {
+          if (fd >= 0) {
+            close(fd);
+          }
+        }
+      }
+      return opened.status();
+    }
+    listeners.push_back(*std::move(opened));
   }
+
+  std::vector<std::future<void>> applied;
+  for (std::size_t index = 0; index < shards_.size(); ++index) {
+    applied.push_back(shards_[index]->Reload((*runtimes)[index], std::move(listeners[index])));
+  }
+  const auto give_up = std::chrono::steady_clock::now() + kApplyTimeout;
+  const bool all = std::all_of(applied.begin(), applied.end(), [&](std::future<void>& done) {
+    return done.wait_until(give_up) == std::future_status::ready;
+  });
+  config_ = next;
+  summary_.Watch(*runtimes);
+  LogConfiguration(*logger_, shards_.front()->runtime(), file_warnings_);
+  for (const std::string& sentence : restart_only) {
+    logger_->Event(LogLevel::kWarning, "reload", sentence);
+  }
+  logger_->Event(
+      all ? LogLevel::kInfo : LogLevel::kWarning, "reload",
+      all ? absl::StrCat("done: ", config_->ingress.size(), " route(s), ", config_->partners.size(),
+                         " partner(s); sessions that run keep what they began with")
+          : std::string("a shard is too busy to take the new configuration; it will when it can"));
+  return absl::OkStatus();
+}
+
+void Server::LogStart() {
+  logger_->Event(LogLevel::kInfo, "start",
+                 absl::StrCat("ringpost ", RINGPOST_VERSION, " on ", config_->hostname, ", ",
+                              config_->shards, " shard(s), up to ", config_->sessions_max,
+                              " sessions, memory planned ", PlannedMemory(*config_) >> 20, " MiB"));
+  logger_->Event(LogLevel::kInfo, "ring", ring_features_);
+  if (config_->policy_service.has_value()) {
+    logger_->Event(LogLevel::kInfo, "policy-service",
+                   absl::StrCat("answers on ", config_->policy_service->text));
+  }
+  LogConfiguration(*logger_, shards_.front()->runtime(), file_warnings_);
 }
 
 }  // namespace ringpost

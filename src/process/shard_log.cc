@@ -33,8 +33,10 @@ void ShardLog::SessionEnded(const Session& session, TimeNs now) {
                     .tls_group = tls.group,
                     .tls_resumed = tls.resumed,
                     .sni = session.sni(),
-                    .certificate = {},
-                    .partner = {},
+                    .certificate = session.certificate() == nullptr ? std::string_view()
+                                   : session.policy()->verified()   ? std::string_view("verified")
+                                                                  : std::string_view("unverified"),
+                    .partner = session.partners(),
                     .messages_accepted = stats.messages_accepted,
                     .messages_refused = stats.messages_refused,
                     .octets_in = session.front().octets_received(),
@@ -64,6 +66,43 @@ void ShardLog::BackendFailed(const UpstreamConfig& upstream, const Endpoint& end
     absl::StrAppend(&what, ": ", std::strerror(error));
   }
   logger_->Warning(backend_, now, "upstream", what);
+}
+
+void ShardLog::BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                                TimeNs /*now*/) {
+  logger_->Event(
+      LogLevel::kInfo, "upstream",
+      absl::StrCat("upstream ", upstream.name, " (", endpoint.text, "): is back and used again"));
+}
+
+void ShardLog::PolicyNotMet(const Session& session, const PolicyDecision& decision,
+                            std::string_view sender_domain) {
+  if (!logger_->Wants(LogLevel::kInfo)) {
+    return;
+  }
+  std::array<char, kAddressTextMax> client;
+  PolicyRecord record;
+  record.route = session.listener().route->name;
+  record.client_address = FormatHost(session.client(), client);
+  record.client_port = PortOf(session.client());
+  record.sender = sender_domain;
+  record.asked = TlsPolicyName(decision.asked);
+  record.mode = PolicyModeName(decision.mode);
+  record.fault = decision.fault;
+  if (decision.partner != nullptr) {
+    record.partner = decision.partner->name;
+  }
+  std::string fingerprint;
+  std::string public_key;
+  if (const ClientCertificate* const certificate = session.certificate(); certificate != nullptr) {
+    fingerprint = FormatFingerprint(certificate->certificate);
+    public_key = FormatFingerprint(certificate->public_key);
+    record.subject = certificate->subject;
+    record.issuer = certificate->issuer;
+    record.fingerprint = fingerprint;
+    record.public_key = public_key;
+  }
+  logger_->Policy(record);
 }
 
 void ShardLog::AcceptPaused(int error, TimeNs now) {

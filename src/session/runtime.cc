@@ -2,10 +2,14 @@
 #include "ringpost/session/runtime.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -14,11 +18,12 @@
 namespace ringpost {
 namespace {
 
-// No certificate chain or key comes near this.
-constexpr std::size_t kFileBytesMax = std::size_t{1} << 20;
+// No certificate chain or key comes near the first, no bundle of CAs or revocation list the second.
+constexpr std::size_t kKeyFileBytesMax = std::size_t{1} << 20;
+constexpr std::size_t kTrustFileBytesMax = std::size_t{64} << 20;
 
 // Without a stream, whose buffers would keep a copy of the key.
-absl::StatusOr<Secret> ReadFile(const std::string& path) {
+absl::StatusOr<Secret> ReadFile(const std::string& path, std::size_t octets_max) {
   const auto error = [&path] {
     return absl::NotFoundError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
   };
@@ -26,7 +31,11 @@ absl::StatusOr<Secret> ReadFile(const std::string& path) {
   if (fd < 0) {
     return error();
   }
-  std::string contents(kFileBytesMax, '\0');
+  struct stat status_of_file {};
+  const bool sized = fstat(fd, &status_of_file) == 0 && S_ISREG(status_of_file.st_mode);
+  const std::size_t expected =
+      sized ? static_cast<std::size_t>(status_of_file.st_size) + 1 : kKeyFileBytesMax;
+  std::string contents(std::min(expected, octets_max + 1), '\0');
   std::size_t length = 0;
   ssize_t got = 0;
   while (length < contents.size() &&
@@ -38,17 +47,80 @@ absl::StatusOr<Secret> ReadFile(const std::string& path) {
   if (!status.ok()) {
     return status;
   }
+  if (length > octets_max) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " has more than ", octets_max >> 20,
+                                                   " MiB; that is no certificate, key or list"));
+  }
   contents.resize(length);
   return Secret(std::move(contents));
+}
+
+// A file, or all files of a folder in the order of their names, without those whose names begin
+// with a dot.
+absl::StatusOr<std::vector<NamedText>> ReadFiles(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::vector<std::string> paths;
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    for (fs::directory_iterator entry(path, error), end; !error && entry != end;
+         entry.increment(error)) {
+      if (entry->is_regular_file(error) && !entry->path().filename().string().starts_with('.')) {
+        paths.push_back(entry->path().string());
+      }
+    }
+    if (error) {
+      return absl::NotFoundError(
+          absl::StrCat("cannot read the folder ", path, ": ", error.message()));
+    }
+    std::sort(paths.begin(), paths.end());
+  } else {
+    paths.push_back(path);
+  }
+  std::vector<NamedText> files;
+  for (std::string& name : paths) {
+    const absl::StatusOr<Secret> text = ReadFile(name, kTrustFileBytesMax);
+    if (!text.ok()) {
+      return text.status();
+    }
+    files.push_back({.path = std::move(name), .text = std::string(text->view())});
+  }
+  return files;
+}
+
+absl::StatusOr<TrustOptions> LoadTrust(const TrustConfig& trust, std::int64_t now,
+                                       std::vector<std::string>& warnings) {
+  TrustOptions options;
+  options.revocation = trust.revocation;
+  absl::StatusOr<std::vector<NamedText>> ca_files = ReadFiles(trust.client_ca);
+  if (!ca_files.ok()) {
+    return ca_files.status();
+  }
+  options.ca_files = *std::move(ca_files);
+  if (trust.crl.empty()) {
+    return options;
+  }
+  const absl::StatusOr<std::vector<NamedText>> crl_files = ReadFiles(trust.crl);
+  if (!crl_files.ok()) {
+    return crl_files.status();
+  }
+  absl::StatusOr<LoadedCrls> crls = LoadCrls(*crl_files, now);
+  if (!crls.ok()) {
+    return crls.status();
+  }
+  options.crls = std::move(crls->crls);
+  warnings.insert(warnings.end(), crls->warnings.begin(), crls->warnings.end());
+  return options;
 }
 
 RelayOptions MakeRelayOptions(const Config& config, const IngressConfig& route,
                               const ListenerConfig& listener) {
   RelayOptions options;
   options.hostname = config.hostname;
-  options.tls_policy = route.tls_policy;
+  // Where a policy only reports, nothing may be refused for it.
+  options.tls_policy =
+      route.policy.mode == PolicyMode::kReport ? TlsPolicy::kMay : route.policy.tls;
   options.starttls_offered =
-      !listener.implicit_tls && !route.certificates.empty() && route.tls_policy != TlsPolicy::kNone;
+      !listener.implicit_tls && !route.certificates.empty() && route.policy.tls != TlsPolicy::kNone;
   options.bare_newline = config.bare_newline;
   options.xclient = config.upstreams[route.upstream].identity == BackendIdentity::kXclient;
   return options;
@@ -56,16 +128,16 @@ RelayOptions MakeRelayOptions(const Config& config, const IngressConfig& route,
 
 }  // namespace
 
-absl::StatusOr<LoadedCertificates> LoadCertificates(const Config& config) {
-  LoadedCertificates loaded;
+absl::StatusOr<LoadedFiles> LoadFiles(const Config& config, std::int64_t now) {
+  LoadedFiles loaded;
   for (const IngressConfig& route : config.ingress) {
-    std::vector<TlsCertificatePem>& certificates = loaded.by_route.emplace_back();
+    std::vector<TlsCertificatePem>& certificates = loaded.certificates.emplace_back();
     for (const CertificateFiles& files : route.certificates) {
-      absl::StatusOr<Secret> cert = ReadFile(files.cert);
+      absl::StatusOr<Secret> cert = ReadFile(files.cert, kKeyFileBytesMax);
       if (!cert.ok()) {
         return cert.status();
       }
-      absl::StatusOr<Secret> key = ReadFile(files.key);
+      absl::StatusOr<Secret> key = ReadFile(files.key, kKeyFileBytesMax);
       if (!key.ok()) {
         return key.status();
       }
@@ -75,6 +147,14 @@ absl::StatusOr<LoadedCertificates> LoadCertificates(const Config& config) {
                               .key_pem = *std::move(key)});
     }
   }
+  for (const TrustConfig& trust : config.trusts) {
+    absl::StatusOr<TrustOptions> options = LoadTrust(trust, now, loaded.warnings);
+    if (!options.ok()) {
+      return options.status();
+    }
+    loaded.trusts.push_back(*std::move(options));
+  }
+  loaded.partners = std::make_shared<const PartnerTable>(config.partners);
   return loaded;
 }
 
@@ -82,7 +162,7 @@ absl::StatusOr<std::unique_ptr<TicketKeys>> LoadTicketKeys(const Config& config,
   if (config.ticket_key_file.empty()) {
     return TicketKeys::Random(now);
   }
-  const absl::StatusOr<Secret> secret = ReadFile(config.ticket_key_file);
+  const absl::StatusOr<Secret> secret = ReadFile(config.ticket_key_file, kKeyFileBytesMax);
   if (!secret.ok()) {
     return secret.status();
   }
@@ -90,29 +170,47 @@ absl::StatusOr<std::unique_ptr<TicketKeys>> LoadTicketKeys(const Config& config,
 }
 
 absl::StatusOr<std::shared_ptr<const Runtime>> MakeRuntime(std::shared_ptr<const Config> config,
-                                                           const LoadedCertificates& certificates,
+                                                           const LoadedFiles& files,
                                                            TicketKeys* ticket_keys,
                                                            std::int64_t now) {
   auto runtime = std::make_shared<Runtime>();
+  for (const TrustOptions& options : files.trusts) {
+    absl::StatusOr<std::unique_ptr<TrustStore>> trust = TrustStore::Load(options, now);
+    if (!trust.ok()) {
+      return trust.status();
+    }
+    runtime->trusts.push_back(*std::move(trust));
+  }
+  for (const UpstreamConfig& upstream : config->upstreams) {
+    runtime->health.push_back(std::make_unique<UpstreamHealth>(upstream.addresses.size()));
+  }
+  runtime->partners = files.partners;
+  runtime->counters =
+      std::make_unique<PolicyCounters>(config->partners.size() + config->ingress.size());
   for (std::size_t index = 0; index < config->ingress.size(); ++index) {
     const IngressConfig& route = config->ingress[index];
     std::shared_ptr<const TlsContextSet> contexts;
     if (!route.certificates.empty()) {
       absl::StatusOr<std::shared_ptr<const TlsContextSet>> loaded =
-          TlsContextSet::Load({.certificates = certificates.by_route[index],
+          TlsContextSet::Load({.certificates = files.certificates[index],
                                .route = route.name,
-                               .ticket_keys = ticket_keys},
+                               .ticket_keys = ticket_keys,
+                               .ask_certificate = route.ask_certificate},
                               now);
       if (!loaded.ok()) {
         return loaded.status();
       }
       contexts = *std::move(loaded);
     }
+    const bool partners = route.partners && !files.partners->empty();
     for (const ListenerConfig& listener : route.listeners) {
       runtime->listeners.push_back({.listener = &listener,
                                     .route = &route,
                                     .upstream = &config->upstreams[route.upstream],
+                                    .health = runtime->health[route.upstream].get(),
                                     .contexts = contexts,
+                                    .partners = partners ? files.partners.get() : nullptr,
+                                    .route_subject = config->partners.size() + index,
                                     .relay = MakeRelayOptions(*config, route, listener)});
     }
   }

@@ -21,6 +21,10 @@ constexpr TimeNs kBackendReplyTimeout = 300 * kNsPerSecond;
 constexpr TimeNs kBackendDataReplyTimeout = 120 * kNsPerSecond;
 constexpr TimeNs kBackendFinalReplyTimeout = 600 * kNsPerSecond;
 
+// How long an address may keep its greeting to itself when there is another one to try. Less than
+// that happens to honest servers: they look the client up first.
+constexpr TimeNs kGreetingBeforeNextAddress = 30 * kNsPerSecond;
+
 // How long a client may take to accept our last words, and to answer our FIN with its own. Closing
 // without waiting would reset the connection and could destroy the last words on their way.
 constexpr TimeNs kFlushTimeout = 10 * kNsPerSecond;
@@ -28,6 +32,17 @@ constexpr TimeNs kLingerTimeout = 2 * kNsPerSecond;
 
 // Content slower than this, after --data_timeout as grace, is an attack or a dead link.
 constexpr std::uint64_t kContentOctetsPerSecond = 500;
+
+// Whether what an address says first is no SMTP reply at all. A refusal is one, and the client's to
+// hear: it may be about this client only.
+bool GreetingIsForeign(std::string_view readable) {
+  constexpr std::string_view kClasses = "245";
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  return kClasses.find(readable.front()) == std::string_view::npos ||
+         !std::all_of(readable.begin(),
+                      readable.begin() + std::min<std::ptrdiff_t>(3, std::ssize(readable)),
+                      is_digit);
+}
 
 constexpr std::uint64_t kFrontUserData = 0;
 constexpr std::uint64_t kBackUserData = std::uint64_t{1} << 8;
@@ -45,11 +60,17 @@ Session::Session(SessionHost* host, std::shared_ptr<const Runtime> runtime,
     : host_(host),
       runtime_(std::move(runtime)),
       listener_(listener),
+      user_data_(user_data),
       front_(&host->pool(), user_data | kFrontUserData),
       back_(&host->pool(), user_data | kBackUserData),
-      relay_(&listener->relay, listener->relay.xclient
-                                   ? &(xclient_ = std::make_unique<XclientTexts>())->facts
-                                   : nullptr) {
+      policy_(SessionPolicy::Needed(*listener)
+                  ? std::make_unique<SessionPolicy>(runtime_.get(), listener,
+                                                    static_cast<PolicyListener*>(this))
+                  : nullptr),
+      relay_(
+          &listener->relay,
+          listener->relay.xclient ? &(xclient_ = std::make_unique<XclientTexts>())->facts : nullptr,
+          policy_.get()) {
   timer.session = this;
   front_.Open(fd);
 }
@@ -69,12 +90,15 @@ void Session::Start() {
     xclient_->facts.address = FormatHost(client_, xclient_->address);
     xclient_->facts.port = PortOf(client_);
   }
+  if (policy_ != nullptr) {
+    policy_->set_client(client_);
+  }
   if (listener_->listener->implicit_tls) {
     front_.set_recv_hint(RecvHint::kDataLikely);  // the listener waited for the ClientHello
     front_.AttachTls(TlsEngine::Server(listener_->contexts.get()));
-    handshake_deadline_ = started_ + config().handshake_timeout;
+    handshake_deadline_ = started_ + listener_->route->handshake_timeout;
   } else {
-    ConnectBackend();
+    StartBackend();
   }
   host_->MakeReady(*this);
 }
@@ -198,6 +222,20 @@ Session::Moved Session::RelayFrom(Side side) {
   if (front_.tls_pending() || from.state() != LegState::kOpen) {
     return Moved::kNothing;
   }
+  // The client has heard nothing from this address yet: another one may do better.
+  if (side == Side::kBack && !greeted_ && from.input_ended() && from.input().empty() &&
+      BackendHasAlternative()) {
+    back_.ShutDown(host_->io());
+    const bool identified = listener_->upstream->identity != BackendIdentity::kNone;
+    (void)TryNextBackend(identified ? CloseReason::kBackendIdentity : CloseReason::kBackendEof, 0);
+    return Moved::kNothing;
+  }
+  if (side == Side::kBack && !greeted_ && !from.input().empty() && BackendHasAlternative() &&
+      GreetingIsForeign(from.input().Front())) {
+    back_.ShutDown(host_->io());
+    (void)TryNextBackend(CloseReason::kBackendProtocol, 0);
+    return Moved::kNothing;
+  }
   Moved moved = Moved::kNothing;
   while (turn_octets_ < kTurnOctetsMax && to.output_octets() < Leg::kOutputMax &&
          from.output_octets() < Leg::kOutputMax) {
@@ -224,6 +262,14 @@ Session::Moved Session::RelayFrom(Side side) {
       }
       continue;
     }
+    if (side == Side::kBack && !greeted_ && step.octets > 0) {
+      greeted_ = true;
+      if (!readable.starts_with("220")) {
+        listener_->health->Suspected(address_index_, host_->io().Now());
+      } else if (listener_->health->Succeeded(address_index_)) {
+        host_->BackendRecovered(*listener_->upstream, backend());
+      }
+    }
     CarryOut(step, side);
     if (!running()) {
       return Moved::kNothing;
@@ -233,7 +279,6 @@ Session::Moved Session::RelayFrom(Side side) {
     if (step.kind == StepKind::kStartTls) {
       return moved;
     }
-    greeted_ = greeted_ || (side == Side::kBack && step.octets > 0);
   }
   return moved;
 }
@@ -309,7 +354,7 @@ void Session::StartTls(const Step& step) {
     return;
   }
   front_.AttachTls(TlsEngine::Server(listener_->contexts.get()));
-  handshake_deadline_ = host_->io().Now() + config().handshake_timeout;
+  handshake_deadline_ = host_->io().Now() + listener_->route->handshake_timeout;
   // What an authenticated client has said in clear must be forgotten whatever the configuration.
   if (config().starttls_backend == StarttlsBackend::kReconnect || relay_.authenticated()) {
     RetireBackend();
@@ -320,16 +365,19 @@ void Session::TlsComplete() {
   tls_established_ = true;
   tls_facts_ = front_.tls()->facts();
   sni_ = front_.tls()->sni();
+  if (policy_ != nullptr) {
+    policy_->TlsEstablished(front_.tls()->TakeClientCertificate());
+  }
   if (back_.state() == LegState::kOpen) {
     relay_.TlsEstablished(BackendAfterTls::kSame);
+    Register();
     return;
   }
   relay_.TlsEstablished(listener_->listener->implicit_tls ? BackendAfterTls::kSame
                                                           : BackendAfterTls::kReconnected);
   greeted_ = false;
-  address_index_ = 0;
   back_.ShutDown(host_->io());  // it had the time of a handshake to say goodbye
-  ConnectBackend();
+  StartBackend();
 }
 
 void Session::TlsFailed(TlsOutcome outcome) {
@@ -338,6 +386,12 @@ void Session::TlsFailed(TlsOutcome outcome) {
                              : tls_established_            ? CloseReason::kTlsProtocol
                                                            : CloseReason::kTlsHandshake;
   Close(reason, Farewell::kSilent);
+}
+
+void Session::StartBackend() {
+  addresses_tried_ = 0;
+  address_index_ = listener_->health->Pick(addresses_tried_).value_or(0);
+  ConnectBackend();
 }
 
 void Session::ConnectBackend() {
@@ -361,20 +415,35 @@ void Session::BackendConnected() {
     return;
   }
   SendIdentity();
+  Register();
 }
 
 void Session::BackendConnectFailed(int error) {
   if (!running()) {
     return;
   }
-  host_->BackendFailed(*listener_->upstream, backend(), CloseReason::kBackendConnect, error);
-  if (address_index_ + 1 < listener_->upstream->addresses.size()) {
-    ++address_index_;
-    ConnectBackend();
-    return;
+  if (!TryNextBackend(CloseReason::kBackendConnect, error)) {
+    detail_ = std::strerror(error);
+    Close(CloseReason::kBackendConnect, Farewell::kSay);
   }
-  detail_ = std::strerror(error);
-  Close(CloseReason::kBackendConnect, Farewell::kSay);
+}
+
+bool Session::BackendHasAlternative() const {
+  return listener_->health->Pick(addresses_tried_ | std::uint64_t{1} << address_index_).has_value();
+}
+
+// The address at hand is of no use, and its leg is ending. False: all were tried.
+bool Session::TryNextBackend(CloseReason reason, int error) {
+  (void)listener_->health->Failed(address_index_, host_->io().Now());
+  host_->BackendFailed(*listener_->upstream, backend(), reason, error);
+  addresses_tried_ |= std::uint64_t{1} << address_index_;
+  const std::optional<std::size_t> next = listener_->health->Pick(addresses_tried_);
+  if (!next.has_value()) {
+    return false;
+  }
+  address_index_ = *next;
+  ConnectBackend();
+  return true;
 }
 
 void Session::RetireBackend() {
@@ -395,18 +464,76 @@ void Session::SendIdentity() {
   if (identity == BackendIdentity::kProxyV1) {
     length = WriteProxyV1(header, &client_.any, &server_.any);
   } else {
-    const ProxyTlsFacts facts{.version = tls_facts_.version,
-                              .cipher = tls_facts_.suite,
-                              .sni = sni_,
-                              .client_common_name = {},
-                              .key_exchange_group = tls_facts_.group,
-                              .client_certificate = false,
-                              .verified = false};
+    const ProxyTlsFacts facts{
+        .version = tls_facts_.version,
+        .cipher = tls_facts_.suite,
+        .sni = sni_,
+        .client_common_name = certificate() != nullptr
+                                  ? std::string_view(certificate()->common_name)
+                                  : std::string_view(),
+        .key_exchange_group = tls_facts_.group,
+        .client_certificate = certificate() != nullptr,
+        .verified = policy_ != nullptr && policy_->verified()};
     length = WriteProxyV2(header, &client_.any, &server_.any, tls_established_ ? &facts : nullptr);
   }
   // One write before any other octet: the relay is silent until the greeting (PROTOCOL 37).
   if (back_.output().Append({header.data(), length}) != Room::kOk) {
     Close(CloseReason::kOutOfResources, Farewell::kSay);
+  }
+}
+
+SessionKey Session::RegistryKey() const {
+  return {.client = ToIpAddress(client_.any), .client_port = PortOf(client_)};
+}
+
+// From here on the backend may ask the policy service about this session.
+void Session::Register() {
+  SessionRegistry* const registry = host_->registry();
+  if (registry == nullptr) {
+    return;
+  }
+  RegisteredSession session{
+      .server = ToIpAddress(server_.any),
+      .server_port = PortOf(server_),
+      .trace = {.route = listener_->route->name,
+                .tls_version = std::string(tls_facts_.version),
+                .tls_suite = std::string(tls_facts_.suite),
+                .tls_group = std::string(tls_facts_.group),
+                .sni = sni_,
+                .resumed = tls_facts_.resumed,
+                .certificate = certificate() != nullptr,
+                .verified = policy_ != nullptr ? policy_->verified_name() : std::string()},
+      .mail = {},
+      .config = runtime_->config,
+      .partners = listener_->partners,
+      .keep = runtime_->partners};
+  registered_verified_ = policy_ != nullptr && policy_->verified();
+  registry->Put(RegistryKey(), user_data_, std::move(session));
+}
+
+void Session::PolicyNotMet(const PolicyDecision& decision, std::string_view sender_domain) {
+  host_->PolicyNotMet(*this, decision, sender_domain);
+}
+
+void Session::MailAllowed(const PolicyDecisions& decisions) {
+  partners_.clear();
+  SessionMail mail;
+  for (std::size_t i = 0; i < decisions.count; ++i) {
+    const PolicyDecision& decision = decisions.all[i];
+    if (decision.partner == nullptr) {
+      continue;
+    }
+    mail.judged.push_back(listener_->partners->IndexOf(*decision.partner));
+    if (decision.fault == PolicyFault::kNone) {
+      partners_.append(partners_.empty() ? "" : ",").append(decision.partner->name);
+    }
+  }
+  if (SessionRegistry* const registry = host_->registry(); registry != nullptr) {
+    mail.partners = partners_;
+    if (policy_->verified() && !registered_verified_) {
+      Register();  // a partner's rule knows the client, the route's does not
+    }
+    registry->SetMail(RegistryKey(), user_data_, std::move(mail));
   }
 }
 
@@ -463,6 +590,9 @@ void Session::PumpClosing() {
   const bool front_finished = phase_ == Phase::kJoining && front_.TryFinish(io);
   if (back_finished && front_finished) {
     host_->wheel().Cancel(timer);
+    if (SessionRegistry* const registry = host_->registry(); registry != nullptr) {
+      registry->Remove(RegistryKey(), user_data_);
+    }
     host_->Finished(*this);
   }
 }
@@ -495,6 +625,12 @@ void Session::OnDeadline() {
                 Farewell::kSay);
           break;
         case RelayWait::kBackendGreeting:
+          if (!greeted_ && BackendHasAlternative()) {
+            back_.ShutDown(host_->io());
+            (void)TryNextBackend(CloseReason::kBackendTimeout, 0);
+            break;
+          }
+          [[fallthrough]];
         case RelayWait::kBackendReply:
         case RelayWait::kBackendDataReply:
         case RelayWait::kBackendFinalReply:
@@ -544,14 +680,15 @@ TimeNs Session::RelayDeadline() const {
   const TimeNs now = host_->io().Now();
   switch (wait_seen_) {
     case RelayWait::kClientCommand:
-      return now + config().command_timeout;
+      return now + listener_->route->command_timeout;
     case RelayWait::kClientContent: {
       const std::uint64_t octets = stats().content_octets - content_octets_before_;
       const auto earned = static_cast<TimeNs>(octets / kContentOctetsPerSecond) * kNsPerSecond;
-      return std::min(now, content_started_ + earned) + config().data_timeout;
+      return std::min(now, content_started_ + earned) + listener_->route->data_timeout;
     }
     case RelayWait::kBackendGreeting:
-      return now + kBackendGreetingTimeout;
+      return now + (!greeted_ && BackendHasAlternative() ? kGreetingBeforeNextAddress
+                                                         : kBackendGreetingTimeout);
     case RelayWait::kBackendReply:
       return now + kBackendReplyTimeout;
     case RelayWait::kBackendDataReply:

@@ -53,7 +53,7 @@ TEST(ConfigFile, TheDocumentedFile) {
   ASSERT_EQ(config.ingress.size(), 2U);
   EXPECT_EQ(config.ingress[0].listeners.size(), 2U);
   EXPECT_FALSE(config.ingress[0].listeners[0].implicit_tls);
-  EXPECT_EQ(config.ingress[1].tls_policy, TlsPolicy::kEncrypt);
+  EXPECT_EQ(config.ingress[1].policy.tls, TlsPolicy::kEncrypt);
   ASSERT_EQ(config.ingress[1].listeners.size(), 1U);
   EXPECT_TRUE(config.ingress[1].listeners[0].implicit_tls);
   ASSERT_EQ(config.ingress[1].certificates.size(), 1U);
@@ -114,15 +114,91 @@ TEST(ConfigFile, UnknownKeys) {
   Bad("[tls]\ncertificate = 1", "did you mean \"certificates\"?");
   Bad("[tls]\ncertificates = [{ cert = \"a\", key = \"b\", pin = \"c\" }]",
       "unknown key \"pin\" in certificates");
+  Bad("[[partner]]\nname = \"x\"\ntls = \"encrypt\"\nsender_domain = []",
+      "/etc/r.toml:4:1: unknown key \"sender_domain\" in [[partner]] (did you mean "
+      "\"sender_domains\"?)");
+  Bad("[tls]\nclient_cas = 1", "unknown key \"client_cas\" in [tls] (did you mean \"client_ca\"?)");
   Bad("[[ingres]]\n", "did you mean \"ingress\"?");
 }
 
 TEST(ConfigFile, LaterVocabularyIsRefusedNotSkipped) {
   Bad("[[egress]]\nname = \"x\"", "\"egress\" is not supported in this version");
-  Bad("shards = 1\n[[partner]]\nname = \"x\"", "/etc/r.toml:2:1: \"partner\" is not supported");
-  Bad("[tls]\nclient_ca = \"x\"", "client_ca is not supported in this version");
-  Bad("[[ingress]]\nname = \"mx\"\nlisten = []\nupstream = \"p\"\ntls = \"verify\"",
-      "/etc/r.toml:5:7: tls = \"verify\" is not supported");
+  Bad("shards = 1\n[admin]\nlisten = \"x\"", "/etc/r.toml:2:1: \"admin\" is not supported");
+}
+
+TEST(ConfigFile, KeysOfPolicies) {
+  const auto settings = ParseConfigText(R"(policy_service = "unix:policy"
+policy_summary_interval = "1h"
+[tls]
+client_ca = "ca.pem"
+crl = "/crl"
+revocation = "hard"
+[[ingress]]
+name = "mx"
+upstream = "p"
+listen = ["0.0.0.0:25"]
+client_ca = ""
+certificate_names = ["a.example"]
+fingerprints = ["00"]
+accept_common_name = true
+accept_server_auth_purpose = false
+mode = "report"
+certificate_reply = "550 no"
+partners = false
+sessions_max = 5
+handshake_timeout = "1s"
+command_timeout = "2s"
+data_timeout = "3s"
+[[partner]]
+name = "contoso"
+sender_domains = ["contoso.example", ".contoso.example"]
+networks = ["203.0.113.0/24"]
+tls = "verify"
+crl = "partner.crl"
+revocation = "soft"
+certificate_names = ["b.example"]
+restrict_to_networks = true
+restrict_to_certificate = false
+mode = "enforce"
+tls_reply = "530 a"
+certificate_reply = "550 b"
+network_reply = "550 c"
+)",
+                                        "/etc/r.toml");
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->tuning.at("policy_service").text, "unix:/etc/policy");
+  EXPECT_EQ(settings->tuning.at("policy_summary_interval").text, "1h");
+  EXPECT_EQ(settings->trust.client_ca->text, "/etc/ca.pem");
+  EXPECT_EQ(settings->trust.crl->text, "/crl");
+  EXPECT_EQ(settings->trust.revocation->text, "hard");
+  const IngressSettings& ingress = settings->ingress.at(0);
+  EXPECT_EQ(ingress.rule.trust.client_ca->text, "") << "none, and not the folder";
+  EXPECT_EQ(ingress.rule.names.at(0).where, "/etc/r.toml:12:22: certificate_names");
+  EXPECT_EQ(ingress.rule.fingerprints.at(0).text, "00");
+  EXPECT_EQ(ingress.rule.accept_common_name->text, "true");
+  EXPECT_EQ(ingress.rule.accept_server_auth_purpose->text, "false");
+  EXPECT_EQ(ingress.mode->text, "report");
+  EXPECT_EQ(ingress.certificate_reply->text, "550 no");
+  EXPECT_EQ(ingress.partners->text, "false");
+  EXPECT_EQ(ingress.limits.at("sessions_max").text, "5");
+  EXPECT_EQ(ingress.limits.at("handshake_timeout").text, "1s");
+  EXPECT_EQ(ingress.limits.at("command_timeout").text, "2s");
+  EXPECT_EQ(ingress.limits.at("data_timeout").text, "3s");
+  const PartnerSettings& partner = settings->partners.at(0);
+  EXPECT_EQ(partner.name.text, "contoso");
+  EXPECT_EQ(partner.sender_domains.size(), 2U);
+  EXPECT_EQ(partner.networks.at(0).text, "203.0.113.0/24");
+  EXPECT_EQ(partner.tls.text, "verify");
+  EXPECT_FALSE(partner.rule.trust.client_ca.has_value());
+  EXPECT_EQ(partner.rule.trust.crl->text, "/etc/partner.crl");
+  EXPECT_EQ(partner.rule.trust.revocation->text, "soft");
+  EXPECT_EQ(partner.rule.names.at(0).text, "b.example");
+  EXPECT_EQ(partner.restrict_to_networks->text, "true");
+  EXPECT_EQ(partner.restrict_to_certificate->text, "false");
+  EXPECT_EQ(partner.mode->text, "enforce");
+  EXPECT_EQ(partner.tls_reply->text, "530 a");
+  EXPECT_EQ(partner.certificate_reply->text, "550 b");
+  EXPECT_EQ(partner.network_reply->text, "550 c");
 }
 
 TEST(ConfigFile, WrongTypes) {
@@ -141,6 +217,14 @@ TEST(ConfigFile, WrongTypes) {
       "implicit_tls must be true or false");
   Bad("[[ingress]]\nlisten = []\nupstream = \"p\"", "/etc/r.toml:1:1: [[ingress]] has no name");
   Bad("[[ingress]]\nname = \"mx\"\nlisten = []", "has no upstream; add upstream = \"postfix\"");
+  Bad("[partner]\nname = \"x\"", "write [[partner]], in double brackets");
+  Bad("[[partner]]\nname = \"x\"",
+      "/etc/r.toml:1:1: [[partner]] has no tls; add tls = \"encrypt\"");
+  Bad("[[partner]]\ntls = \"encrypt\"", "[[partner]] has no name");
+  Bad("[[partner]]\nname = \"x\"\ntls = \"encrypt\"\nrestrict_to_networks = \"true\"",
+      "/etc/r.toml:4:24: restrict_to_networks must be true or false, without quotes");
+  Bad("[[partner]]\nname = \"x\"\ntls = \"encrypt\"\nnetworks = \"192.0.2.1\"",
+      "networks must be a list of strings, such as [\"203.0.113.0/24\"]");
   Bad("[tls]\ncertificates = \"cert.pem\"", "certificates must be a list of pairs");
   Bad("[tls]\ncertificates = [\"cert.pem\"]", "certificates must be a list of pairs");
   Bad("[tls]\ncertificates = [{ cert = \"cert.pem\" }]", "the certificate has no key");
@@ -158,8 +242,8 @@ TEST(ConfigFile, Unreadable) {
   Folder folder;
   ExpectSaying(ReadConfigFile(folder.Path("absent.toml")).status(), "cannot be read: No such file");
   ExpectSaying(ReadConfigFile(folder.Path("")).status(), "cannot be read: Is a directory");
-  folder.Write("large.toml", std::string((1 << 20) + 1, '#'));
-  ExpectSaying(ReadConfigFile(folder.Path("large.toml")).status(), "larger than 1 MiB");
+  folder.Write("large.toml", std::string((16 << 20) + 1, '#'));
+  ExpectSaying(ReadConfigFile(folder.Path("large.toml")).status(), "larger than 16 MiB");
   folder.Write("empty.toml", "");
   EXPECT_TRUE(ReadConfigFile(folder.Path("empty.toml")).ok());
 }

@@ -22,6 +22,16 @@ ABSL_DECLARE_FLAG(OptionalText, tls_policy);
 ABSL_DECLARE_FLAG(OptionalText, backend_identity);
 ABSL_DECLARE_FLAG(OptionalText, cert);
 ABSL_DECLARE_FLAG(OptionalText, key);
+ABSL_DECLARE_FLAG(OptionalText, client_ca);
+ABSL_DECLARE_FLAG(OptionalText, crl);
+ABSL_DECLARE_FLAG(OptionalText, revocation);
+ABSL_DECLARE_FLAG(OptionalText, certificate_names);
+ABSL_DECLARE_FLAG(OptionalText, fingerprints);
+ABSL_DECLARE_FLAG(OptionalText, accept_common_name);
+ABSL_DECLARE_FLAG(OptionalText, accept_server_auth_purpose);
+ABSL_DECLARE_FLAG(OptionalText, policy_mode);
+ABSL_DECLARE_FLAG(OptionalText, policy_service);
+ABSL_DECLARE_FLAG(OptionalText, policy_summary_interval);
 ABSL_DECLARE_FLAG(OptionalText, shards);
 ABSL_DECLARE_FLAG(OptionalText, log_level);
 
@@ -92,7 +102,7 @@ TEST_F(FlagsTest, OneRoute) {
   ASSERT_EQ(config.ingress.size(), 1U);
   ASSERT_EQ(config.ingress[0].listeners.size(), 3U);
   EXPECT_TRUE(config.ingress[0].listeners[2].implicit_tls);
-  EXPECT_EQ(config.ingress[0].tls_policy, TlsPolicy::kEncrypt);
+  EXPECT_EQ(config.ingress[0].policy.tls, TlsPolicy::kEncrypt);
   ASSERT_EQ(config.upstreams.size(), 1U);
   EXPECT_EQ(config.upstreams[0].identity, BackendIdentity::kXclient);
   EXPECT_EQ(config.shards, 1);
@@ -144,6 +154,79 @@ TEST_F(FlagsTest, RoutesComeFromOnePlace) {
   absl::SetFlag(&FLAGS_cert, folder_.Path("cert.pem"));
   absl::SetFlag(&FLAGS_key, folder_.Path("key.pem"));
   ExpectSaying(LoadConfig().status(), "--cert and --key belong to a route given by flags");
+}
+
+TEST_F(FlagsTest, PolicyOfTheOneRoute) {
+  SetRoute();
+  folder_.Write("ca.pem", "x");
+  folder_.Write("ca.crl", "x");
+  const std::string pin(64, 'a');
+  absl::SetFlag(&FLAGS_tls_policy, "verify");
+  absl::SetFlag(&FLAGS_client_ca, folder_.Path("ca.pem"));
+  absl::SetFlag(&FLAGS_crl, folder_.Path("ca.crl"));
+  absl::SetFlag(&FLAGS_revocation, "hard");
+  absl::SetFlag(&FLAGS_certificate_names, "a.example,*.b.example");
+  absl::SetFlag(&FLAGS_fingerprints, pin + "," + std::string(64, 'b'));
+  absl::SetFlag(&FLAGS_accept_common_name, "true");
+  absl::SetFlag(&FLAGS_accept_server_auth_purpose, "true");
+  absl::SetFlag(&FLAGS_policy_mode, "report");
+  absl::SetFlag(&FLAGS_policy_service, "unix:policy");
+  absl::SetFlag(&FLAGS_policy_summary_interval, "1h");
+  const auto loaded = LoadConfig();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const Config& config = **loaded;
+  const RoutePolicy& policy = config.ingress.at(0).policy;
+  EXPECT_EQ(policy.tls, TlsPolicy::kVerify);
+  EXPECT_EQ(policy.mode, PolicyMode::kReport);
+  ASSERT_EQ(policy.certificate.trust, 0U);
+  EXPECT_EQ(config.trusts.at(0),
+            (TrustConfig{folder_.Path("ca.pem"), folder_.Path("ca.crl"), Revocation::kHard}));
+  EXPECT_EQ(policy.certificate.names, (std::vector<std::string>{"a.example", "*.b.example"}));
+  EXPECT_EQ(policy.certificate.fingerprints.size(), 2U);
+  EXPECT_TRUE(policy.certificate.accept_common_name);
+  EXPECT_TRUE(policy.certificate.accept_server_auth_purpose);
+  EXPECT_EQ(config.policy_service->text.find("unix:/"), 0U) << "wherever the process goes";
+  EXPECT_EQ(config.policy_summary_interval, 3600 * kNsPerSecond);
+
+  absl::SetFlag(&FLAGS_accept_common_name, "yes");
+  ExpectSaying(LoadConfig().status(), "--accept_common_name: \"yes\" is neither true nor false");
+}
+
+TEST_F(FlagsTest, PolicyFlagsBelongToARouteByFlags) {
+  const std::string routes =
+      "[[upstream]]\nname = \"p\"\naddresses = [\"127.0.0.1:10025\"]\n"
+      "[[ingress]]\nname = \"mx\"\nlisten = [\"127.0.0.1:2525\"]\nupstream = \"p\"\n";
+  folder_.Write("r.toml", routes);
+  absl::SetFlag(&FLAGS_config, folder_.Path("r.toml"));
+  absl::SetFlag(&FLAGS_policy_mode, "report");
+  ExpectSaying(LoadConfig().status(), "the --config file has routes, and so has the command line");
+  absl::SetFlag(&FLAGS_policy_mode, std::nullopt);
+  absl::SetFlag(&FLAGS_revocation, "soft");
+  ExpectSaying(LoadConfig().status(), "--client_ca, --crl and --revocation belong to a route");
+}
+
+TEST_F(FlagsTest, PartnersOfAFileWithARouteByFlags) {
+  folder_.Write("ca.pem", "x");
+  folder_.Write("other.pem", "x");
+  folder_.Write("ca.crl", "x");
+  folder_.Write("r.toml",
+                "[tls]\nclient_ca = \"ca.pem\"\ncrl = \"ca.crl\"\n[[partner]]\nname = \"x\"\n"
+                "sender_domains = [\"x.example\"]\ntls = \"verify\"\n");
+  absl::SetFlag(&FLAGS_config, folder_.Path("r.toml"));
+  SetRoute();
+  const auto file = LoadConfig();
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ((*file)->partners.size(), 1U);
+  EXPECT_EQ((*file)->trusts.at(0),
+            (TrustConfig{folder_.Path("ca.pem"), folder_.Path("ca.crl"), Revocation::kSoft}));
+  absl::SetFlag(&FLAGS_revocation, "hard");
+  EXPECT_EQ((*LoadConfig())->trusts.at(0).revocation, Revocation::kHard);
+  absl::SetFlag(&FLAGS_revocation, std::nullopt);
+  absl::SetFlag(&FLAGS_client_ca, folder_.Path("other.pem"));
+  const auto flags = LoadConfig();
+  ASSERT_TRUE(flags.ok()) << flags.status();
+  EXPECT_EQ((*flags)->trusts.at(0), (TrustConfig{folder_.Path("other.pem"), "", Revocation::kOff}))
+      << "a list belongs to its CA";
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ TEST_F(ResolveTest, Defaults) {
   EXPECT_EQ(config->buffers_small, 5000U);
   EXPECT_EQ(config->command_timeout, 300 * kNsPerSecond);
   EXPECT_EQ(config->upstreams[0].identity, BackendIdentity::kProxyV2);
-  EXPECT_EQ(config->ingress[0].tls_policy, TlsPolicy::kMay);
+  EXPECT_EQ(config->ingress[0].policy.tls, TlsPolicy::kMay);
   EXPECT_EQ(config->ingress[0].upstream, 0U);
   ASSERT_EQ(config->ingress[0].certificates.size(), 1U);
   EXPECT_EQ(config->ingress[0].certificates[0].key, folder_.Path("key.pem"));
@@ -78,6 +78,8 @@ TEST_F(ResolveTest, EveryTuningIsTaken) {
       {"data_timeout", "3m"},
       {"drain_timeout", "0s"},
       {"connect_timeout", "1500ms"},
+      {"policy_service", "127.0.0.1:10040"},
+      {"policy_summary_interval", "2h"},
       {"bare_newline", "reject"},
       {"starttls_backend", "keep"},
       {"buffers_large", "80"},
@@ -105,6 +107,8 @@ TEST_F(ResolveTest, EveryTuningIsTaken) {
   EXPECT_EQ(config->log_format, LogFormat::kJson);
   EXPECT_EQ(config->log_level, LogLevel::kDebug);
   EXPECT_EQ(config->ticket_key_file, tickets);
+  EXPECT_EQ(config->policy_service->text, "127.0.0.1:10040");
+  EXPECT_EQ(config->policy_summary_interval, 7200 * kNsPerSecond);
 }
 
 TEST_F(ResolveTest, RefusedTuning) {
@@ -268,9 +272,9 @@ TEST_F(ResolveTest, Listeners) {
 TEST_F(ResolveTest, PolicyAndCertificates) {
   Settings settings = Minimal();
   settings.ingress[0].tls = Given{"encrypt", "P"};
-  EXPECT_EQ(Good(settings)->ingress[0].tls_policy, TlsPolicy::kEncrypt);
+  EXPECT_EQ(Good(settings)->ingress[0].policy.tls, TlsPolicy::kEncrypt);
   settings.ingress[0].tls = Given{"none", "P"};
-  Bad(settings, "P: \"none\" is not one of may or encrypt");
+  Bad(settings, "P: \"none\" is not one of may, encrypt or verify");
 
   settings.ingress[0].tls = Given{"encrypt", "P"};
   settings.certificates.clear();

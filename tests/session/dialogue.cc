@@ -126,6 +126,7 @@ class Player {
     world_->Finish();
     if (!testing::Test::HasFailure()) {
       EXPECT_LE(world_->ended().size(), 1u);
+      EXPECT_EQ(world_->policy_faults().size(), faults_named_);
     }
     world_.reset();
   }
@@ -136,9 +137,20 @@ class Player {
     const std::string name = line.text.substr(0, equals);
     const std::string value = line.text.substr(equals + 1);
     if (name == "policy") {
-      options_.tls_policy = value == "none"  ? TlsPolicy::kNone
-                            : value == "may" ? TlsPolicy::kMay
-                                             : TlsPolicy::kEncrypt;
+      options_.policy.tls = value == "none"      ? TlsPolicy::kNone
+                            : value == "may"     ? TlsPolicy::kMay
+                            : value == "encrypt" ? TlsPolicy::kEncrypt
+                                                 : TlsPolicy::kVerify;
+    } else if (name == "partner") {  // a domain whose mail must be encrypted
+      Partner partner;
+      partner.name = value;
+      partner.sender_domains = {value};
+      options_.partners.push_back(partner);
+    } else if (name == "report") {  // nothing is refused
+      options_.policy.mode = PolicyMode::kReport;
+      for (Partner& partner : options_.partners) {
+        partner.mode = PolicyMode::kReport;
+      }
     } else if (name == "bare") {
       options_.bare_newline = value == "reject" ? BareNewline::kReject : BareNewline::kNormalize;
     } else if (name == "identity") {
@@ -286,6 +298,14 @@ class Player {
       EXPECT_EQ(stats.messages_accepted, std::stoul(words[1]));
       EXPECT_EQ(stats.messages_refused, std::stoul(words[2]));
       EXPECT_EQ(stats.bare_newlines, std::stoul(words[3]));
+    } else if (words[0] ==
+               "fault") {  // the next policy that was not met: domain, fault, "reported"
+      ASSERT_GT(world_->policy_faults().size(), faults_named_);
+      std::string expected = words[1];
+      for (std::size_t i = 2; i < words.size(); ++i) {
+        expected += " " + words[i];
+      }
+      EXPECT_EQ(world_->policy_faults()[faults_named_++], expected);
     } else if (words[0] == "failures") {  // of backends, as the log would count them
       EXPECT_EQ(world_->backend_failures(), std::stoi(words[1]));
     } else {
@@ -323,6 +343,7 @@ class Player {
   std::size_t backend_ = 0;  // how many '! backend' there were
   std::string backend_received_;
   bool reason_named_ = false;
+  std::size_t faults_named_ = 0;
 };
 
 }  // namespace

@@ -37,22 +37,28 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options) {
   config->upstreams.push_back(upstream);
   IngressConfig ingress;
   ingress.name = "mx";
-  ingress.tls_policy = options.tls_policy;
+  ingress.policy = options.policy;
+  ingress.sessions_max = options.route_sessions_max;
+  ingress.handshake_timeout = config->handshake_timeout;
+  ingress.command_timeout = config->command_timeout;
+  ingress.data_timeout = config->data_timeout;
   ingress.listeners.push_back(
-      {.endpoint = MakeEndpoint("198.51.100.1", 25), .implicit_tls = options.implicit_tls});
-  LoadedCertificates certificates;
-  certificates.by_route.emplace_back();
+      {.endpoint = MakeEndpoint(options.listen, 25), .implicit_tls = options.implicit_tls});
+  config->partners = options.partners;
+  LoadedFiles files;
+  files.certificates.emplace_back();
+  files.partners = std::make_shared<const PartnerTable>(config->partners);
   if (options.certificate) {
     ingress.certificates.push_back({.cert = "ecdsa.pem", .key = "ecdsa.key"});
     static const TlsCertificatePem certificate = test::Certificate("ecdsa");
-    certificates.by_route.back().push_back(certificate);
+    files.certificates.back().push_back(certificate);
   }
   config->ingress.push_back(ingress);
   config->bare_newline = options.bare_newline;
   config->starttls_backend = options.starttls_backend;
   config->sessions_max = options.sessions_max;
   absl::StatusOr<std::shared_ptr<const Runtime>> runtime =
-      MakeRuntime(std::move(config), certificates, nullptr, test::kNow);
+      MakeRuntime(std::move(config), files, nullptr, test::kNow);
   EXPECT_TRUE(runtime.ok()) << runtime.status();
   return *std::move(runtime);
 }
@@ -68,18 +74,20 @@ SessionWorld::SessionWorld(const WorldOptions& options)
     : pool_(std::make_unique<BufferPool>(options.large_blocks, options.small_blocks)),
       io_(std::make_unique<SimIo>(options.io, pool_.get())),
       runtime_(MakeTestRuntime(options)),
-      listener_(io_->OpenListener(SimAddress("198.51.100.1", 25))) {
+      listen_(options.listen),
+      listener_(io_->OpenListener(SimAddress(options.listen, 25))) {
   for (std::size_t i = 0; i < options.backends.size(); ++i) {
     io_->SetBackend(SimAddress("127.0.0.1", static_cast<std::uint16_t>(kFirstBackendPort + i)),
                     options.backends[i]);
   }
   shard_ = std::make_unique<Shard>(io_.get(), pool_.get(), runtime_, std::vector<int>{listener_},
-                                   options.sessions_max, io_->OpenEvent(), this);
+                                   options.sessions_max, io_->OpenEvent(), this, &registry_);
 }
 
 SessionWorld::~SessionWorld() {
   Finish();
   EXPECT_EQ(shard_->session_count(), 0u);
+  EXPECT_EQ(registry_.size(), 0u);
   shard_.reset();
   EXPECT_EQ(io_->in_flight(), 0u);
   EXPECT_EQ(io_->open_sockets(), 0u);
@@ -106,6 +114,19 @@ bool SessionWorld::Until(const std::function<bool()>& done, TimeNs limit) {
   }
   *is_over = nullptr;
   return done();
+}
+
+void SessionWorld::Reload(const WorldOptions& options) {
+  std::vector<int> listeners = {-1};
+  if (listen_ != options.listen) {
+    listen_ = options.listen;
+    listeners.front() = listener_ = io_->OpenListener(SimAddress(options.listen, 25));
+  }
+  bool applied = false;
+  shard_->Post(ShardUpdate{.runtime = MakeTestRuntime(options),
+                           .listeners = std::move(listeners),
+                           .applied = [&applied] { applied = true; }});
+  EXPECT_TRUE(Until([&applied] { return applied; }, kNsPerSecond));
 }
 
 void SessionWorld::Pass(TimeNs duration) {
@@ -144,6 +165,17 @@ void SessionWorld::SessionRefused(const ListenerRuntime&, const SocketAddress&, 
 
 void SessionWorld::BackendFailed(const UpstreamConfig&, const Endpoint&, CloseReason, int, TimeNs) {
   ++backend_failures_;
+}
+
+void SessionWorld::BackendRecovered(const UpstreamConfig&, const Endpoint&, TimeNs) {
+  ++backend_recoveries_;
+}
+
+void SessionWorld::PolicyNotMet(const Session&, const PolicyDecision& decision,
+                                std::string_view sender_domain) {
+  policy_faults_.push_back(std::string(sender_domain) + " " +
+                           std::string(PolicyFaultName(decision.fault)) +
+                           (decision.mode == PolicyMode::kReport ? " reported" : ""));
 }
 
 void SessionWorld::AcceptPaused(int, TimeNs) { ++accept_pauses_; }

@@ -31,13 +31,16 @@ struct WorldOptions {
   std::size_t large_blocks = 1'024;
   std::size_t small_blocks = 512;
   std::uint32_t sessions_max = 100;
-  TlsPolicy tls_policy = TlsPolicy::kMay;
+  RoutePolicy policy;
+  std::vector<Partner> partners;
+  std::uint32_t route_sessions_max = 0;
   BareNewline bare_newline = BareNewline::kNormalize;
   BackendIdentity identity = BackendIdentity::kNone;
   StarttlsBackend starttls_backend = StarttlsBackend::kReconnect;
   bool implicit_tls = false;
   bool certificate = true;
   std::vector<SimBackend> backends = {SimBackend::kAccept};
+  const char* listen = "198.51.100.1";  // port 25
 };
 
 struct EndedSession {
@@ -59,6 +62,8 @@ class SessionWorld final : public ShardObserver {
 
   // Turns of the shard until `done` or until `limit` of simulated time is over; false then.
   bool Until(const std::function<bool()>& done, TimeNs limit);
+  // A new configuration; listens on a socket of its own if it names another address.
+  void Reload(const WorldOptions& options);
   // Lets simulated time pass.
   void Pass(TimeNs duration);
   // Ends the shard: by itself if no session is left, else with SIGINT's command.
@@ -75,18 +80,30 @@ class SessionWorld final : public ShardObserver {
                       TimeNs now) override;
   void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint, CloseReason reason,
                      int error, TimeNs now) override;
+  void BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                        TimeNs now) override;
+  void PolicyNotMet(const Session& session, const PolicyDecision& decision,
+                    std::string_view sender_domain) override;
   void AcceptPaused(int error, TimeNs now) override;
+  // "contoso.example no-tls", and " reported" where nothing was refused.
+  [[nodiscard]] const std::vector<std::string>& policy_faults() const { return policy_faults_; }
+  [[nodiscard]] int backend_recoveries() const { return backend_recoveries_; }
+  [[nodiscard]] const SessionRegistry& registry() const { return registry_; }
 
  private:
   std::unique_ptr<BufferPool> pool_;
   std::unique_ptr<SimIo> io_;
   std::shared_ptr<const Runtime> runtime_;
+  SessionRegistry registry_;
   std::unique_ptr<Shard> shard_;
+  std::string listen_;
   int listener_ = -1;
   std::vector<EndedSession> ended_;
   int refused_ = 0;
   int backend_failures_ = 0;
   int accept_pauses_ = 0;
+  int backend_recoveries_ = 0;
+  std::vector<std::string> policy_faults_;
 };
 
 // The client's end of a connection: text in, text out, TLS when told so.

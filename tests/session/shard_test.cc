@@ -83,7 +83,7 @@ TEST_F(ShardTest, ASessionTooManyIsToldSo) {
 }
 
 TEST_F(ShardTest, WithoutDescriptorsAcceptingPausesAndGoesOn) {
-  Start(WorldOptions{});
+  Start(WorldOptions());
   ClientEnd& first = Connect();
   ASSERT_TRUE(Hears(first, "220 "));
   world_->io().set_descriptors_max(world_->io().open_sockets());
@@ -98,7 +98,7 @@ TEST_F(ShardTest, WithoutDescriptorsAcceptingPausesAndGoesOn) {
 }
 
 TEST_F(ShardTest, WithoutADescriptorForTheBackendTheClientIsTold) {
-  Start(WorldOptions{});
+  Start(WorldOptions());
   ClientEnd& first = Connect();
   ASSERT_TRUE(Hears(first, "220 "));
   world_->io().set_descriptors_max(world_->io().open_sockets() + 1);
@@ -133,7 +133,7 @@ TEST_F(ShardTest, ThoseWhoDoNotReadHoldBoundedMemory) {
 
 // An idle session keeps no large block, whatever it has half said.
 TEST_F(ShardTest, AnIdleSessionHoldsNoLargeBlock) {
-  Start(WorldOptions{});
+  Start(WorldOptions());
   std::vector<ClientEnd*> clients;
   for (int i = 0; i < 20; ++i) {
     clients.push_back(&Connect());
@@ -148,7 +148,7 @@ TEST_F(ShardTest, AnIdleSessionHoldsNoLargeBlock) {
 }
 
 TEST_F(ShardTest, ADrainRefusesNewClientsAndAStopEndsItAll) {
-  Start(WorldOptions{});
+  Start(WorldOptions());
   ClientEnd& first = Connect();
   ASSERT_TRUE(Hears(first, "220 "));
   first.Say("EHLO x\r\nMAIL FROM:<a@b>\r\n");
@@ -164,7 +164,7 @@ TEST_F(ShardTest, ADrainRefusesNewClientsAndAStopEndsItAll) {
 }
 
 TEST_F(ShardTest, AnIdleShardWithoutSessionsEndsAtOnceWhenDrained) {
-  Start(WorldOptions{});
+  Start(WorldOptions());
   world_->shard().Post(ShardCommand::kDrain);
   EXPECT_TRUE(world_->Until([&] { return world_->shard().finished(); }, kNsPerSecond));
 }

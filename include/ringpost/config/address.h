@@ -21,6 +21,9 @@ namespace ringpost {
 // The same address and port, or the same path.
 [[nodiscard]] bool SameEndpoint(const Endpoint& a, const Endpoint& b);
 
+// Whether only this machine can reach it: a loopback address or a unix socket.
+[[nodiscard]] bool IsLocal(const Endpoint& endpoint);
+
 // Whether a connection to `upstream` could arrive at `listener`: the same endpoint, or a loopback
 // address of a port on which `listener` takes every address of that family.
 [[nodiscard]] bool ReachesListener(const Endpoint& upstream, const Endpoint& listener);

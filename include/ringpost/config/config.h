@@ -7,13 +7,18 @@
 #define RINGPOST_CONFIG_CONFIG_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "ringpost/base/tls_policy.h"
 #include "ringpost/io/io.h"
 #include "ringpost/log/log_types.h"
+#include "ringpost/policy/judge.h"
+#include "ringpost/policy/partner.h"
 #include "ringpost/smtp/smtp_relay.h"
+#include "ringpost/tls/trust_store.h"
 
 namespace ringpost {
 
@@ -32,6 +37,15 @@ struct CertificateFiles {
   std::string key;   // PEM, unencrypted
 };
 
+// Who signs client certificates, and how their revocation is learnt. Routes and partners that ask
+// for the same share one entry of Config::trusts.
+struct TrustConfig {
+  std::string client_ca;  // PEM file, or a folder of them
+  std::string crl;        // PEM or DER file, or a folder of them; empty: none
+  Revocation revocation = Revocation::kOff;
+  friend bool operator==(const TrustConfig&, const TrustConfig&) = default;
+};
+
 struct UpstreamConfig {
   std::string name;
   std::vector<Endpoint> addresses;  // at least one
@@ -47,8 +61,17 @@ struct IngressConfig {
   std::string name;
   std::vector<ListenerConfig> listeners;
   std::size_t upstream = 0;  // index into Config::upstreams
-  TlsPolicy tls_policy = TlsPolicy::kMay;
+  RoutePolicy policy;
+  // Partners' policies hold for mail on this route.
+  bool partners = true;
+  // The handshake asks clients for a certificate: some policy of this route looks at one. Then no
+  // session tickets are issued or taken (PROTOCOL 30).
+  bool ask_certificate = false;
   std::vector<CertificateFiles> certificates;  // the route's own, or the file's [tls] ones
+  std::uint32_t sessions_max = 0;              // of this route, per process; 0: only Config's
+  TimeNs handshake_timeout = 0;                // resolved: Config's where the route names none
+  TimeNs command_timeout = 0;
+  TimeNs data_timeout = 0;
 };
 
 struct Config {
@@ -57,6 +80,12 @@ struct Config {
   std::vector<int> cpus;  // one per shard: where its thread is pinned; empty: not pinned
   std::vector<UpstreamConfig> upstreams;
   std::vector<IngressConfig> ingress;
+  std::vector<Partner> partners;
+  std::vector<TrustConfig> trusts;
+
+  std::optional<Endpoint> policy_service;  // where Postfix asks about its sessions
+  // How often the policies' summary is logged; 0: only at the end and on SIGUSR2.
+  TimeNs policy_summary_interval = 24 * 3600 * kNsPerSecond;
 
   BareNewline bare_newline = BareNewline::kNormalize;
   StarttlsBackend starttls_backend = StarttlsBackend::kReconnect;
@@ -81,6 +110,8 @@ struct Config {
 // As written in flags and file: "proxy-v2", "encrypt".
 [[nodiscard]] std::string_view BackendIdentityName(BackendIdentity identity);
 [[nodiscard]] std::string_view TlsPolicyName(TlsPolicy policy);
+[[nodiscard]] std::string_view PolicyModeName(PolicyMode mode);
+[[nodiscard]] std::string_view RevocationName(Revocation revocation);
 
 // The configuration as a TOML file that would give the same one again: what --check_config prints.
 [[nodiscard]] std::string DescribeConfig(const Config& config);

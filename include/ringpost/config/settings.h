@@ -6,6 +6,7 @@
 #ifndef RINGPOST_CONFIG_SETTINGS_H_
 #define RINGPOST_CONFIG_SETTINGS_H_
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -28,39 +29,84 @@ struct CertificateSettings {
   Given key;
 };
 
+// Who signs client certificates. Not given and given as empty differ: the first inherits.
+struct TrustSettings {
+  std::optional<Given> client_ca = std::nullopt;
+  std::optional<Given> crl = std::nullopt;
+  std::optional<Given> revocation = std::nullopt;
+};
+
+// What a client's certificate must be. Booleans are "true" or "false".
+struct CertificateRuleSettings {
+  TrustSettings trust = {};
+  std::vector<Given> names = {};
+  std::vector<Given> fingerprints = {};
+  std::optional<Given> accept_common_name = std::nullopt;
+  std::optional<Given> accept_server_auth_purpose = std::nullopt;
+};
+
 struct UpstreamSettings {
-  Given name;
-  std::vector<Given> addresses;
-  std::optional<Given> identity;
+  Given name = {};
+  std::vector<Given> addresses = {};
+  std::optional<Given> identity = std::nullopt;
 };
 
 struct IngressSettings {
-  Given name;
-  std::vector<Given> listen;      // STARTTLS
-  std::vector<Given> listen_tls;  // implicit TLS
-  Given upstream;                 // an UpstreamSettings::name
-  std::optional<Given> tls;
-  std::vector<CertificateSettings> certificates;  // none: Settings::certificates
+  Given name = {};
+  std::vector<Given> listen = {};      // STARTTLS
+  std::vector<Given> listen_tls = {};  // implicit TLS
+  Given upstream = {};                 // an UpstreamSettings::name
+  std::optional<Given> tls = std::nullopt;
+  std::vector<CertificateSettings> certificates = {};  // none: Settings::certificates
+  CertificateRuleSettings rule = {};
+  std::optional<Given> mode = std::nullopt;
+  std::optional<Given> certificate_reply = std::nullopt;
+  std::optional<Given> partners = std::nullopt;  // "true" or "false"
+  // By name: kRouteLimits.
+  std::map<std::string, Given, std::less<>> limits = {};
+};
+
+struct PartnerSettings {
+  Given name = {};
+  std::vector<Given> sender_domains = {};
+  std::vector<Given> networks = {};
+  Given tls = {};
+  CertificateRuleSettings rule = {};
+  std::optional<Given> restrict_to_networks = std::nullopt;
+  std::optional<Given> restrict_to_certificate = std::nullopt;
+  std::optional<Given> mode = std::nullopt;
+  std::optional<Given> tls_reply = std::nullopt;
+  std::optional<Given> certificate_reply = std::nullopt;
+  std::optional<Given> network_reply = std::nullopt;
 };
 
 struct Settings {
-  // Flag and key names of kTuning, and their values.
+  // Flag and key names of AllTuning(), and their values.
   std::map<std::string, Given, std::less<>> tuning;
   std::vector<CertificateSettings> certificates;
+  TrustSettings trust;  // for routes and partners that name none
   std::vector<UpstreamSettings> upstreams;
   std::vector<IngressSettings> ingress;
+  std::vector<PartnerSettings> partners;
 
   [[nodiscard]] bool has_routes() const { return !upstreams.empty() || !ingress.empty(); }
 };
 
 // Everything that is neither a route nor a certificate. The names are flags and also top-level keys
 // of the file; there, counts are integers and the others are strings.
-enum class TuningType : std::uint8_t { kText, kCount, kDuration, kPath };
+enum class TuningType : std::uint8_t { kText, kCount, kDuration, kPath, kEndpoint };
 struct Tuning {
   std::string_view name;
   TuningType type;
 };
 [[nodiscard]] std::span<const Tuning> AllTuning();
+// Those that a route may set for itself.
+inline constexpr std::array<Tuning, 4> kRouteLimits = {{
+    {"sessions_max", TuningType::kCount},
+    {"handshake_timeout", TuningType::kDuration},
+    {"command_timeout", TuningType::kDuration},
+    {"data_timeout", TuningType::kDuration},
+}};
 
 // The candidate that `word` was probably meant to be, as ` (did you mean "x"?)`; empty if none is
 // near.

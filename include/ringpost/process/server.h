@@ -3,34 +3,40 @@
 // The process: everything that can fail at start fails here, before the first client is accepted;
 // then one thread per shard, and the main thread waits for signals.
 //
-// SIGTERM, SIGINT: stop accepting, let transactions finish up to --drain_timeout. SIGINT again: at
-// once.
+// SIGHUP: the configuration is read again, validated as a whole, and, if all of it is good, used
+// for new sessions. SIGUSR2: the policies' summary goes to the log. SIGTERM, SIGINT: stop
+// accepting, let transactions finish up to --drain_timeout. SIGINT again: at once.
 #ifndef RINGPOST_PROCESS_SERVER_H_
 #define RINGPOST_PROCESS_SERVER_H_
 
+#include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ringpost/config/config.h"
 #include "ringpost/log/log.h"
+#include "ringpost/process/policy_service.h"
+#include "ringpost/process/policy_summary.h"
+#include "ringpost/process/shard_thread.h"
 #include "ringpost/session/runtime.h"
-#include "ringpost/session/shard.h"
 #include "ringpost/tls/ticket_keys.h"
 
 namespace ringpost {
+
+// Reads the configuration again, as at the start.
+using ConfigLoader = std::function<absl::StatusOr<std::shared_ptr<const Config>>()>;
 
 class Server {
  public:
   // Certificates, ring, listeners: all of it, or a sentence that says what to change.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Server>> Create(
-      std::shared_ptr<const Config> config);
-  // What Create() would find wrong with certificates, keys and the ticket secret. For
-  // --check_config.
-  [[nodiscard]] static absl::Status CheckCertificates(const std::shared_ptr<const Config>& config);
+      std::shared_ptr<const Config> config, ConfigLoader load_config);
+  // What Create() would find wrong with certificates, keys, CAs, revocation lists and the ticket
+  // secret. For --check_config.
+  [[nodiscard]] static absl::Status CheckFiles(const std::shared_ptr<const Config>& config);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -40,22 +46,31 @@ class Server {
   [[nodiscard]] absl::Status Run();
 
  private:
-  class ShardThread;
-
-  Server(std::shared_ptr<const Config> config, std::string ring_features);
+  Server(std::shared_ptr<const Config> config, ConfigLoader load_config, std::string ring_features);
   [[nodiscard]] absl::Status Load();
   [[nodiscard]] absl::Status OpenListeners();
+  [[nodiscard]] absl::Status OpenPolicyService();
+  [[nodiscard]] absl::StatusOr<std::vector<std::shared_ptr<const Runtime>>> MakeRuntimes(
+      const std::shared_ptr<const Config>& config);
   void LogStart();
   void WaitForEnd();
+  void Reload();
+  [[nodiscard]] absl::Status TryReload();
   void PostAll(ShardCommand command);
 
-  std::shared_ptr<const Config> config_;
+  std::shared_ptr<const Config> config_;  // in force
+  ConfigLoader load_config_;
   std::string ring_features_;
   std::unique_ptr<TicketKeys> ticket_keys_;
+  std::vector<std::string> file_warnings_;
   // Outlives the shards, whose last lines it writes.
   Log log_;
   Logger* logger_;
+  PolicySummaryLog summary_;
+  // One for each shard where there is a policy service; they outlive both.
+  std::vector<std::unique_ptr<SessionRegistry>> registries_;
   std::vector<std::unique_ptr<ShardThread>> shards_;
+  std::unique_ptr<PolicyService> policy_service_;
 };
 
 }  // namespace ringpost

@@ -20,6 +20,10 @@ class ShardLog final : public ShardObserver {
                       TimeNs now) override;
   void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint, CloseReason reason,
                      int error, TimeNs now) override;
+  void BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                        TimeNs now) override;
+  void PolicyNotMet(const Session& session, const PolicyDecision& decision,
+                    std::string_view sender_domain) override;
   void AcceptPaused(int error, TimeNs now) override;
 
  private:

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// A configuration made ready for one shard: relay options and TLS contexts per listener. Immutable;
-// sessions hold a reference, so that those begun before a reload end as they began. One per shard,
-// so that the reference counts are never shared between cores.
+// A configuration made ready for one shard: relay options and TLS contexts per listener, trust,
+// partners, the health of the upstreams. Sessions hold a reference, so that those begun before a
+// reload end as they began. One per shard, so that reference counts and what changes (counters,
+// health, a trust store at work) are never shared between cores; what is only read (the
+// configuration, partners, revocation lists) is.
 #ifndef RINGPOST_SESSION_RUNTIME_H_
 #define RINGPOST_SESSION_RUNTIME_H_
 
@@ -12,8 +14,12 @@
 
 #include "absl/status/statusor.h"
 #include "ringpost/config/config.h"
+#include "ringpost/policy/partner_table.h"
+#include "ringpost/policy/policy_report.h"
+#include "ringpost/session/upstream_health.h"
 #include "ringpost/smtp/smtp_relay.h"
 #include "ringpost/tls/tls_context.h"
+#include "ringpost/tls/trust_store.h"
 
 namespace ringpost {
 
@@ -21,29 +27,42 @@ struct ListenerRuntime {
   const ListenerConfig* listener = nullptr;
   const IngressConfig* route = nullptr;
   const UpstreamConfig* upstream = nullptr;
+  UpstreamHealth* health = nullptr;               // of `upstream`
   std::shared_ptr<const TlsContextSet> contexts;  // null: no certificate, no STARTTLS
+  const PartnerTable* partners = nullptr;         // null: no partner's policy holds here
+  std::size_t route_subject = 0;                  // in Runtime::counters
   RelayOptions relay;
 };
 
 struct Runtime {
   std::shared_ptr<const Config> config;
   std::vector<ListenerRuntime> listeners;  // in the order of routes and of their listeners
+  std::vector<std::unique_ptr<UpstreamHealth>> health;  // in the order of Config::upstreams
+  std::vector<std::unique_ptr<TrustStore>> trusts;      // in the order of Config::trusts
+  std::shared_ptr<const PartnerTable> partners;
+  std::unique_ptr<PolicyCounters> counters;  // partners first, then routes
 };
 
-// The certificates of all routes, read from their files once, so that all shards agree.
-struct LoadedCertificates {
-  std::vector<std::vector<TlsCertificatePem>> by_route;
+// Everything that the configuration names and that is not the configuration itself, read once, so
+// that all shards agree, and parsed once where shards can share it.
+struct LoadedFiles {
+  std::vector<std::vector<TlsCertificatePem>> certificates;  // by route
+  std::vector<TrustOptions> trusts;                          // as Config::trusts
+  std::shared_ptr<const PartnerTable> partners;
+  std::vector<std::string> warnings;
 };
-[[nodiscard]] absl::StatusOr<LoadedCertificates> LoadCertificates(const Config& config);
+// `now` is in seconds since the epoch, here and below. Errors name the file and what is wrong with
+// it.
+[[nodiscard]] absl::StatusOr<LoadedFiles> LoadFiles(const Config& config, std::int64_t now);
 
-// Random keys, or those of --ticket_key_file. `now` is in seconds since the epoch, here and below.
+// Random keys, or those of --ticket_key_file.
 [[nodiscard]] absl::StatusOr<std::unique_ptr<TicketKeys>> LoadTicketKeys(const Config& config,
                                                                          std::int64_t now);
 
-// `ticket_keys` must outlive the result. Errors name the file and what is wrong with it.
+// `ticket_keys` must outlive the result; `files` are those of `config`.
 [[nodiscard]] absl::StatusOr<std::shared_ptr<const Runtime>> MakeRuntime(
-    std::shared_ptr<const Config> config, const LoadedCertificates& certificates,
-    TicketKeys* ticket_keys, std::int64_t now);
+    std::shared_ptr<const Config> config, const LoadedFiles& files, TicketKeys* ticket_keys,
+    std::int64_t now);
 
 }  // namespace ringpost
 

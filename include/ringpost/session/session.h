@@ -21,6 +21,8 @@
 #include "ringpost/io/io.h"
 #include "ringpost/session/leg.h"
 #include "ringpost/session/runtime.h"
+#include "ringpost/session/session_policy.h"
+#include "ringpost/session/session_registry.h"
 #include "ringpost/smtp/smtp_relay.h"
 
 namespace ringpost {
@@ -43,9 +45,17 @@ class SessionHost {
   virtual void Finished(Session& session) = 0;
   virtual void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint,
                              CloseReason reason, int error) = 0;
+  // It was passed over, and has greeted a session again.
+  virtual void BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint) = 0;
+  virtual void PolicyNotMet(const Session& session, const PolicyDecision& decision,
+                            std::string_view sender_domain) = 0;
+  // Seconds since the epoch.
+  [[nodiscard]] virtual std::int64_t WallClock() const = 0;
+  // Where the policy service looks; nullptr: there is none.
+  [[nodiscard]] virtual SessionRegistry* registry() = 0;
 };
 
-class Session {
+class Session final : private PolicyListener {
  public:
   // Blocks that must be free before a round: what the TLS engine may need at once, and a reply.
   static constexpr std::size_t kLargeNeeded = TlsEngine::kBlocksNeeded + 2;
@@ -54,7 +64,7 @@ class Session {
   // The lowest octets of `user_data` are for the leg and the operation (see SessionUserData).
   Session(SessionHost* host, std::shared_ptr<const Runtime> runtime,
           const ListenerRuntime* listener, std::uint64_t user_data, int fd);
-  ~Session();
+  ~Session() override;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -86,6 +96,13 @@ class Session {
   [[nodiscard]] const Leg& front() const { return front_; }
   [[nodiscard]] const TlsFacts& tls_facts() const { return tls_facts_; }
   [[nodiscard]] const std::string& sni() const { return sni_; }
+  [[nodiscard]] const SessionPolicy* policy() const { return policy_.get(); }
+  // Nullptr: the client presented none, or nobody asked.
+  [[nodiscard]] const ClientCertificate* certificate() const {
+    return policy_ != nullptr ? policy_->certificate() : nullptr;
+  }
+  // Of the last MAIL that was let through; by comma.
+  [[nodiscard]] const std::string& partners() const { return partners_; }
   [[nodiscard]] std::string_view detail() const { return detail_; }
   [[nodiscard]] TimeNs started() const { return started_; }
 
@@ -96,6 +113,7 @@ class Session {
   Timer timer;
   Session* next_ready = nullptr;
   std::uint32_t slot = 0;
+  std::uint32_t* route_sessions = nullptr;  // the shard's count for this route
   bool is_ready = false;
   bool is_starved = false;
   bool is_finished = false;
@@ -123,11 +141,21 @@ class Session {
   void TlsComplete();
   void TlsFailed(TlsOutcome outcome);
 
+  void StartBackend();
   void ConnectBackend();
+  [[nodiscard]] bool TryNextBackend(CloseReason reason, int error);
+  [[nodiscard]] bool BackendHasAlternative() const;
   void BackendConnected();
   void BackendConnectFailed(int error);
   void RetireBackend();
   void SendIdentity();
+  [[nodiscard]] SessionKey RegistryKey() const;
+  void Register();
+
+  // --- PolicyListener
+  [[nodiscard]] std::int64_t WallClock() const override { return host_->WallClock(); }
+  void PolicyNotMet(const PolicyDecision& decision, std::string_view sender_domain) override;
+  void MailAllowed(const PolicyDecisions& decisions) override;
 
   // What the deadline is for; a new one begins whenever this, or the relay's progress, changes.
   enum class Wait : std::uint8_t { kNothing, kConnect, kHandshake, kRelay };
@@ -137,17 +165,21 @@ class Session {
   SessionHost* host_;
   std::shared_ptr<const Runtime> runtime_;
   const ListenerRuntime* listener_;
+  std::uint64_t user_data_;
   Leg front_;
   Leg back_;
   // XCLIENT's texts; only where that is the upstream's identity.
   struct XclientTexts;
   std::unique_ptr<XclientTexts> xclient_;
+  // Only where there is a policy to hold.
+  std::unique_ptr<SessionPolicy> policy_;
   SmtpRelay relay_;
   SocketAddress client_{};
   SocketAddress server_{};
   TlsFacts tls_facts_;
   std::string sni_;
   std::string detail_;
+  std::string partners_;
 
   TimeNs started_ = 0;
   TimeNs handshake_deadline_ = 0;
@@ -155,14 +187,16 @@ class Session {
   std::uint64_t content_octets_before_ = 0;
   std::size_t turn_octets_ = 0;
   std::uint32_t progress_seen_ = 0;
-  std::uint32_t address_index_ = 0;
+  std::size_t address_index_ = 0;
+  std::uint64_t addresses_tried_ = 0;  // a bit for each
   RelayWait wait_seen_ = RelayWait::kBackendGreeting;
   Phase phase_ = Phase::kRunning;
   CloseReason close_reason_ = CloseReason::kNone;
   Wait wait_ = Wait::kNothing;
   bool tls_established_ = false;
   bool backend_wanted_ = false;  // connect as soon as the leg is idle
-  bool greeted_ = false;         // the backend has spoken since the identity was sent
+  bool registered_verified_ = false;
+  bool greeted_ = false;  // the backend has spoken since the identity was sent
 };
 
 }  // namespace ringpost

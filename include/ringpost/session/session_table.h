@@ -26,7 +26,7 @@ struct UserData {
   static constexpr std::uint32_t kSlotMax = (1U << 24) - 1;
 
   // 0 and 1 are a session's legs.
-  enum Leg : std::uint8_t { kFront = 0, kBack = 1, kListener = 2, kControl = 3 };
+  enum Leg : std::uint8_t { kFront = 0, kBack = 1, kListener = 2, kControl = 3, kProbe = 4 };
 
   std::uint8_t kind = 0;
   std::uint8_t leg = 0;

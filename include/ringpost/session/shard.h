@@ -11,12 +11,18 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "ringpost/base/buffer_pool.h"
 #include "ringpost/base/timer_wheel.h"
 #include "ringpost/io/io.h"
+#include "ringpost/session/health_probe.h"
 #include "ringpost/session/runtime.h"
 #include "ringpost/session/session.h"
 #include "ringpost/session/session_table.h"
@@ -33,20 +39,34 @@ class ShardObserver {
   // `error` is an errno, or 0 where the reason says it all.
   virtual void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint,
                              CloseReason reason, int error, TimeNs now) = 0;
+  // It is used again: a probe, or a session, has seen its greeting.
+  virtual void BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                                TimeNs now) = 0;
+  // A MAIL command that was refused for a policy, or would have been.
+  virtual void PolicyNotMet(const Session& session, const PolicyDecision& decision,
+                            std::string_view sender_domain) = 0;
   // No descriptor, or no memory, for another connection; accepting goes on when there is.
   virtual void AcceptPaused(int error, TimeNs now) = 0;
 };
 
 enum class ShardCommand : std::uint8_t { kNone, kDrain, kStop };
 
+// A new configuration for a shard that is running.
+struct ShardUpdate {
+  std::shared_ptr<const Runtime> runtime;
+  // Per listener of `runtime`: its socket, or -1 where the shard has one for that endpoint already.
+  std::vector<int> listeners;
+  std::function<void()> applied;  // called by the shard's thread once new sessions use it
+};
+
 class Shard final : public SessionHost {
  public:
   // `listeners` are the sockets in the order of `runtime->listeners`; they are closed by the shard.
   // `control` is an eventfd of this shard alone, kept open by the caller; -1 where Post() is not
-  // used. All pointers must outlive the shard.
+  // used. `registry` may be null. All pointers must outlive the shard.
   Shard(Io* io, BufferPool* pool, std::shared_ptr<const Runtime> runtime,
         std::vector<int> listeners, std::uint32_t sessions_max, int control,
-        ShardObserver* observer);
+        ShardObserver* observer, SessionRegistry* registry = nullptr);
   ~Shard() override;
 
   void Run();   // until finished()
@@ -56,6 +76,9 @@ class Shard final : public SessionHost {
 
   // From any thread. A later command is never weaker than an earlier one.
   void Post(ShardCommand command);
+  // From any thread. Sessions that run keep what they began with; listeners that are not named any
+  // more are closed. Without effect once a drain has begun.
+  void Post(ShardUpdate update);
 
   // --- SessionHost
   [[nodiscard]] Io& io() override { return *io_; }
@@ -67,25 +90,49 @@ class Shard final : public SessionHost {
   void Finished(Session& session) override;
   void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint, CloseReason reason,
                      int error) override;
+  void BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint) override;
+  void PolicyNotMet(const Session& session, const PolicyDecision& decision,
+                    std::string_view sender_domain) override;
+  [[nodiscard]] std::int64_t WallClock() const override;
+  [[nodiscard]] SessionRegistry* registry() override { return registry_; }
 
  private:
   struct Listener {
     Operation accept;
     Operation cancel;
     int fd = -1;
+    // What it was opened for; a reload that keeps it gives it the new ones.
+    std::shared_ptr<const Runtime> runtime;
+    const ListenerRuntime* listener = nullptr;
+    bool closing = false;
+  };
+  // The probe of one upstream of one configuration, which it keeps alive.
+  struct Prober {
+    std::shared_ptr<const Runtime> runtime;
+    const UpstreamConfig* upstream = nullptr;
+    UpstreamHealth* health = nullptr;
+    std::unique_ptr<HealthProbe> probe;
   };
 
   void Dispatch(const Completion& completion);
   void OnAccept(std::size_t index, const Completion& completion);
+  [[nodiscard]] std::uint32_t ShareOf(const ListenerRuntime& listener) const;
   void Refuse(const ListenerRuntime& listener, int fd);
   void OnControl(const Completion& completion);
+  std::size_t AddListener(int fd, const ListenerRuntime& listener);
+  void TakeUpdate();
+  void Apply(ShardUpdate update);
+  void ReleaseListeners();
+  void AddProbers();
+  void RunProbes();
+  [[nodiscard]] bool ProbesIdle() const;
   void ArmAccepts();
   void PumpReady();
   [[nodiscard]] bool CanWakeStarved() const;
   void WakeStarved();
   void Drain();
   void Stop();
-  void CloseListeners();
+  void Close(Listener& listener);
   void TryFinish();
   [[nodiscard]] TimeNs WaitTimeout() const;
 
@@ -95,11 +142,18 @@ class Shard final : public SessionHost {
   ShardObserver* observer_;
   TimerWheel wheel_;
   SessionTable sessions_;
+  // By the slot in their user_data; null once closed.
   std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<std::unique_ptr<Prober>> probers_;
+  std::map<std::string, std::uint32_t, std::less<>> route_sessions_;  // by the route's name
 
   Session* ready_head_ = nullptr;
   Session* ready_tail_ = nullptr;
   std::vector<Session*> starved_;
+
+  SessionRegistry* registry_;
+  std::mutex update_mutex_;  // of update_; never taken on the data path
+  std::optional<ShardUpdate> update_;
 
   int control_;
   Operation control_read_;

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// A shard with its thread and all it owns: ring, pool, log, the sockets it listens on. Made and
+// told what to do by the main thread.
+#ifndef RINGPOST_PROCESS_SHARD_THREAD_H_
+#define RINGPOST_PROCESS_SHARD_THREAD_H_
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "ringpost/config/config.h"
+#include "ringpost/io/socket.h"
+#include "ringpost/log/log.h"
+#include "ringpost/process/shard_log.h"
+#include "ringpost/session/runtime.h"
+#include "ringpost/session/session_registry.h"
+#include "ringpost/session/shard.h"
+
+namespace ringpost {
+
+class ShardThread {
+ public:
+  // Told to the process by a shard that has ended: SIGUSR1.
+  static const int kEndedSignal;
+
+  // `registry` may be null; it and `logger` outlive the thread.
+  ShardThread(int index, std::shared_ptr<const Config> config,
+              std::shared_ptr<const Runtime> runtime, Logger* logger, SessionRegistry* registry);
+  ~ShardThread();  // joins
+  ShardThread(const ShardThread&) = delete;
+  ShardThread& operator=(const ShardThread&) = delete;
+
+  // Of all listeners of the runtime. An error is a sentence that names the address.
+  [[nodiscard]] absl::Status OpenListeners();
+  // Returns when the shard is accepting, or with the reason why it cannot.
+  [[nodiscard]] absl::Status Start();
+  void Post(ShardCommand command);
+
+  // The sockets that `next` needs and the shard has not, as ShardUpdate wants them. The caller
+  // closes them where it does not go on to Reload().
+  [[nodiscard]] absl::StatusOr<std::vector<int>> OpenNewListeners(const Runtime& next) const;
+  // The future is ready when new sessions use `next`.
+  [[nodiscard]] std::future<void> Reload(std::shared_ptr<const Runtime> next,
+                                         std::vector<int> listeners);
+
+  [[nodiscard]] bool ended() const { return ended_.load(std::memory_order_acquire); }
+  // As the main thread knows it: what new sessions begin with.
+  [[nodiscard]] const Runtime& runtime() const { return *runtime_; }
+
+ private:
+  void Main(std::promise<absl::Status>& started);
+  void Pin() const;
+
+  int index_;
+  // The one of the start: what a reload cannot change.
+  std::shared_ptr<const Config> config_;
+  std::shared_ptr<const Runtime> runtime_;
+  ShardLog log_;
+  SessionRegistry* registry_;
+  int control_;
+  std::vector<int> listeners_;
+  // Made by the thread, kept until it is joined: Post() may come at any time before.
+  std::unique_ptr<Shard> shard_;
+  std::atomic<bool> ended_{false};
+  std::thread thread_;
+};
+
+// How a listening socket of this kind is to be opened.
+[[nodiscard]] ListenOptions ListenOptionsFor(const ListenerConfig& listener, PortSharing sharing);
+// Whether `runtime` listens on this very endpoint, in this very way.
+[[nodiscard]] bool HasListener(const Runtime& runtime, const ListenerConfig& listener);
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_PROCESS_SHARD_THREAD_H_

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The TLS policies of one session: keeps what the client proved to be, decides at each MAIL, and
+// tells the counters, the log and the policy service. Only sessions of listeners that have a policy
+// to hold own one.
+//
+// Owner: the session, on its shard's thread. It refuses or lets pass; it never closes.
+#ifndef RINGPOST_SESSION_SESSION_POLICY_H_
+#define RINGPOST_SESSION_SESSION_POLICY_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ringpost/io/io.h"
+#include "ringpost/policy/judge.h"
+#include "ringpost/session/runtime.h"
+#include "ringpost/smtp/smtp_relay.h"
+#include "ringpost/tls/client_certificate.h"
+
+namespace ringpost {
+
+class SessionPolicy;
+
+// What is done with a decision; the session.
+class PolicyListener {
+ public:
+  virtual ~PolicyListener() = default;
+  [[nodiscard]] virtual std::int64_t WallClock() const = 0;  // seconds since the epoch
+  // Some policy was not met: refused, or only reported.
+  virtual void PolicyNotMet(const PolicyDecision& decision, std::string_view sender_domain) = 0;
+  // After every MAIL that may go on.
+  virtual void MailAllowed(const PolicyDecisions& decisions) = 0;
+};
+
+class SessionPolicy final : public MailPolicy, private ChainVerifier {
+ public:
+  // All must outlive it.
+  SessionPolicy(const Runtime* runtime, const ListenerRuntime* listener, PolicyListener* session);
+  // Whether a session of this listener needs one.
+  [[nodiscard]] static bool Needed(const ListenerRuntime& listener);
+
+  void set_client(const SocketAddress& client) { client_.address = ToIpAddress(client.any); }
+  // The handshake is complete; `certificate` may be null.
+  void TlsEstablished(std::unique_ptr<ClientCertificate> certificate);
+
+  [[nodiscard]] const ClientCertificate* certificate() const { return certificate_.get(); }
+  // The certificate is what a policy of this session asks for: the route's CA signed it, or a
+  // partner's rule was met.
+  [[nodiscard]] bool verified() const { return verified_; }
+  // The name that stands for the verified client: its first dNSName, else its common name, else its
+  // fingerprint; empty if it is not verified.
+  [[nodiscard]] std::string verified_name() const;
+
+  // --- MailPolicy
+  [[nodiscard]] std::string_view Judge(std::string_view argument) override;
+
+ private:
+  // --- ChainVerifier
+  [[nodiscard]] PolicyFault VerifyChain(std::size_t trust) override;
+
+  const Runtime* runtime_;
+  const ListenerRuntime* listener_;
+  PolicyListener* session_;
+  ClientFacts client_;
+  std::unique_ptr<ClientCertificate> certificate_;
+  // What each of Config::trusts said, once asked.
+  std::vector<std::optional<PolicyFault>> chain_faults_;
+  std::string reply_;
+  bool verified_ = false;
+};
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_SESSION_SESSION_POLICY_H_

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The TLS policies of Settings, judged: those of routes and of partners, and the trust that both
+// share. Lives as long as one ResolveConfig(); everything that it finds goes into the Config.
+#ifndef RINGPOST_CONFIG_POLICIES_H_
+#define RINGPOST_CONFIG_POLICIES_H_
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "ringpost/config/config.h"
+#include "ringpost/config/settings.h"
+
+namespace ringpost {
+
+class PolicyResolver {
+ public:
+  // Both outlive the resolver.
+  PolicyResolver(const Settings& settings, Config* config)
+      : settings_(settings), config_(*config) {}
+
+  // In this order.
+  absl::Status CheckDefaults();  // [tls]
+  absl::Status ResolveRoute(const IngressSettings& from, IngressConfig* ingress);
+  absl::Status ResolvePartners();
+  // Once routes and partners are known: whom a handshake asks for a certificate, and what should
+  // be known of all policies together.
+  void Finish();
+
+ private:
+  // The keys of a partner's or route's own trust before those of [tls].
+  absl::Status JudgeTrust(const TrustSettings& own, const TrustSettings& common, TrustConfig* out);
+  absl::Status ResolveRule(const CertificateRuleSettings& from, CertificateRule* rule);
+  // `asking`: the value by which mail is refused without the certificate.
+  absl::Status CheckAsked(const CertificateRule& rule, const Given& asking,
+                          const std::string& subject);
+  absl::Status ResolvePartner(const PartnerSettings& from, Partner* partner);
+  absl::Status ResolveDomains(const PartnerSettings& from, Partner* partner);
+  absl::Status ResolveNetworks(const PartnerSettings& from, Partner* partner);
+  absl::Status CheckFiles(const Given& given, std::string_view what);
+  void Warn(std::string sentence) { config_.warnings.push_back(std::move(sentence)); }
+
+  const Settings& settings_;
+  Config& config_;
+  absl::flat_hash_map<std::string, std::size_t> trusts_;     // to Config::trusts
+  absl::flat_hash_set<std::string> readable_;                // paths that were looked at
+  absl::flat_hash_map<std::string, const Given*> domains_;   // of all partners
+  absl::flat_hash_map<Network, const Given*> networks_;      // of partners without domains
+  absl::flat_hash_map<std::string, const Given*> partners_;  // by name
+  std::vector<std::string> any_certificate_;                 // who takes every certificate of a CA
+  std::vector<std::string> common_name_;                     // who accepts a common name
+};
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_CONFIG_POLICIES_H_

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "policy_answer.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "ringpost/policy/judge.h"
+#include "ringpost/policy/partner_table.h"
+#include "ringpost/policy/sender_address.h"
+#include "ringpost/process/policy_service.h"
+
+namespace ringpost {
+namespace {
+
+constexpr std::string_view kFieldName = "Ringpost-TLS: ";
+constexpr std::string_view kRefusal = "550 5.7.0 Sender does not match the checked one";
+
+// The longest values, escaped; a longer one is left out, because half a name is another name. The
+// name the client asked for comes last and only gets what the others leave.
+constexpr std::size_t kHostnameMax = 253;
+constexpr std::size_t kVersionMax = 16;
+constexpr std::size_t kSuiteMax = 48;
+constexpr std::size_t kGroupMax = 32;
+constexpr std::size_t kVerifiedMax = 255;
+constexpr std::size_t kRouteMax = 64;
+constexpr std::size_t kPartnersMax = 128;
+static_assert(kFieldName.size() + kHostnameMax + sizeof "; version=" + kVersionMax +
+                      sizeof "; suite=" + kSuiteMax + sizeof "; group=" + kGroupMax +
+                      sizeof "; resumed=yes" + sizeof "; certificate=verified \"\"" + kVerifiedMax +
+                      sizeof "; route=" + kRouteMax + sizeof "; partner=" + kPartnersMax <=
+                  kTraceFieldMax,
+              "everything but the SNI always fits");
+
+absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+// --- The request
+
+struct PolicyRequest {
+  std::string_view request;
+  std::string_view protocol_state;
+  std::string_view client_address;
+  std::string_view client_port;
+  std::string_view server_address;
+  std::string_view server_port;
+  std::string_view sender;
+  std::string_view instance;
+};
+
+std::optional<PolicyRequest> ParseRequest(std::string_view text) {
+  PolicyRequest request;
+  const std::array<std::pair<std::string_view, std::string_view*>, 8> attributes = {{
+      {"request", &request.request},
+      {"protocol_state", &request.protocol_state},
+      {"client_address", &request.client_address},
+      {"client_port", &request.client_port},
+      {"server_address", &request.server_address},
+      {"server_port", &request.server_port},
+      {"sender", &request.sender},
+      {"instance", &request.instance},
+  }};
+  if (text.find('\0') != std::string_view::npos || !text.ends_with('\n')) {
+    return std::nullopt;
+  }
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(line.size() + 1);
+    const std::size_t equals = line.find('=');
+    if (equals == std::string_view::npos || equals == 0) {
+      return std::nullopt;
+    }
+    for (const auto& [name, value] : attributes) {
+      if (line.substr(0, equals) == name) {
+        *value = line.substr(equals + 1);  // of several the last counts
+      }
+    }
+  }
+  if (request.request.empty()) {
+    return std::nullopt;
+  }
+  return request;
+}
+
+// Whether a message has begun and a field can still be put in front of it. At the end of the
+// message Postfix takes no PREPEND (access(5)), and the next MAIL may have been judged already.
+bool IsWithinMessage(std::string_view protocol_state) {
+  constexpr std::array<std::string_view, 6> kElsewhere = {"CONNECT", "EHLO", "HELO",
+                                                          "VRFY",    "ETRN", "END-OF-MESSAGE"};
+  return std::find(kElsewhere.begin(), kElsewhere.end(), protocol_state) == kElsewhere.end();
+}
+
+std::optional<IpAddress> ParseAddress(std::string_view text) {
+  std::array<char, INET6_ADDRSTRLEN> terminated{};
+  if (text.size() >= terminated.size()) {
+    return std::nullopt;
+  }
+  text.copy(terminated.data(), text.size());
+  SocketAddress address{};
+  if (inet_pton(AF_INET, terminated.data(), &address.in.sin_addr) == 1) {
+    address.any.sa_family = AF_INET;
+  } else if (inet_pton(AF_INET6, terminated.data(), &address.in6.sin6_addr) == 1) {
+    address.any.sa_family = AF_INET6;
+  } else {
+    return std::nullopt;  // "unknown"
+  }
+  return ToIpAddress(address.any);
+}
+
+std::optional<std::uint16_t> ParsePort(std::string_view text) {
+  std::uint16_t port = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, port);
+  return error == std::errc{} && stop == end && port != 0 ? std::optional(port) : std::nullopt;
+}
+
+// The one session that the request is about.
+std::optional<RegisteredSession> FindSession(
+    const PolicyRequest& request, const SessionKey& key,
+    const std::vector<const SessionRegistry*>& registries) {
+  std::vector<RegisteredSession> found;
+  for (const SessionRegistry* registry : registries) {
+    registry->Find(key, found);
+  }
+  if (found.size() > 1) {
+    const std::optional<IpAddress> address = ParseAddress(request.server_address);
+    const std::optional<std::uint16_t> port = ParsePort(request.server_port);
+    std::erase_if(found, [&](const RegisteredSession& session) {
+      return (address && session.server != *address) || (port && session.server_port != *port);
+    });
+  }
+  return found.size() == 1 ? std::optional(std::move(found.front())) : std::nullopt;
+}
+
+// --- The partners
+
+// Only which partners a message concerns is asked here; whether it met them was the session's to
+// say.
+class NoChain final : public ChainVerifier {
+ public:
+  [[nodiscard]] PolicyFault VerifyChain(std::size_t) override { return PolicyFault::kNone; }
+};
+
+bool IsListed(std::string_view names, std::string_view name) {
+  const std::string list = absl::StrCat(",", View(names), ",");
+  return list.find(absl::StrCat(",", View(name), ",")) != std::string::npos;
+}
+
+enum class SenderCheck : std::uint8_t { kPassed, kUnreadable, kNotJudged };
+
+// `names` becomes those of the partners that the message concerns and whose policy it has met: a
+// pipelined MAIL may have put others in their place.
+SenderCheck CheckSender(const RegisteredSession& session, const SessionKey& key,
+                        std::string_view sender_text, std::string* names) {
+  *names = session.mail.partners;
+  if (session.partners == nullptr || session.partners->empty()) {
+    return SenderCheck::kPassed;
+  }
+  const Sender sender = ParseBareSender(sender_text);
+  if (sender.kind == SenderKind::kMalformed) {
+    return SenderCheck::kUnreadable;
+  }
+  NoChain chain;
+  const PolicyDecisions decisions =
+      JudgeMail(RoutePolicy{}, session.partners, sender,
+                {.address = key.client, .tls = !session.trace.tls_version.empty()}, chain);
+  names->clear();
+  for (std::size_t i = 0; i < decisions.count; ++i) {
+    const PolicyDecision& decision = decisions.all[i];
+    if (decision.partner == nullptr) {
+      continue;
+    }
+    const std::vector<std::size_t>& judged = session.mail.judged;
+    if (decision.mode == PolicyMode::kEnforce &&
+        std::find(judged.begin(), judged.end(), session.partners->IndexOf(*decision.partner)) ==
+            judged.end()) {
+      return SenderCheck::kNotJudged;
+    }
+    if (IsListed(session.mail.partners, decision.partner->name)) {
+      absl::StrAppend(names, names->empty() ? "" : ",", decision.partner->name);
+    }
+  }
+  return SenderCheck::kPassed;
+}
+
+// --- The field
+
+bool IsPlain(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '.' || c == '_' || c == ':' || c == '*' || c == '@' || c == '/' || c == '+';
+}
+
+// Everything else as "%HH", so that no value can look like another one or end the field. `also`:
+// what needs no escaping in this place.
+std::string Escape(std::string_view value, char also) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string escaped;
+  for (const char c : value) {
+    if (IsPlain(c) || c == also) {
+      escaped.push_back(c);
+    } else {
+      const auto octet = static_cast<unsigned char>(c);
+      escaped.append({'%', kDigits[octet >> 4], kDigits[octet & 15]});
+    }
+  }
+  return escaped;
+}
+
+void AppendPart(std::string_view name, std::string_view value, std::size_t most,
+                std::string* field) {
+  constexpr char kBetweenPartners = ',';
+  const std::string escaped = Escape(value, kBetweenPartners);
+  if (!escaped.empty() && escaped.size() <= most) {
+    absl::StrAppend(field, "; ", View(name), "=", escaped);
+  }
+}
+
+std::string Certificate(const SessionTrace& trace) {
+  if (!trace.certificate) {
+    return "; certificate=none";
+  }
+  if (trace.verified.empty()) {
+    return "; certificate=unverified";
+  }
+  const std::string name = Escape(trace.verified, ' ');
+  return name.size() > kVerifiedMax ? "; certificate=verified"
+                                    : absl::StrCat("; certificate=verified \"", name, "\"");
+}
+
+std::string TraceField(const SessionTrace& trace, std::string_view partners,
+                       std::string_view hostname) {
+  std::string field(kFieldName);
+  std::string rest;
+  const std::string host = Escape(hostname, ':');
+  field += host.empty() || host.size() > kHostnameMax ? "unknown" : host;
+  if (trace.tls_version.empty()) {
+    field += "; version=none";
+  } else {
+    AppendPart("version", trace.tls_version, kVersionMax, &field);
+    AppendPart("suite", trace.tls_suite, kSuiteMax, &field);
+    AppendPart("group", trace.tls_group, kGroupMax, &field);
+    if (trace.resumed) {
+      field += "; resumed=yes";
+    }
+    rest += Certificate(trace);
+  }
+  AppendPart("route", trace.route, kRouteMax, &rest);
+  AppendPart("partner", partners, kPartnersMax, &rest);
+  std::string sni;
+  if (!trace.tls_version.empty()) {
+    AppendPart("sni", trace.sni, kTraceFieldMax, &sni);
+  }
+  if (field.size() + sni.size() + rest.size() > kTraceFieldMax) {
+    sni.clear();
+  }
+  return absl::StrCat(field, sni, rest);
+}
+
+}  // namespace
+
+std::optional<PolicyAnswer> DecidePolicyAnswer(
+    std::string_view text, std::string_view hostname,
+    const std::vector<const SessionRegistry*>& registries) {
+  const std::optional<PolicyRequest> request = ParseRequest(text);
+  if (!request) {
+    return std::nullopt;
+  }
+  PolicyAnswer answer;
+  const std::optional<IpAddress> client = ParseAddress(request->client_address);
+  const std::optional<std::uint16_t> client_port = ParsePort(request->client_port);
+  if (request->request != "smtpd_access_policy" || !IsWithinMessage(request->protocol_state) ||
+      !client || !client_port) {
+    return answer;
+  }
+  answer.key = {.client = *client, .client_port = *client_port};
+  const std::optional<RegisteredSession> session = FindSession(*request, answer.key, registries);
+  if (!session) {
+    return answer;
+  }
+  std::string partners;
+  switch (CheckSender(*session, answer.key, request->sender, &partners)) {
+    case SenderCheck::kUnreadable:
+      break;
+    case SenderCheck::kNotJudged:
+      answer.action = PolicyAction::kRefuse;
+      answer.text = kRefusal;
+      break;
+    case SenderCheck::kPassed:
+      answer.action = PolicyAction::kPrepend;
+      answer.text = TraceField(session->trace, partners, hostname);
+      answer.instance = request->instance;
+      break;
+  }
+  return answer;
+}
+
+std::string FormatPolicyAnswer(const PolicyAnswer& answer) {
+  switch (answer.action) {
+    case PolicyAction::kPrepend:
+      return absl::StrCat("action=PREPEND ", answer.text, "\n\n");
+    case PolicyAction::kRefuse:
+      return absl::StrCat("action=", answer.text, "\n\n");
+    case PolicyAction::kDunno:
+      break;
+  }
+  return "action=DUNNO\n\n";
+}
+
+std::string AnswerPolicyRequest(std::string_view request, std::string_view hostname,
+                                const std::vector<const SessionRegistry*>& registries) {
+  const std::optional<PolicyAnswer> answer = DecidePolicyAnswer(request, hostname, registries);
+  return answer ? FormatPolicyAnswer(*answer) : std::string();
+}
+
+}  // namespace ringpost

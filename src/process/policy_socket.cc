@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "policy_socket.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "ringpost/io/socket.h"
+
+namespace ringpost {
+namespace {
+
+constexpr mode_t kMode = 0660;
+constexpr int kBacklog = 1024;
+
+absl::Status SystemError(const Endpoint& endpoint, const char* call) {
+  if (errno == EACCES || errno == EPERM || errno == EROFS) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("no permission to make the policy service's socket ", endpoint.text,
+                     "; choose a folder that ringpost's user may write to"));
+  }
+  if (errno == ENOENT || errno == ENOTDIR) {
+    return absl::FailedPreconditionError(absl::StrCat("the folder of the policy service's socket ",
+                                                      endpoint.text, " does not exist; create it"));
+  }
+  return absl::InternalError(absl::StrCat("cannot open the policy service's socket ", endpoint.text,
+                                          ": ", call, ": ", std::strerror(errno)));
+}
+
+// Removes what a process that was killed has left behind, and nothing else.
+absl::Status RemoveStale(const Endpoint& endpoint) {
+  const char* const path = endpoint.address.un.sun_path;
+  struct stat file {};
+  if (lstat(path, &file) != 0) {
+    return errno == ENOENT ? absl::OkStatus() : SystemError(endpoint, "lstat");
+  }
+  if (!S_ISSOCK(file.st_mode)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        path,
+        " is there already and is no socket; remove it or choose another path for the policy "
+        "service"));
+  }
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) {
+    return SystemError(endpoint, "socket");
+  }
+  const bool refused =
+      connect(fd, &endpoint.address.any, endpoint.length) != 0 && errno == ECONNREFUSED;
+  close(fd);
+  if (!refused) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("another program answers on ", endpoint.text,
+                     "; stop it or choose another path for the policy service"));
+  }
+  return unlink(path) == 0 ? absl::OkStatus() : SystemError(endpoint, "unlink");
+}
+
+}  // namespace
+
+absl::Status PolicySocket::Open(const Endpoint& endpoint) {
+  if (endpoint.address.any.sa_family == AF_UNIX) {
+    return OpenUnix(endpoint);
+  }
+  const absl::StatusOr<int> fd =
+      OpenListener(&endpoint.address.any, endpoint.length, endpoint.text, {.backlog = kBacklog});
+  if (!fd.ok()) {
+    return fd.status();
+  }
+  fd_ = *fd;
+  return fcntl(fd_, F_SETFL, O_NONBLOCK) == 0 ? absl::OkStatus() : SystemError(endpoint, "fcntl");
+}
+
+absl::Status PolicySocket::OpenUnix(const Endpoint& endpoint) {
+  if (absl::Status status = RemoveStale(endpoint); !status.ok()) {
+    return status;
+  }
+  fd_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd_ < 0) {
+    return SystemError(endpoint, "socket");
+  }
+  const char* const path = endpoint.address.un.sun_path;
+  // Linux makes the file with the descriptor's mode less the umask; chmod(2) gives back what the
+  // umask took.
+  if (fchmod(fd_, kMode) != 0 || bind(fd_, &endpoint.address.any, endpoint.length) != 0) {
+    return SystemError(endpoint, "bind");
+  }
+  if (lstat(path, &file_) != 0) {
+    return SystemError(endpoint, "lstat");
+  }
+  path_ = path;
+  if (chmod(path, kMode) != 0 || listen(fd_, kBacklog) != 0) {
+    return SystemError(endpoint, "listen");
+  }
+  return absl::OkStatus();
+}
+
+void PolicySocket::Close() {
+  if (!path_.empty()) {
+    struct stat now {};
+    if (lstat(path_.c_str(), &now) == 0 && now.st_dev == file_.st_dev &&
+        now.st_ino == file_.st_ino) {
+      unlink(path_.c_str());
+    }
+    path_.clear();
+  }
+  if (fd_ >= 0) {
+    close(std::exchange(fd_, -1));
+  }
+}
+
+}  // namespace ringpost

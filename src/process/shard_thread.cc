@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/process/shard_thread.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <csignal>
+#include <utility>
+
+#include "ringpost/config/address.h"
+#include "ringpost/io/socket.h"
+#include "ringpost/io/uring.h"
+
+namespace ringpost {
+
+const int ShardThread::kEndedSignal = SIGUSR1;
+
+ListenOptions ListenOptionsFor(const ListenerConfig& listener, PortSharing sharing) {
+  ListenOptions options;
+  options.sharing = sharing;
+  options.defer = listener.implicit_tls ? DeferAccept::kYes : DeferAccept::kNo;
+  return options;
+}
+
+bool HasListener(const Runtime& runtime, const ListenerConfig& listener) {
+  return std::any_of(runtime.listeners.begin(), runtime.listeners.end(),
+                     [&listener](const ListenerRuntime& has) {
+                       return has.listener->implicit_tls == listener.implicit_tls &&
+                              SameEndpoint(has.listener->endpoint, listener.endpoint);
+                     });
+}
+
+ShardThread::ShardThread(int index, std::shared_ptr<const Config> config,
+                         std::shared_ptr<const Runtime> runtime, Logger* logger,
+                         SessionRegistry* registry)
+    : index_(index),
+      config_(std::move(config)),
+      runtime_(std::move(runtime)),
+      log_(logger),
+      registry_(registry),
+      control_(eventfd(0, EFD_CLOEXEC)) {}
+
+ShardThread::~ShardThread() {
+  if (thread_.joinable()) {
+    thread_.join();
+  }
+  for (const int fd : listeners_) {
+    close(fd);
+  }
+  close(control_);
+}
+
+absl::Status ShardThread::OpenListeners() {
+  for (const ListenerRuntime& listener : runtime_->listeners) {
+    const Endpoint& endpoint = listener.listener->endpoint;
+    const absl::StatusOr<int> fd =
+        OpenListener(&endpoint.address.any, endpoint.length, endpoint.text,
+                     ListenOptionsFor(*listener.listener, PortSharing::kReusePort));
+    if (!fd.ok()) {
+      return fd.status();
+    }
+    listeners_.push_back(*fd);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ShardThread::Start() {
+  std::promise<absl::Status> started;
+  std::future<absl::Status> result = started.get_future();
+  thread_ = std::thread([this, &started] { Main(started); });
+  return result.get();
+}
+
+void ShardThread::Post(ShardCommand command) {
+  if (shard_ != nullptr) {
+    shard_->Post(command);
+  }
+}
+
+absl::StatusOr<std::vector<int>> ShardThread::OpenNewListeners(const Runtime& next) const {
+  std::vector<int> opened;
+  for (const ListenerRuntime& listener : next.listeners) {
+    if (HasListener(*runtime_, *listener.listener)) {
+      opened.push_back(-1);
+      continue;
+    }
+    const Endpoint& endpoint = listener.listener->endpoint;
+    const absl::StatusOr<int> fd =
+        OpenListener(&endpoint.address.any, endpoint.length, endpoint.text,
+                     ListenOptionsFor(*listener.listener, PortSharing::kReusePort));
+    if (!fd.ok()) {
+      for (const int open : opened) {
+        if (open >= 0) {
+          close(open);
+        }
+      }
+      return fd.status();
+    }
+    opened.push_back(*fd);
+  }
+  return opened;
+}
+
+std::future<void> ShardThread::Reload(std::shared_ptr<const Runtime> next,
+                                      std::vector<int> listeners) {
+  runtime_ = next;
+  // Shared, because std::function copies what it holds.
+  auto applied = std::make_shared<std::promise<void>>();
+  std::future<void> result = applied->get_future();
+  shard_->Post(ShardUpdate{.runtime = std::move(next),
+                           .listeners = std::move(listeners),
+                           .applied = [applied] { applied->set_value(); }});
+  return result;
+}
+
+void ShardThread::Main(std::promise<absl::Status>& started) {
+  Pin();
+  BufferPool pool(config_->buffers_large, config_->buffers_small);
+  UringOptions options;
+  // Most of a small pool must stay with the output, or a busy shard starves.
+  options.lent_blocks = std::min(options.lent_blocks, std::bit_floor(config_->buffers_large / 4));
+  absl::StatusOr<std::unique_ptr<Uring>> uring = Uring::Create(options, &pool);
+  if (!uring.ok()) {
+    started.set_value(uring.status());
+    return;
+  }
+  const auto shards = static_cast<std::uint32_t>(config_->shards);
+  const std::uint32_t sessions_max = (config_->sessions_max + shards - 1) / shards;
+  shard_ = std::make_unique<Shard>(uring->get(), &pool, runtime_, std::exchange(listeners_, {}),
+                                   sessions_max, control_, &log_, registry_);
+  started.set_value(absl::OkStatus());
+  shard_->Run();
+  ended_.store(true, std::memory_order_release);
+  kill(getpid(), kEndedSignal);
+}
+
+void ShardThread::Pin() const {
+  if (config_->cpus.empty()) {
+    return;
+  }
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(static_cast<std::size_t>(config_->cpus[static_cast<std::size_t>(index_)]), &cpus);
+  pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
+}
+
+}  // namespace ringpost

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/process/start_log.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+
+namespace ringpost {
+namespace {
+
+absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+std::string RouteSentence(const ListenerRuntime& listener) {
+  const RoutePolicy& policy = listener.route->policy;
+  return absl::StrCat(
+      listener.route->name, ": ", listener.listener->endpoint.text, " (",
+      listener.listener->implicit_tls   ? "implicit TLS"
+      : listener.relay.starttls_offered ? "STARTTLS"
+                                        : "clear text",
+      ", ", View(TlsPolicyName(policy.tls)),
+      policy.mode == PolicyMode::kReport ? ", report only" : "",
+      listener.route->ask_certificate ? ", asks for certificates" : "", ") -> ",
+      listener.upstream->name, " ",
+      absl::StrJoin(listener.upstream->addresses, ", ",
+                    [](std::string* out, const Endpoint& endpoint) { out->append(endpoint.text); }),
+      " (", View(BackendIdentityName(listener.upstream->identity)), ")");
+}
+
+std::string CertificateSentence(const TlsCertificateSummary& summary) {
+  return absl::StrCat(
+      summary.cert_path, ": ", summary.key, " for ", absl::StrJoin(summary.names, ", "),
+      ", issued by ", summary.issuer, ", expires ",
+      absl::FormatTime("%Y-%m-%d", absl::FromUnixSeconds(summary.not_after), absl::UTCTimeZone()));
+}
+
+}  // namespace
+
+void LogConfiguration(Logger& logger, const Runtime& runtime,
+                      const std::vector<std::string>& file_warnings) {
+  const Config& config = *runtime.config;
+  const TlsContextSet* described = nullptr;
+  for (const ListenerRuntime& listener : runtime.listeners) {
+    logger.Event(LogLevel::kInfo, "route", RouteSentence(listener));
+    if (listener.contexts == nullptr || listener.contexts.get() == described) {
+      continue;
+    }
+    described = listener.contexts.get();
+    for (const TlsCertificateSummary& summary : described->summaries()) {
+      logger.Event(LogLevel::kInfo, "certificate", CertificateSentence(summary));
+    }
+    for (const std::string& warning : described->warnings()) {
+      logger.Event(LogLevel::kWarning, "certificate", warning);
+    }
+  }
+  if (!config.partners.empty()) {
+    logger.Event(LogLevel::kInfo, "partners", absl::StrCat(config.partners.size(), " partner(s)"));
+  }
+  for (const TrustConfig& trust : config.trusts) {
+    logger.Event(LogLevel::kInfo, "trust",
+                 absl::StrCat("client certificates signed by ", trust.client_ca, ", revocation ",
+                              View(RevocationName(trust.revocation)),
+                              trust.crl.empty() ? "" : absl::StrCat(" by ", trust.crl)));
+  }
+  for (const std::unique_ptr<TrustStore>& trust : runtime.trusts) {
+    for (const std::string& warning : trust->warnings()) {
+      logger.Event(LogLevel::kWarning, "trust", warning);
+    }
+  }
+  for (const std::string& warning : file_warnings) {
+    logger.Event(LogLevel::kWarning, "trust", warning);
+  }
+  for (const std::string& warning : config.warnings) {
+    logger.Event(LogLevel::kWarning, "config", warning);
+  }
+}
+
+}  // namespace ringpost

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/session/session_policy.h"
+
+#include <utility>
+
+#include "ringpost/base/check.h"
+
+namespace ringpost {
+namespace {
+
+// A policy by domain cannot be applied to a sender that two readers could read differently.
+constexpr std::string_view kBadSender = "501 5.1.7 Bad sender address syntax\r\n";
+
+}  // namespace
+
+SessionPolicy::SessionPolicy(const Runtime* runtime, const ListenerRuntime* listener,
+                             PolicyListener* session)
+    : runtime_(runtime), listener_(listener), session_(session) {}
+
+bool SessionPolicy::Needed(const ListenerRuntime& listener) {
+  const RoutePolicy& route = listener.route->policy;
+  // What `encrypt` asks for, the relay enforces by itself.
+  return route.tls > TlsPolicy::kEncrypt || route.mode == PolicyMode::kReport ||
+         listener.route->ask_certificate || listener.partners != nullptr;
+}
+
+void SessionPolicy::TlsEstablished(std::unique_ptr<ClientCertificate> certificate) {
+  client_.tls = true;
+  certificate_ = std::move(certificate);
+  client_.certificate = certificate_.get();
+  client_.now = session_->WallClock();
+  if (certificate_ == nullptr) return;
+  CertificateRule signed_by_ca = listener_->route->policy.certificate;
+  if (signed_by_ca.trust == kNoTrust) return;
+  signed_by_ca.names.clear();
+  signed_by_ca.fingerprints.clear();
+  verified_ = JudgeCertificate(signed_by_ca, client_, *this) == PolicyFault::kNone;
+}
+
+std::string SessionPolicy::verified_name() const {
+  if (!verified_) return {};
+  if (!certificate_->names.empty()) return certificate_->names.front();
+  if (!certificate_->common_name.empty()) return certificate_->common_name;
+  return FormatFingerprint(certificate_->certificate);
+}
+
+PolicyFault SessionPolicy::VerifyChain(std::size_t trust) {
+  RINGPOST_CHECK(trust < runtime_->trusts.size() && certificate_ != nullptr);
+  chain_faults_.resize(runtime_->trusts.size());
+  std::optional<PolicyFault>& fault = chain_faults_[trust];
+  if (!fault.has_value()) fault = runtime_->trusts[trust]->Verify(*certificate_, client_.now);
+  return *fault;
+}
+
+std::string_view SessionPolicy::Judge(std::string_view argument) {
+  const PartnerTable* const partners = listener_->partners;
+  const Sender sender = ParseMailSender(argument);
+  if (sender.kind == SenderKind::kMalformed && partners != nullptr) return kBadSender;
+
+  client_.now = session_->WallClock();
+  const PolicyDecisions decisions =
+      JudgeMail(listener_->route->policy, partners, sender, client_, *this);
+  const PolicyDecision* const refusal = decisions.refusal();
+  for (std::size_t i = 0; i < decisions.count; ++i) {
+    const PolicyDecision& decision = decisions.all[i];
+    runtime_->counters->Count(decision.partner != nullptr ? partners->IndexOf(*decision.partner)
+                                                          : listener_->route_subject,
+                              decision);
+    verified_ = verified_ || decision.met == TlsPolicy::kVerify;
+    if (decision.fault != PolicyFault::kNone &&
+        (decision.mode == PolicyMode::kReport || &decision == refusal)) {
+      session_->PolicyNotMet(decision, sender.domain);
+    }
+  }
+  if (refusal == nullptr) {
+    session_->MailAllowed(decisions);
+    return {};
+  }
+  reply_ = PolicyReplyText(
+      refusal->partner != nullptr ? refusal->partner->replies : listener_->route->policy.replies,
+      refusal->fault);
+  return reply_;
+}
+
+}  // namespace ringpost

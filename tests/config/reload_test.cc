@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/config/reload.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "ringpost/config/address.h"
+
+namespace ringpost {
+namespace {
+
+using Sentences = std::vector<std::string>;
+
+TEST(RestartOnlyChanges, NoneWhereNothingChanged) {
+  const Config config;
+  EXPECT_EQ(RestartOnlyChanges(config, config), Sentences{});
+}
+
+TEST(RestartOnlyChanges, EachSetting) {
+  Config running;
+  running.shards = 4;
+  Config next = running;
+  next.shards = 8;
+  EXPECT_EQ(RestartOnlyChanges(running, next),
+            Sentences{"shards is 4 now and 8 in the file; restart to change it"});
+  next.sessions_max = 1;
+  next.buffers_large = 2;
+  next.buffers_small = 3;
+  next.log_format = LogFormat::kJson;
+  next.log_level = LogLevel::kDebug;
+  next.policy_service = *ParseEndpoint("127.0.0.1:10040");
+  next.ticket_key_file = "/etc/tickets";
+  EXPECT_EQ(
+      RestartOnlyChanges(running, next),
+      (Sentences{
+          "shards is 4 now and 8 in the file; restart to change it",
+          "sessions_max is 0 now and 1 in the file; restart to change it",
+          "buffers_large is 0 now and 2 in the file; restart to change it",
+          "buffers_small is 0 now and 3 in the file; restart to change it",
+          "log_format is text now and json in the file; restart to change it",
+          "log_level is info now and debug in the file; restart to change it",
+          "policy_service is not set now and 127.0.0.1:10040 in the file; restart to change it",
+          "ticket_key_file is not set now and /etc/tickets in the file; restart to change it",
+      }));
+  EXPECT_EQ(RestartOnlyChanges(next, running).back(),
+            "ticket_key_file is /etc/tickets now and not set in the file; restart to change it");
+}
+
+TEST(RestartOnlyChanges, WhatAReloadTakesOver) {
+  const Config running;
+  Config next;
+  next.hostname = "other.example";
+  next.command_timeout = kNsPerSecond;
+  next.policy_summary_interval = 0;
+  next.partners.emplace_back();
+  next.trusts.emplace_back();
+  next.ingress.emplace_back();
+  next.upstreams.emplace_back();
+  EXPECT_EQ(RestartOnlyChanges(running, next), Sentences{});
+}
+
+TEST(KeepRestartOnly, IsWhatAReloadCanDo) {
+  Config running;
+  running.shards = 4;
+  running.cpus = {1, 2, 3, 4};
+  running.sessions_max = 10;
+  running.ticket_key_file = "/etc/tickets";
+  Config next;
+  next.shards = 8;
+  next.sessions_max = 1;
+  next.buffers_large = 2;
+  next.buffers_small = 3;
+  next.log_format = LogFormat::kJson;
+  next.log_level = LogLevel::kDebug;
+  next.policy_service = *ParseEndpoint("127.0.0.1:10040");
+  next.hostname = "other.example";
+  next.partners.emplace_back();
+  const auto kept = KeepRestartOnly(running, next);
+  EXPECT_EQ(RestartOnlyChanges(running, *kept), Sentences{});
+  EXPECT_EQ(kept->cpus, running.cpus);
+  EXPECT_EQ(kept->hostname, "other.example");
+  EXPECT_EQ(kept->partners.size(), 1U);
+}
+
+}  // namespace
+}  // namespace ringpost

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/process/policy_summary.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ringpost {
+namespace {
+
+// A configuration with one partner and one route, on two shards.
+std::vector<std::shared_ptr<const Runtime>> MakeRuntimes(TlsPolicy asked, PolicyMode mode) {
+  auto config = std::make_shared<Config>();
+  config->partners.emplace_back();
+  config->partners.back().name = "contoso";
+  config->partners.back().tls = asked;
+  config->partners.back().mode = mode;
+  config->ingress.emplace_back();
+  config->ingress.back().name = "mx";
+  std::vector<std::shared_ptr<const Runtime>> runtimes;
+  for (int shard = 0; shard < 2; ++shard) {
+    auto runtime = std::make_shared<Runtime>();
+    runtime->config = config;
+    runtime->counters = std::make_unique<PolicyCounters>(2);
+    runtimes.push_back(std::move(runtime));
+  }
+  return runtimes;
+}
+
+void Count(const Runtime& runtime, TlsPolicy met, PolicyFault fault) {
+  PolicyDecision decision;
+  decision.met = met;
+  decision.fault = fault;
+  runtime.counters->Count(0, decision);
+}
+
+class PolicySummaryTest : public testing::Test {
+ protected:
+  PolicySummaryTest() {
+    EXPECT_EQ(pipe(pipe_.data()), 0);
+    log_ = std::make_unique<Log>(LogFormat::kText, LogLevel::kInfo, pipe_[1]);
+    summary_ = std::make_unique<PolicySummaryLog>(log_->AddLogger());
+  }
+  ~PolicySummaryTest() override {
+    close(pipe_[0]);
+    close(pipe_[1]);
+  }
+
+  // Everything that was logged, without the times. The log is over then.
+  std::string Lines() {
+    log_->Stop();
+    std::array<char, 8192> octets;
+    const ssize_t got = read(pipe_[0], octets.data(), octets.size());
+    std::string lines(octets.data(), static_cast<std::size_t>(got > 0 ? got : 0));
+    constexpr std::string_view kComponent = "policy-summary: ";
+    std::string bare;
+    for (std::size_t at = 0; at < lines.size();) {
+      const std::size_t end = lines.find('\n', at);
+      const std::size_t text = lines.find(kComponent, at) + kComponent.size();
+      bare += lines.substr(text, end - text) + "\n";
+      at = end + 1;
+    }
+    return bare;
+  }
+
+  std::array<int, 2> pipe_{};
+  std::unique_ptr<Log> log_;
+  std::unique_ptr<PolicySummaryLog> summary_;
+};
+
+TEST_F(PolicySummaryTest, AddsUpShardsAndBeginsAnewWithEachPeriod) {
+  const auto runtimes = MakeRuntimes(TlsPolicy::kEncrypt, PolicyMode::kReport);
+  summary_->Watch(runtimes);
+  Count(*runtimes[0], TlsPolicy::kEncrypt, PolicyFault::kNone);
+  Count(*runtimes[1], TlsPolicy::kMay, PolicyFault::kNoTls);
+  summary_->Write(PolicySummaryLog::Period::kGoesOn);
+  summary_->Write(PolicySummaryLog::Period::kEnds);
+  Count(*runtimes[1], TlsPolicy::kVerify, PolicyFault::kNone);
+  summary_->Write(PolicySummaryLog::Period::kEnds);
+  summary_->Write(PolicySummaryLog::Period::kEnds);
+  const std::string first =
+      "partner \"contoso\" asks for encrypt (report): 1 of 2 messages met encrypt; would refuse 1: "
+      "no-tls 1\npolicies with traffic: 1\n";
+  EXPECT_EQ(Lines(),
+            first + first +
+                "partner \"contoso\" asks for encrypt (report): 1 message, all met verify; "
+                "would refuse 0\npolicies with traffic: 1\n"
+                "policies with traffic: 0\n");
+}
+
+TEST_F(PolicySummaryTest, CountsSessionsOfTheConfigurationBefore) {
+  auto old = MakeRuntimes(TlsPolicy::kEncrypt, PolicyMode::kReport);
+  summary_->Watch(old);
+  Count(*old[0], TlsPolicy::kEncrypt, PolicyFault::kNone);
+  const auto young = MakeRuntimes(TlsPolicy::kEncrypt, PolicyMode::kEnforce);
+  summary_->Watch(young);
+  summary_->Release();  // a session still has it
+  Count(*old[1], TlsPolicy::kMay, PolicyFault::kNoTls);
+  const std::weak_ptr<const Runtime> seen = old[0];
+  old.clear();
+  summary_->Release();
+  EXPECT_TRUE(seen.expired()) << "its keys stay in memory";
+  Count(*young[0], TlsPolicy::kEncrypt, PolicyFault::kNone);
+  summary_->Write(PolicySummaryLog::Period::kEnds);
+  summary_->Write(PolicySummaryLog::Period::kEnds);
+  EXPECT_EQ(
+      Lines(),
+      "partner \"contoso\" asks for encrypt: 2 of 3 messages met encrypt; refused 1: no-tls 1\n"
+      "policies with traffic: 1\n"
+      "policies with traffic: 0\n");
+}
+
+}  // namespace
+}  // namespace ringpost
