@@ -39,6 +39,7 @@ KEYWORDS = ("PIPELINING", "SIZE 40000000", "8BITMIME", "DSN", "SMTPUTF8", "CHUNK
 class BackendSession:
     def __init__(self):
         self.raw = b""         # all octets after the PROXY header
+        self.proxied = None    # "PROXY" or "LOCAL" where a header came
         self.proxy = None      # (source address, source port, destination address, destination port, tlvs)
         self.messages = []     # (mail line, rcpt lines, content after unstuffing)
         self.commands = []     # lines as received
@@ -50,18 +51,22 @@ class Backend:
     """`replies` overrides REPLIES by verb: octets, CLOSE, RESET, SILENT, or a list used up in order.
     `cut` closes the connection after that many octets of content were received."""
 
-    def __init__(self, replies=None, keywords=KEYWORDS, identity="proxy", cut=None, refuse_identity=False):
+    def __init__(self, replies=None, keywords=KEYWORDS, identity="proxy", cut=None, refuse_identity=False, port=0):
         self.replies = {**REPLIES, **(replies or {})}
         self.keywords = keywords
         self.identity = identity
         self.cut = cut
         self.refuse_identity = refuse_identity
         self.sessions = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self):
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)  # or the accept() in the other thread keeps it open
+        except OSError:
+            pass
         self._listener.close()
 
     def __enter__(self):
@@ -235,11 +240,16 @@ class _Dialogue:
             while b"\r\n" not in self.buffer:
                 self._more()
             line, _, self.buffer = self.buffer.partition(b"\r\n")
+            self.session.proxied = "LOCAL" if line == b"PROXY UNKNOWN" else "PROXY"
+            if line == b"PROXY UNKNOWN":
+                return None
             _, _, source, destination, source_port, destination_port = line.decode().split(" ")
             return source, int(source_port), destination, int(destination_port), {}
-        signature, version, family, length = struct.unpack("!12sBBH", self._take(16))
-        assert signature == V2_SIGNATURE and version in (0x20, 0x21), "not a PROXY v2 header"
+        head = self._take(16)
+        signature, version, family, length = struct.unpack("!12sBBH", head)
+        assert signature == V2_SIGNATURE and version in (0x20, 0x21), f"not a PROXY v2 header: {head}"
         body = self._take(length)
+        self.session.proxied = "LOCAL" if version == 0x20 else "PROXY"
         if version == 0x20:
             return None
         size = {0x11: 4, 0x21: 16}[family]

@@ -16,7 +16,7 @@ from harness.process import Process, free_port, has_ipv6
 
 NOBODY = 65534
 USERS = ("bob", "target", "refused", *(f"user{number}" for number in range(100)))
-RELAYED = ("starttls.test", "wrapper.test")  # where Sender sends, in the name of bob
+RELAYED = ("starttls.test", "wrapper.test", "certificate.test", "stranger.test")  # where Sender sends, in the name of bob
 
 SERVICES = """
 pickup    unix n - n 60 1 pickup
@@ -104,6 +104,13 @@ class Mx(Postfix):
 
     def __init__(self, folder, auth_port):
         self.plain_port, self.proxy_port, self.xclient_port = free_port(), free_port(), free_port()
+        # Two that ask a policy service on a port where the case's ringpost offers it: once for each message,
+        # and once for each recipient.
+        self.policy_service_port = free_port()
+        self.asks_at_data_port, self.asks_at_rcpt_port = free_port(), free_port()
+        asks = f"check_policy_service inet:127.0.0.1:{self.policy_service_port}"
+        # One that refuses MAIL from contoso.example in its own reading of the address.
+        self.reads_senders_port = free_port()
         self.socket = folder / "queue/public/ingress"
         services = (
             f"127.0.0.1:{self.plain_port} inet n - n - - smtpd\n"
@@ -111,6 +118,17 @@ class Mx(Postfix):
             "  -o smtpd_upstream_proxy_protocol=haproxy\n"
             f"127.0.0.1:{self.xclient_port} inet n - n - - smtpd\n"
             "  -o smtpd_authorized_xclient_hosts=127.0.0.0/8\n"
+            f"127.0.0.1:{self.asks_at_data_port} inet n - n - - smtpd\n"
+            "  -o smtpd_upstream_proxy_protocol=haproxy\n"
+            f"  -o {{ smtpd_data_restrictions = {asks} }}\n"
+            f"127.0.0.1:{self.asks_at_rcpt_port} inet n - n - - smtpd\n"
+            "  -o smtpd_upstream_proxy_protocol=haproxy\n"
+            f"  -o {{ smtpd_recipient_restrictions = {asks} }}\n"
+            f"127.0.0.1:{self.reads_senders_port} inet n - n - - smtpd\n"
+            "  -o smtpd_upstream_proxy_protocol=haproxy\n"
+            "  -o smtpd_delay_reject=no\n"
+            "  -o parent_domain_matches_subdomains=\n"
+            "  -o { smtpd_sender_restrictions = check_sender_access inline:{ { contoso.example = REJECT } } }\n"
             "ingress unix n - n - - smtpd\n"
             "  -o smtpd_upstream_proxy_protocol=haproxy\n")
         if has_ipv6():
@@ -159,13 +177,15 @@ class Mx(Postfix):
 
 class Sender(Postfix):
     """Postfix as a client. Mail to a domain of `routes` (domain → (wrapper or starttls, port)) leaves by
-    its own smtp client, which verifies ringpost's certificate."""
+    its own smtp client, which verifies ringpost's certificate and, given an `identity`, shows its own."""
 
-    def __init__(self, folder, routes, ca):
+    def __init__(self, folder, routes, ca, identity=None, name="postfix-sender"):
         self.port = free_port()
         transports = " ".join(f"{{{domain} = {kind}:[127.0.0.1]:{port}}}"
                               for domain, (kind, port) in routes.items())
-        super().__init__("postfix-sender", folder, {
+        own = {"smtp_tls_cert_file": identity.cert_path, "smtp_tls_key_file": identity.key_path} if identity else {}
+        super().__init__(name, folder, {
+            **own,
             "myhostname": "sender.example.test",
             "transport_maps": f"inline:{{ {transports} }}",
             "smtp_tls_CAfile": ca,

@@ -51,6 +51,10 @@ class Ringpost:
 
     def records(self):
         """The session lines of the log, as dictionaries."""
+        return self.events("session")
+
+    def events(self, component):
+        """The lines of one component of the log, as dictionaries."""
         found = []
         for line in self.log.splitlines():
             if line.startswith("{"):
@@ -58,7 +62,7 @@ class Ringpost:
                     record = json.loads(line)
                 except ValueError:
                     continue  # the line that is being written
-                if record.get("component") == "session":
+                if record.get("component") == component:
                     found.append(record)
         return found
 

@@ -6,6 +6,8 @@ what follows a close_notify.
 """
 
 import base64
+import itertools
+import random
 import socket
 import ssl
 import time
@@ -44,16 +46,30 @@ def context(ca=None, lowest=None, highest=None, alpn=None, ciphers=None):
     return tls
 
 
-class Client:
-    """One connection. `address` is ("127.0.0.1", port) or ("::1", port), `source` a local address."""
+_ports = itertools.cycle(random.sample(range(33000, 60000), 27000))
 
-    def __init__(self, address, source=None, implicit=None, name="mx.example.test"):
+
+def bind_to_new_port(client, host):
+    for port in itertools.islice(_ports, 1000):
+        try:
+            client.bind((host, port))
+            return
+        except OSError:
+            continue  # somebody has it
+    raise OSError("no free local port")
+
+
+class Client:
+    """One connection. `address` is ("127.0.0.1", port) or ("::1", port), `source` a local address,
+    `header` what is sent before anything else."""
+
+    def __init__(self, address, source=None, implicit=None, name="mx.example.test", header=b""):
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.socket = socket.socket(family)
         self.socket.settimeout(TIMEOUT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if source:
-            self.socket.bind((source, 0))
+        # Never a port that an earlier client of this run had: a session is found in the log by it.
+        bind_to_new_port(self.socket, source or ("::1" if family == socket.AF_INET6 else "127.0.0.1"))
         self.socket.connect(address)
         self.local = self.socket.getsockname()[:2]
         self.received = b""
@@ -61,6 +77,7 @@ class Client:
         self.piece = None  # octets per segment of what TLS sends; None: as it comes
         self.eof = False
         self.close_notify = False
+        self.send_clear(header)
         if implicit:
             self.handshake(implicit, name)
 

@@ -10,8 +10,10 @@ import socket
 import tempfile
 
 from harness import smtp
+from harness.configured import Configured
 from harness.dovecot_auth import DovecotAuth
 from harness.postfix import Mx, Sender
+from harness.pki import Pki
 from harness.process import run
 from harness.ringpost import Ringpost, Sink
 
@@ -58,6 +60,11 @@ class World:
     def tls(self):
         """A client's TLS context that trusts the throw-away authority."""
         return smtp.context(self.certs / "ca.pem")
+
+    @functools.cached_property
+    def pki(self):
+        """Client certificates of all kinds."""
+        return Pki(self.folder / "pki")
 
     @functools.cached_property
     def auth(self):
@@ -108,6 +115,16 @@ class World:
         if isinstance(upstream, int):
             upstream = f"127.0.0.1:{upstream}"
         return Ringpost(self, f"ringpost-{next(self._numbers)}", upstream, **flags)
+
+    def configured(self, layout, **flags):
+        """A ringpost of the case's own with a file; to be used with `with`."""
+        return Configured(self, f"ringpost-{next(self._numbers)}", layout, **flags)
+
+    def shared(self, name, make):
+        """A ringpost with a file that several cases use: `make` gives its layout when it is first asked for."""
+        if name not in self._proxies:
+            self._proxies[name] = self.keep(Configured(self, f"ringpost-{name.replace(' ', '-')}", make()))
+        return self._proxies[name]
 
     def private_sink(self, **flags):
         return Sink(self, f"sink-{next(self._numbers)}", **flags)

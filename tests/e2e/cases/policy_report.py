@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Report mode and the summary from which an administrator sees what could be enforced."""
+
+import signal
+
+from cases.policy import greet, mail_from, verdict
+from harness.case import case, check, contains, equal, eventually
+from harness.configured import Layout
+from harness.pki import NAME
+
+
+def report_layout(world, **tuning):
+    layout = Layout(world, world.sink.port, **tuning)
+    layout.tls.update(client_ca=world.pki.ca_a)
+    layout.route("mx", tls="may").route("watched", tls="verify", mode="report", partners=False)
+    for name in ("always", "mostly", "clear", "unseen"):
+        layout.partner(name, sender_domains=[f"{name}.example"], tls="encrypt", mode="report", certificate_names=[NAME])
+    layout.partner("strict", sender_domains=["strict.example"], tls="encrypt")
+    return layout
+
+
+def traffic(world, proxy):
+    for presented, domain in (("right", "always"), ("right", "always"), ("right", "mostly"), ("wrong name", "mostly"),
+                              ("no certificate", "mostly"), ("no TLS", "clear"), ("right", "clear"), ("no TLS", "strict"),
+                              ("no certificate", "strict")):
+        verdict(world, proxy.at("mx"), presented, f"a@{domain}.example")
+    for presented in ("right", "no TLS", "untrusted"):
+        reply, _ = verdict(world, proxy.at("watched"), presented)
+        check(reply.startswith("250 "), f"{presented} on a route that reports: {reply}")
+
+
+def summary(proxy, since=0):
+    """{"partner always": sentence} of the summary's lines after the first `since`."""
+    found = {}
+    for event in proxy.events("policy-summary")[since:]:
+        text = event["message"]
+        words = text.split('"')
+        if len(words) >= 3:
+            found[words[0].strip() + " " + words[1]] = text
+    return found
+
+
+def check_summary(lines):
+    for subject, parts in {
+            "partner always": ("asks for encrypt (report)", "2 messages", "all met verify", "would refuse 0"),
+            "partner mostly": ("3 messages", "all met encrypt, 1 verify", "would refuse 0"),
+            "partner clear": ("1 of 2 messages met encrypt, 1 verify", "would refuse 1", "no-tls 1"),
+            "partner strict": ("asks for encrypt: 1 of 2 messages met encrypt", "refused 1", "no-tls 1"),
+            "route watched": ("asks for verify (report): 2 of 3 messages met encrypt", "would refuse 2",
+                              "no-tls 1", "untrusted 1"),
+    }.items():
+        check(subject in lines, f"a line about {subject} in {lines}")
+        for part in parts:
+            contains(lines[subject], part, f"the sentence about {subject}")
+
+
+@case
+def a_summary_on_demand(world):
+    with world.configured(report_layout(world, shards=2)) as proxy:
+        traffic(world, proxy)
+        proxy.process.signal(signal.SIGUSR2)
+        eventually(lambda: "route watched" in summary(proxy) and "partner strict" in summary(proxy), "the summary")
+        check_summary(summary(proxy))
+        check(proxy.process.running(), "ringpost runs on")
+
+
+@case
+def a_summary_at_the_end(world):
+    with world.configured(report_layout(world)) as proxy:
+        traffic(world, proxy)
+        proxy.terminate()
+        equal(proxy.process.wait(), 0, "exit code")
+        check_summary(summary(proxy))
+
+
+@case
+def a_summary_from_time_to_time(world):
+    with world.configured(report_layout(world, policy_summary_interval="1s")) as proxy:
+        traffic(world, proxy)
+        eventually(lambda: "partner always" in summary(proxy), "the summary, unasked")
+
+
+@case
+def a_summary_over_a_reload(world):
+    """Nothing that was counted gets lost when the configuration changes."""
+    with world.configured(report_layout(world)) as proxy:
+        traffic(world, proxy)
+        changed = proxy.layout.copy().partner("another", sender_domains=["another.example"], tls="encrypt")
+        equal(proxy.reload(changed)[0], "info", "level of the reload's result")
+        proxy.terminate()
+        equal(proxy.process.wait(), 0, "exit code")
+        check_summary(summary(proxy))
+
+
+@case
+def a_summary_counts_sessions_of_before(world):
+    with world.configured(report_layout(world)) as proxy:
+        with greet(world, proxy.at("mx"), "no TLS") as running:
+            proxy.reload(proxy.layout.copy().partner("another", sender_domains=["another.example"], tls="encrypt"))
+            check(mail_from(running, "a@clear.example").startswith("250 "), "a report is no refusal")
+            running.quit()
+        proxy.terminate()
+        equal(proxy.process.wait(), 0, "exit code")
+        check("partner clear" in summary(proxy), f"a line about it in {summary(proxy)}")

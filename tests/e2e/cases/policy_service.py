@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an unmodified Postfix learns: the policy service, asked by the real one and by a raw client."""
+
+import re
+import signal
+import socket
+import statistics
+import time
+
+from cases.policy import greet
+from harness.case import case, check, contains, each, equal, eventually
+from harness.configured import Layout
+from harness.pki import NAME
+from harness.postfix import split_stored
+from harness.process import free_port
+from harness.smtp import Client, mail
+
+
+def field_of(stored):
+    """The trace fields of a stored message, unfolded."""
+    head = re.sub(rb"\n[ \t]+", b" ", split_stored(stored)[0])
+    return [line.decode() for line in head.split(b"\n") if line.lower().startswith(b"ringpost-tls:")]
+
+
+def parts_of(field):
+    """{key: value} of a trace field."""
+    return dict(part.strip().split("=", 1) for part in field.split(";")[1:])
+
+
+def layout_of(world, upstream, service, **tuning):
+    layout = Layout(world, upstream, policy_service=service, **tuning)
+    layout.tls.update(client_ca=world.pki.ca_a)
+    layout.route("mx", tls="may").route("verify", tls="verify", partners=False)
+    layout.partner("contoso", sender_domains=["client.example.test"], tls="verify", certificate_names=[NAME], mode="report")
+    layout.partner("fabrikam", sender_domains=["fabrikam.example"], tls="encrypt")
+    return layout
+
+
+def with_postfix(world):
+    """A shared ringpost before the Postfix that asks it."""
+    def make():
+        layout = layout_of(world, world.mx.asks_at_data_port, f"127.0.0.1:{world.mx.policy_service_port}")
+        layout.upstreams["asks at RCPT"] = {"addresses": [f"127.0.0.1:{world.mx.asks_at_rcpt_port}"], "identity": "proxy-v2"}
+        return layout.route("asked at RCPT", tls="may", upstream="asks at RCPT")
+    return world.shared("asked by postfix", make)
+
+
+def deliver(world, proxy, route, presented, recipients=("bob@example.test",)):
+    identifier, content = mail()
+    with greet(world, proxy.at(route), presented) as client:
+        equal(client.message(content, recipients=recipients).code, 250, "reply to the final dot")
+        client.quit()
+    return world.mx.stored(identifier), client.local
+
+
+@each(("no TLS", "none"), ("no certificate", "none"), ("wrong name", "verified"), ("right", "verified"), ("untrusted", "unverified"))
+def the_trace_field_in_a_stored_message(world, variant):
+    presented, certificate = variant
+    proxy = with_postfix(world)
+    stored, local = deliver(world, proxy, "mx", presented)
+    fields = field_of(stored)
+    equal(len(fields), 1, f"trace fields in {stored[:800]!r}")
+    contains(fields[0], "mx.example.test; ", "the field")
+    parts = parts_of(fields[0])
+    session = proxy.record(local)
+    if presented == "no TLS":
+        equal(parts["version"], "none", f"version in {fields[0]}")
+        check("suite" not in parts and "group" not in parts, f"no suite in {fields[0]}")
+    else:
+        equal((parts["version"], parts["suite"], parts["group"], parts["sni"]),
+              (session["tls"], session["suite"], session["group"], session["sni"]), f"facts in {fields[0]}")
+        check(parts["certificate"].startswith(certificate), f"certificate in {fields[0]}")
+    if presented == "right":
+        equal(parts["certificate"], f'verified "{NAME}"', f"the verified name in {fields[0]}")
+        equal(parts.get("partner"), "contoso", f"the partner in {fields[0]}")
+
+
+@case
+def one_field_for_many_recipients(world):
+    users = ["bob@example.test", *(f"user{number}@example.test" for number in range(20))]
+    stored, _ = deliver(world, with_postfix(world), "mx", "right", recipients=users)
+    equal(len(field_of(stored)), 1, "trace fields, asked at DATA")
+
+
+@case
+def several_messages_of_one_session(world):
+    proxy = with_postfix(world)
+    identifiers = []
+    with greet(world, proxy.at("mx"), "right") as client:
+        for sender in ("alice@client.example.test", "a@fabrikam.example", "a@x.example"):
+            identifier, content = mail()
+            equal(client.message(content, sender=sender).code, 250, f"reply to the final dot of {sender}")
+            identifiers.append(identifier)
+        client.quit()
+    fields = [field_of(world.mx.stored(identifier)) for identifier in identifiers]
+    equal([len(found) for found in fields], [1, 1, 1], "trace fields")
+    equal([parts_of(found[0]).get("partner") for found in fields], ["contoso", "fabrikam", None], "partners")
+
+
+@case
+def asked_for_each_recipient(world):
+    """smtpd_recipient_restrictions asks once for each recipient: still one field."""
+    users = ["bob@example.test", *(f"user{number}@example.test" for number in range(20))]
+    for presented in ("right", "no TLS"):
+        stored, _ = deliver(world, with_postfix(world), "asked at RCPT", presented, recipients=users)
+        equal(len(field_of(stored)), 1, f"trace fields, asked at RCPT, {presented}")
+
+
+@case
+def a_session_that_did_not_come_through_ringpost(world):
+    """The service has nothing to say about it, and its mail is taken without a field."""
+    with_postfix(world)
+    identifier, content = mail()
+    with Client(("127.0.0.1", world.mx.asks_at_data_port), header=b"PROXY TCP4 127.0.0.9 127.0.0.1 4321 25\r\n") as client:
+        client.open()
+        equal(client.message(content).code, 250, "reply to the final dot")
+        client.quit()
+    equal(field_of(world.mx.stored(identifier)), [], "trace fields")
+
+
+@case
+def a_client_that_brings_a_field_of_its_own(world):
+    """It stays below Postfix's Received, where nobody takes it for ours."""
+    identifier, content = mail()
+    forged = b"Ringpost-TLS: mx.example.test; version=TLSv1.3; certificate=verified \"root\"\r\n"
+    proxy = with_postfix(world)
+    with greet(world, proxy.at("mx"), "no TLS") as client:
+        equal(client.message(content.replace(b"Subject:", forged + b"Subject:")).code, 250, "reply to the final dot")
+        client.quit()
+    stored = world.mx.stored(identifier)
+    fields = field_of(stored)
+    equal((len(fields), parts_of(fields[0])["version"]), (1, "none"), "the field above Received")
+    check(stored.index(b"version=none") < stored.index(b'verified "root"'), "ours comes first")
+
+
+# --- a raw client of the service --------------------------------------------------------------------------
+
+class Asker:
+    """Speaks the policy protocol as Postfix does."""
+
+    def __init__(self, address):
+        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        self.socket = socket.socket(family)
+        self.socket.settimeout(20)
+        self.socket.connect(address)
+        self.file = self.socket.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.file.close()
+        self.socket.close()
+
+    def send(self, **attributes):
+        settings = {"request": "smtpd_access_policy", "protocol_state": "DATA", "protocol_name": "ESMTP", **attributes}
+        self.socket.sendall("".join(f"{key}={value}\n" for key, value in settings.items()).encode() + b"\n")
+
+    def answer(self):
+        line = self.file.readline()
+        check(line.startswith(b"action=") and self.file.readline() == b"\n", f"an answer: {line!r}")
+        return line[7:-1].decode()
+
+    def ask(self, client, sender="alice@client.example.test", **attributes):
+        self.send(client_address=client[0], client_port=client[1], sender=sender, **attributes)
+        return self.answer()
+
+
+def raw_service(world):
+    """(a shared ringpost before the sink, the address of its service)."""
+    proxy = world.shared("asked raw", lambda: layout_of(world, world.sink.port, f"127.0.0.1:{free_port()}", shards=2))
+    host, _, port = proxy.layout.tuning["policy_service"].rpartition(":")
+    return proxy, (host, int(port))
+
+
+@case
+def exactly_that_client(world):
+    proxy, service = raw_service(world)
+    with Asker(service) as asker, greet(world, proxy.at("mx"), "right", source="127.0.0.5") as client:
+        client.expect("MAIL FROM:<alice@client.example.test>", 250)
+        address, port = client.local
+        check(asker.ask((address, port)).startswith("PREPEND Ringpost-TLS: mx.example.test; "), "the session itself")
+        for other in ((address, port - 1), (address, port + 1), ("127.0.0.6", port), ("127.0.0.1", port), ("::1", port),
+                      ("unknown", port), (address, 0), (address, 65536), (address, ""), (address, "x"), ("", port)):
+            equal(asker.ask(other), "DUNNO", f"the answer about {other}")
+        check(asker.ask(("::ffff:" + address, port)).startswith("PREPEND "), "its address as IPv6")
+        check(asker.ask((address, port), server_address="127.0.0.1",
+                        server_port=proxy.at("mx")[1]).startswith("PREPEND "), "with the server's address")
+        client.expect("RSET", 250)
+        client.quit()
+        proxy.record(client.local)
+        eventually(lambda: asker.ask((address, port)) == "DUNNO", "after the session nothing is known")
+
+
+@case
+def many_sessions_at_once(world):
+    """Across shards: each is told its own facts."""
+    proxy, service = raw_service(world)
+    with Asker(service) as asker:
+        clients = [(presented, greet(world, proxy.at("mx"), presented)) for presented in
+                   ("no TLS", "right", "no certificate", "untrusted") * 5]
+        try:
+            for presented, client in clients:
+                client.expect("MAIL FROM:<alice@client.example.test>", 250)
+            for presented, client in clients:
+                field = asker.ask(client.local)
+                parts = parts_of(field)
+                wanted = {"no TLS": None, "no certificate": "none", "untrusted": "unverified", "right": f'verified "{NAME}"'}
+                if presented == "no TLS":
+                    equal(parts["version"], "none", f"version in {field}")
+                else:
+                    equal(parts["certificate"], wanted[presented], f"certificate in {field}")
+        finally:
+            for _, client in clients:
+                client.drop()
+
+
+@case
+def a_partner_that_was_never_judged(world):
+    """MAIL named one sender and Postfix another, as a rewriting backend might: the policy must not be escaped."""
+    proxy, service = raw_service(world)
+    with Asker(service) as asker, greet(world, proxy.at("mx"), "no TLS") as client:
+        client.expect("MAIL FROM:<alice@x.example>", 250)
+        check(asker.ask(client.local, "alice@x.example").startswith("PREPEND "), "the sender that was judged")
+        for sender in ("alice@fabrikam.example", "alice@FABRIKAM.example", '"a b"@fabrikam.example'):
+            contains(asker.ask(client.local, sender), "550 5.7.0 ", f"the answer for {sender}")
+        check(asker.ask(client.local, "alice@client.example.test").startswith("PREPEND "), "a partner that only reports")
+        check(asker.ask(client.local, "").startswith("PREPEND "), "the empty sender")
+        client.drop()
+    with Asker(service) as asker, greet(world, proxy.at("mx"), "no certificate") as client:
+        client.expect("MAIL FROM:<alice@fabrikam.example>", 250)
+        check(asker.ask(client.local, "alice@fabrikam.example").startswith("PREPEND "), "the partner that was judged")
+        client.drop()
+
+
+@case
+def instance_and_pipelining(world):
+    proxy, service = raw_service(world)
+    with Asker(service) as asker, greet(world, proxy.at("mx"), "right") as client:
+        client.expect("MAIL FROM:<alice@client.example.test>", 250)
+        check(asker.ask(client.local, instance="a.1").startswith("PREPEND "), "the first of an instance")
+        equal(asker.ask(client.local, instance="a.1"), "DUNNO", "again of the same instance")
+        check(asker.ask(client.local, instance="a.2").startswith("PREPEND "), "another instance")
+        for number in range(50):  # many requests before any answer is read
+            asker.send(client_address=client.local[0], client_port=client.local[1], sender="a@client.example.test",
+                       instance=f"b.{number}")
+        for number in range(50):
+            check(asker.answer().startswith("PREPEND "), f"answer {number}")
+        client.drop()
+
+
+@each("garbage", "no equals sign", "endless line", "endless request", "cut off", "other request", "octet by octet")
+def hostile_askers(world, what):
+    proxy, service = raw_service(world)
+    with greet(world, proxy.at("mx"), "right") as client:
+        client.expect("MAIL FROM:<alice@client.example.test>", 250)
+        with Asker(service) as asker:
+            if what == "other request":
+                asker.send(request="junk", client_address=client.local[0], client_port=client.local[1])
+                equal(asker.answer(), "DUNNO", "the answer")
+            elif what == "octet by octet":
+                for octet in (f"request=smtpd_access_policy\nclient_address={client.local[0]}\n"
+                              f"client_port={client.local[1]}\nsender=a@client.example.test\n\n").encode():
+                    asker.socket.sendall(bytes([octet]))
+                check(asker.answer().startswith("PREPEND "), "the answer")
+            elif what != "cut off":
+                octets = {"garbage": b"\0\xff\r\n\r\n\n\n=\n\n", "no equals sign": b"request\n\n",
+                          "endless line": b"a=" + b"x" * 100_000, "endless request": b"a=b\n" * 50_000}[what]
+                try:
+                    asker.socket.sendall(octets)
+                    asker.socket.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass
+                try:
+                    answer = asker.file.read()
+                except OSError:
+                    answer = b""
+                check(b"PREPEND" not in answer, f"the answer: {answer[:200]!r}")
+            else:
+                asker.socket.sendall(b"request=smtpd_access_policy\nclient_addr")
+        with Asker(service) as asker:  # others are served on
+            check(asker.ask(client.local).startswith("PREPEND "), "the next asker's answer")
+        client.drop()
+
+
+@case
+def nothing_of_a_peer_breaks_the_field(world):
+    """Names that a client chose: no line end, one line, printable."""
+    proxy, service = raw_service(world)
+    with Asker(service) as asker:
+        for presented in world.pki.identities:
+            with greet(world, proxy.at("mx"), presented) as client:
+                client.expect("MAIL FROM:<alice@client.example.test>", 250)
+                field = asker.ask(client.local)
+                check(field.isascii() and field.isprintable() and len(field) <= 920, f"the field for {presented}: {field!r}")
+                client.drop()
+
+
+@case
+def a_unix_socket(world):
+    path = world.folder / "policy.sock"
+    with world.configured(layout_of(world, world.sink.port, f"unix:{path}")) as proxy:
+        with greet(world, proxy.at("mx"), "right") as client, Asker(str(path)) as asker:
+            client.expect("MAIL FROM:<alice@client.example.test>", 250)
+            check(asker.ask(client.local).startswith("PREPEND "), "the answer")
+            client.drop()
+        equal(path.stat().st_mode & 0o777, 0o660, "mode of the socket")
+        proxy.process.signal(signal.SIGKILL)  # leaves its socket behind
+        proxy.process.wait()
+    check(path.exists(), "a stale socket")
+    with world.configured(layout_of(world, world.sink.port, f"unix:{path}")) as proxy:
+        with Asker(str(path)) as asker:
+            equal(asker.ask(("127.0.0.1", 1)), "DUNNO", "the answer of the next ringpost")
+        proxy.terminate()
+        equal(proxy.process.wait(), 0, "exit code")
+    check(not path.exists(), "the socket is removed at the end")
+
+
+@case
+def a_reload_does_not_disturb_it(world):
+    service = f"127.0.0.1:{free_port()}"
+    host, _, port = service.rpartition(":")
+    with world.configured(layout_of(world, world.sink.port, service)) as proxy, Asker((host, int(port))) as asker:
+        with greet(world, proxy.at("mx"), "right") as before:
+            before.expect("MAIL FROM:<alice@client.example.test>", 250)
+            proxy.reload(proxy.layout.copy().partner("new", sender_domains=["new.example"], tls="encrypt"))
+            check(asker.ask(before.local).startswith("PREPEND "), "about a session from before")
+            check(asker.ask(before.local, "a@new.example").startswith("PREPEND "), "its configuration is the old one")
+            with greet(world, proxy.at("mx"), "no TLS") as after:
+                after.expect("MAIL FROM:<alice@x.example>", 250)
+                contains(asker.ask(after.local, "a@new.example"), "550 5.7.0 ", "about a session from after")
+                after.drop()
+            before.drop()
+
+
+@case
+def how_long_an_answer_takes(world):
+    """Printed, not judged."""
+    proxy, service = raw_service(world)
+    with Asker(service) as asker, greet(world, proxy.at("mx"), "right") as client:
+        client.expect("MAIL FROM:<alice@client.example.test>", 250)
+        times = []
+        for _ in range(1000):
+            begin = time.perf_counter()
+            check(asker.ask(client.local).startswith("PREPEND "), "the answer")
+            times.append((time.perf_counter() - begin) * 1e6)
+        client.drop()
+    times.sort()
+    print(f"     policy service: median {statistics.median(times):.0f} µs, 99 % {times[990]:.0f} µs of 1,000 requests")

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several addresses of an upstream: the first that serves is used, a failed one again after a probe."""
+
+from harness.backend import CLOSE, RESET, SILENT, Backend
+from harness.case import case, check, contains, each, equal, eventually
+from harness.configured import Layout
+from harness.process import free_port
+from harness.smtp import Client, mail
+
+
+def addresses(*ports):
+    return [f"127.0.0.1:{port}" for port in ports]
+
+
+def layout_of(world, ports, **tuning):
+    return Layout(world, addresses(*ports), **tuning).route("mx", tls="may")
+
+
+def deliver(world, proxy, tls=True):
+    identifier, content = mail()
+    with Client(proxy.at("mx")) as client:
+        client.open(world.tls if tls else None)
+        equal(client.message(content).code, 250, "reply to the final dot")
+        client.quit()
+    return client.local
+
+
+def clients(backend):
+    """Its sessions that were for a client."""
+    return [session for session in list(backend.sessions) if session.proxied == "PROXY"]
+
+
+def probes(backend):
+    return [session for session in list(backend.sessions) if session.proxied == "LOCAL"]
+
+
+@each("clear", "starttls")
+def the_first_is_dead(world, port):
+    dead = free_port()
+    with Backend() as second, world.configured(layout_of(world, (dead, second.port))) as proxy:
+        for _ in range(3):
+            local = deliver(world, proxy, port == "starttls")
+            equal(proxy.record(local)["upstream"], f"127.0.0.1:{second.port}", "upstream of the session line")
+        equal(len(second.messages), 3, "messages at the second")
+        eventually(lambda: any("warning" in line and f"127.0.0.1:{dead}" in line for line in proxy.log.splitlines()),
+                   "a warning that names the dead one")
+
+
+@each(("closes", CLOSE), ("resets", RESET), ("no SMTP", b"hello\r\n"),
+      named=True)
+def the_first_has_no_greeting(world, variant):
+    how, greeting = variant
+    with Backend({"greeting": greeting}) as first, Backend() as second, \
+            world.configured(layout_of(world, (first.port, second.port))) as proxy:
+        deliver(world, proxy)
+        equal(len(second.messages), 1, f"messages at the second while the first {how}")
+        deliver(world, proxy)
+        equal(len(second.messages), 2, "messages at the second")
+        equal(len(clients(first)), 1, "later sessions pass it over at once")
+
+
+@each("421 4.3.2 not now", "554 5.3.0 closed")
+def the_first_refuses(world, greeting):
+    """It may refuse this one client only, who is told so; a probe, which is nobody, finds out."""
+    with Backend({"greeting": greeting.encode() + b"\r\n"}) as first, Backend() as second, \
+            world.configured(layout_of(world, (first.port, second.port))) as proxy:
+        with Client(proxy.at("mx")) as client:
+            equal(client.reply().code, int(greeting[:3]), "greeting of the first client")
+        eventually(lambda: any(session.ended for session in probes(first)), "a probe of the first")
+        eventually(lambda: serves(world, proxy), "the second is used")
+        deliver(world, proxy)
+        equal((len(first.messages), len(second.messages)), (0, 1), "messages")
+
+
+@case(slow=True)
+def the_first_is_silent(world):
+    """It has 30 s, less than clients wait for a greeting (RFC 5321 4.5.3.2.1)."""
+    with Backend({"greeting": SILENT}) as first, Backend() as second, \
+            world.configured(layout_of(world, (first.port, second.port))) as proxy:
+        with Client(proxy.at("mx")) as client:
+            client.socket.settimeout(60)
+            client.open()
+            equal(client.message(mail()[1]).code, 250, "reply to the final dot")
+            client.quit()
+        deliver(world, proxy)
+        equal((len(second.messages), len(clients(first))), (2, 1), "messages at the second, sessions at the first")
+
+
+@case
+def the_first_comes_back(world):
+    port = free_port()
+    with Backend() as second, world.configured(layout_of(world, (port, second.port))) as proxy:
+        deliver(world, proxy)
+        equal(len(second.messages), 1, "messages at the second")
+        with Backend(port=port) as first:
+            eventually(lambda: any(session.ended for session in probes(first)), "a probe of the first")
+            probe = probes(first)[0]
+            equal(probe.proxied, "LOCAL", "the probe's PROXY header")  # PROTOCOL 37
+            check(probe.raw in (b"", b"QUIT\r\n"), f"what the probe said: {probe.raw!r}")
+
+            def used():
+                before = len(first.messages)
+                deliver(world, proxy)
+                return len(first.messages) > before
+            eventually(used, "the first is used again")
+            equal(len(second.messages) + len(first.messages) >= 2, True, "every message is somewhere")
+            check(not [session for session in second.sessions if session.proxied == "LOCAL"], "the second was not probed")
+
+
+@case
+def a_probe_wants_a_real_greeting(world):
+    with Backend({"greeting": b"554 5.3.0 closed\r\n"}) as first, Backend() as second, \
+            world.configured(layout_of(world, (first.port, second.port))) as proxy:
+        first.replies["greeting"] = CLOSE
+        deliver(world, proxy)
+        first.replies["greeting"] = b"554 5.3.0 closed\r\n"
+        eventually(lambda: len([session for session in probes(first) if session.ended]) >= 2, "two probes")
+        deliver(world, proxy)
+        equal((len(first.messages), len(second.messages)), (0, 2), "messages")
+        check(all(session.raw in (b"", b"QUIT\r\n") for session in probes(first)), "what probes said")
+
+
+@case
+def all_are_dead(world):
+    ports = (free_port(), free_port())
+    with world.configured(layout_of(world, ports)) as proxy:
+        for _ in range(2):
+            with Client(proxy.at("mx")) as client:
+                contains(client.expect(None, 421).raw, b"421 4.3.2 mx.example.test ", "the greeting")
+                equal(client.rest(), b"", "octets after it")
+            equal(proxy.record(client.local)["reason"], "backend_connect", "the session line's reason")
+        with Backend(port=ports[1]):  # where all have failed, sessions still try
+            eventually(lambda: serves(world, proxy), "service once one is there")
+
+
+def serves(world, proxy):
+    with Client(proxy.at("mx")) as client:
+        return client.reply().code == 220
+
+
+@case
+def the_second_dies_too(world):
+    """A session that runs is not moved: its backend's end is its own. The next one finds who is left."""
+    with Backend() as third:
+        first, second = free_port(), Backend()
+        with world.configured(layout_of(world, (first, second.port, third.port))) as proxy:
+            deliver(world, proxy)
+            equal(len(second.messages), 1, "messages at the second")
+            second.replies["greeting"] = CLOSE
+            deliver(world, proxy)
+            equal((len(second.messages), len(third.messages)), (1, 1), "messages at the second and third")
+        second.stop()
+
+
+@each("proxy-v1", "none", "unix")
+def other_identities(world, identity):
+    port = free_port()
+    dead = f"unix:{world.folder}/nobody" if identity == "unix" else f"127.0.0.1:{port}"
+    spelled = "proxy-v2" if identity == "unix" else identity
+    kind = "none" if identity == "none" else "proxy"
+    with Backend(identity=kind) as second:
+        layout = Layout(world, [dead, f"127.0.0.1:{second.port}"], identity=spelled).route("mx", tls="may")
+        with world.configured(layout) as proxy:
+            deliver(world, proxy)
+            equal(len(second.messages), 1, "messages at the second")
+            if identity == "unix":
+                return
+            with Backend(identity=kind, port=port) as first:
+                eventually(lambda: first.sessions and first.sessions[0].ended, "a probe of the first")
+                check(first.sessions[0].raw in (b"", b"QUIT\r\n"), f"what the probe said: {first.sessions[0].raw!r}")
