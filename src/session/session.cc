@@ -517,18 +517,21 @@ void Session::PolicyNotMet(const PolicyDecision& decision, std::string_view send
 
 void Session::MailAllowed(const PolicyDecisions& decisions) {
   partners_.clear();
+  SessionRegistry* const registry = host_->registry();
   SessionMail mail;
   for (std::size_t i = 0; i < decisions.count; ++i) {
     const PolicyDecision& decision = decisions.all[i];
     if (decision.partner == nullptr) {
       continue;
     }
-    mail.judged.push_back(listener_->partners->IndexOf(*decision.partner));
+    if (registry != nullptr) {
+      mail.judged.push_back(listener_->partners->IndexOf(*decision.partner));
+    }
     if (decision.fault == PolicyFault::kNone) {
       partners_.append(partners_.empty() ? "" : ",").append(decision.partner->name);
     }
   }
-  if (SessionRegistry* const registry = host_->registry(); registry != nullptr) {
+  if (registry != nullptr) {
     mail.partners = partners_;
     if (policy_->verified() && !registered_verified_) {
       Register();  // a partner's rule knows the client, the route's does not
