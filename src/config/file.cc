@@ -18,13 +18,12 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "readers.h"
 
 namespace ringpost {
 namespace {
 
 constexpr std::uintmax_t kFileBytesMax = 16 << 20;  // ten thousand partners take two
-
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
 // What the vocabulary has but this version does not do. Refused with that reason, rather than as an
 // unknown word, and never skipped: a policy that is not enforced must not look as if it were.
@@ -357,11 +356,13 @@ absl::StatusOr<Settings> ParseConfigText(std::string_view text, const std::strin
   // The one place with exceptions: the library throws on the first syntax error.
   try {
     const toml::table root = toml::parse(text, path);
-    return FileReader(path).Read(root);
+    absl::StatusOr<Settings> settings = FileReader(path).Read(root);
+    if (!settings.ok()) return OnOneLine(settings.status());
+    return settings;
   } catch (const toml::parse_error& error) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ":", error.source().begin.line, ":",
-                                                   error.source().begin.column, ": ",
-                                                   View(error.description())));
+    return OnOneLine(absl::InvalidArgumentError(absl::StrCat(path, ":", error.source().begin.line,
+                                                             ":", error.source().begin.column, ": ",
+                                                             View(error.description()))));
   }
 }
 

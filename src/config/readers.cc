@@ -24,6 +24,14 @@ absl::Status RefuseQuoted(const Given& given, std::string_view sentence) {
       absl::StrCat(given.where, ": \"", given.text, "\" ", View(sentence)));
 }
 
+absl::Status OnOneLine(const absl::Status& status) {
+  std::string text(status.message().data(), status.message().size());
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = '?';
+  }
+  return {status.code(), text};
+}
+
 absl::Status ReadCount(const Given& given, std::uint32_t min, std::uint32_t max,
                        std::uint32_t* out) {
   const char* const end = given.text.data() + given.text.size();

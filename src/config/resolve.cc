@@ -511,7 +511,9 @@ class Resolver {
 
 absl::StatusOr<std::shared_ptr<const Config>> ResolveConfig(const Settings& settings,
                                                             const Machine& machine) {
-  return Resolver(settings, machine).Run();
+  absl::StatusOr<std::shared_ptr<const Config>> config = Resolver(settings, machine).Run();
+  if (!config.ok()) return OnOneLine(config.status());
+  return config;
 }
 
 }  // namespace ringpost
