@@ -88,6 +88,8 @@ Step SmtpRelay::Greeting(const Reply& reply) {
   // The client was greeted before its TLS handshake: to it, this is a session that breaks off.
   if (greeted_ && Negative(reply)) return Close(CloseReason::kBackendConnect);
   if (greeted_ || !Negative(reply)) return Close(CloseReason::kBackendProtocol);
+  // It has not been told who calls, so nothing of this client may reach it, whatever it refuses.
+  if (options_->xclient) return Close(CloseReason::kBackendIdentity);
   // RFC 5321 3.1: the refusal is the backend's to explain. After 421 nothing follows (PROTOCOL 22).
   if (reply.code == kServiceClosing) close_due_ = CloseReason::kBackend421;
   return GreetingEnd(reply);
