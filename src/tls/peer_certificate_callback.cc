@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // What wolfSSL asks about the certificates of a client.
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,13 +58,17 @@ int TlsCallbacks::Verify(int /*verified*/, WOLFSSL_X509_STORE_CTX* store) {
   if (engine == nullptr || store->error_depth != 0 || !engine->peer_key_read_) {
     return kRefuse;
   }
-  std::vector<std::string> chain;
-  chain.reserve(static_cast<std::size_t>(store->totalCerts));
-  for (int i = 0; i < store->totalCerts; ++i) {
-    chain.emplace_back(reinterpret_cast<const char*>(store->certs[i].buffer),
-                       store->certs[i].length);
+  try {
+    std::vector<std::string> chain;
+    chain.reserve(static_cast<std::size_t>(store->totalCerts));
+    for (int i = 0; i < store->totalCerts; ++i) {
+      chain.emplace_back(reinterpret_cast<const char*>(store->certs[i].buffer),
+                         store->certs[i].length);
+    }
+    engine->client_certificate_ = ReadClientCertificate(std::move(chain));
+  } catch (const std::bad_alloc&) {
+    return kRefuse;  // no exception may pass through wolfSSL
   }
-  engine->client_certificate_ = ReadClientCertificate(std::move(chain));
   return kContinue;
 }
 

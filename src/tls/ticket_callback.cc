@@ -3,6 +3,7 @@
 // What wolfSSL asks about a ticket: sealed and opened with our own keys, bound to the route and the
 // name.
 #include <cstring>
+#include <new>
 #include <span>
 #include <string>
 
@@ -22,6 +23,18 @@ constexpr unsigned char kTicketChainMax = 250;
 constexpr std::size_t kChainOctet = TicketKeys::kNonceBytes;
 static_assert(kChainOctet < WOLFSSL_TICKET_IV_SZ);
 
+// Bound to the route and the name (PROTOCOL 30), which cannot hold the separator, to what is asked
+// of the client, and to the count. Empty: there is no memory for it, and no exception may pass
+// through wolfSSL.
+std::string BoundTo(const TlsContextSet& set, std::string_view sni, unsigned char chain) {
+  try {
+    return set.route() + '\0' + std::string(sni) + '\0' + (set.ask_certificate() ? 'c' : '-') +
+           static_cast<char>(chain);
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
+}
+
 }  // namespace
 
 int TlsCallbacks::Ticket(WOLFSSL* ssl, unsigned char* name, unsigned char* nonce,
@@ -39,10 +52,10 @@ int TlsCallbacks::Ticket(WOLFSSL* ssl, unsigned char* name, unsigned char* nonce
     nonce[kChainOctet] = engine->ticket_chain_;
   }
   const unsigned char chain = nonce[kChainOctet];
-  // Bound to the route and the name (PROTOCOL 30), which cannot hold the separator, to what is
-  // asked of the client, and to the count.
-  const std::string bound = set->route() + '\0' + std::string(engine->sni()) + '\0' +
-                            (set->ask_certificate() ? 'c' : '-') + static_cast<char>(chain);
+  const std::string bound = BoundTo(*set, engine->sni(), chain);
+  if (bound.empty()) {
+    return WOLFSSL_TICKET_RET_REJECT;
+  }
   const std::span<unsigned char> octets(text, static_cast<std::size_t>(text_size));
   const std::span<unsigned char, TicketKeys::kNameBytes> key_name(name, TicketKeys::kNameBytes);
   const std::span<unsigned char, TicketKeys::kNonceBytes> iv(nonce, TicketKeys::kNonceBytes);
