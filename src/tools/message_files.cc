@@ -90,6 +90,7 @@ bool MessageFiles::Commit(const SinkEnvelope& envelope) {
   if (!kept) {
     unlink(part_.c_str());
   }
+  last_number_ = number;
   return kept;
 }
 

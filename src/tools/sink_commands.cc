@@ -208,7 +208,7 @@ SinkStep SinkSession::Mail(std::string_view argument) {
   envelope_.auth_user = auth_user_;
   envelope_.recipients.clear();
   envelope_.chunked = false;
-  return {.reply = "250 2.1.0 Ok\r\n"};
+  return Accept("250 2.1.0 Ok", path->path);
 }
 
 SinkStep SinkSession::Rcpt(std::string_view argument) {
@@ -240,7 +240,7 @@ SinkStep SinkSession::Rcpt(std::string_view argument) {
     return {.reply = "452 4.5.3 Too many recipients\r\n"};
   }
   envelope_.recipients.emplace_back(path->path);
-  return {.reply = "250 2.1.5 Ok\r\n"};
+  return Accept("250 2.1.5 Ok", path->path);
 }
 
 SinkStep SinkSession::Data(std::string_view argument) {

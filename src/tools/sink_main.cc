@@ -46,6 +46,15 @@ ABSL_FLAG(bool, lenient_lf, false,
           "smuggling tests.");
 ABSL_FLAG(int, banner_delay, 0, "Milliseconds to wait before the greeting.");
 ABSL_FLAG(int, reply_delay, 0, "Milliseconds to wait before every other reply.");
+ABSL_FLAG(
+    int, final_delay, 0,
+    "Milliseconds to wait, at least, before the reply that accepts a message. With --store it is "
+    "kept by then.");
+ABSL_FLAG(
+    bool, echo, false,
+    "Positive replies to MAIL and RCPT repeat the address, the one that accepts a message says "
+    "under which number it was stored, and all of them the --hostname: so a client can tell "
+    "whose reply it got.");
 ABSL_FLAG(std::string, fault, "none", "Misbehave on purpose; --fault=help lists what can be had.");
 ABSL_FLAG(int, buffers, 1024, "How many blocks of 16 KiB are there for octets in transit.");
 
@@ -74,20 +83,23 @@ absl::StatusOr<SinkServerOptions> OptionsFromFlags() {
     return absl::InvalidArgumentError(absl::StrCat(
         "there is no --fault=", absl::GetFlag(FLAGS_fault), "; --fault=help lists them"));
   }
-  for (const int delay : {absl::GetFlag(FLAGS_banner_delay), absl::GetFlag(FLAGS_reply_delay)}) {
+  for (const int delay : {absl::GetFlag(FLAGS_banner_delay), absl::GetFlag(FLAGS_reply_delay),
+                          absl::GetFlag(FLAGS_final_delay)}) {
     if (delay < 0 || delay > 3'600'000) {
       return absl::InvalidArgumentError(
-          "--banner_delay and --reply_delay are milliseconds from 0 to 3600000");
+          "--banner_delay, --reply_delay and --final_delay are milliseconds from 0 to 3600000");
     }
   }
   session.fault = *fault;
   session.hostname = absl::GetFlag(FLAGS_hostname);
   session.size_max = absl::GetFlag(FLAGS_max_size);
   session.line_end = absl::GetFlag(FLAGS_lenient_lf) ? LineEnd::kLenient : LineEnd::kStrict;
+  session.echo = absl::GetFlag(FLAGS_echo);
   session.keywords = absl::StrSplit(absl::GetFlag(FLAGS_ehlo), ',', absl::SkipWhitespace());
   SinkOptionsResolve(session);
   options.banner_delay = absl::GetFlag(FLAGS_banner_delay) * kNsPerMs;
   options.reply_delay = absl::GetFlag(FLAGS_reply_delay) * kNsPerMs;
+  options.final_delay = absl::GetFlag(FLAGS_final_delay) * kNsPerMs;
   options.print = absl::GetFlag(FLAGS_print);
   return options;
 }

@@ -242,13 +242,15 @@ bool SinkServer::ProcessStep(Connection& connection) {
     return false;
   }
   received.Consume(step.consumed);
+  TimeNs delay = options_->reply_delay;
   if (connection.session->messages() != messages) {
     ++totals_.messages;
+    delay = std::max(delay, options_->final_delay);
     if (options_->print) {
       PrintMessage(connection);
     }
   }
-  TakeStep(connection, step, options_->reply_delay);
+  TakeStep(connection, step, delay);
   return true;
 }
 

@@ -97,6 +97,16 @@ void SinkSession::ResetTransaction() {
   }
 }
 
+// A positive reply about `subject`, both without CRLF.
+SinkStep SinkSession::Accept(std::string_view reply, std::string_view subject) {
+  reply_ = reply;
+  if (options_->echo) {
+    reply_.append(" ").append(options_->hostname).append(" ").append(subject);
+  }
+  reply_ += "\r\n";
+  return {.reply = reply_};
+}
+
 SinkStep SinkSession::NextIdentity(std::string_view readable) {
   const ProxyHeader header = ParseProxyHeader(readable);
   if (header.result == ProxyParse::kNeedMore && readable.size() < kProxyReadMax) {
@@ -271,7 +281,8 @@ SinkStep SinkSession::FinishMessage() {
   octets_ += envelope_.octets;
   in_mail_ = false;  // the envelope stays for whoever prints it
   utf8_mail_ = false;
-  return {.reply = "250 2.0.0 Ok: message accepted\r\n"};
+  return Accept("250 2.0.0 Ok: message accepted",
+                store_ == nullptr ? "" : std::to_string(store_->last_number()));
 }
 
 }  // namespace ringpost

@@ -30,6 +30,7 @@ class MemoryStore : public MessageStore {
     return true;
   }
   void Discard() override { pending.clear(); }
+  std::uint64_t last_number() const override { return messages.size(); }
 
   bool fail_append = false;
   bool fail_commit = false;
@@ -309,6 +310,17 @@ TEST_F(SinkSessionTest, ATruncatedMessageIsNotKept) {
   const std::string input = With(kBegin, "DATA\r\nhello\r\n.");
   EXPECT_EQ(Codes(input), "220 250 250 250 354");  // Drive() looks for what is left over
   EXPECT_TRUE(messages_.empty());
+}
+
+TEST_F(SinkSessionTest, EchoNamesWhatAReplyIsAbout) {
+  options_.echo = true;
+  const std::string replies =
+      Replies("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx\r\n.\r\nMAIL FROM:<>\r\n");
+  EXPECT_NE(replies.find("250 2.1.0 Ok h a@b\r\n250 2.1.5 Ok h c@d\r\n"), std::string::npos)
+      << replies;
+  EXPECT_NE(replies.find("250 2.0.0 Ok: message accepted h 1\r\n250 2.1.0 Ok h \r\n"),
+            std::string::npos)
+      << replies;
 }
 
 TEST_F(SinkSessionTest, StoreFailuresAreTemporary) {

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 SINK, LOAD, MAKE_CERTS = sys.argv[1:4]
@@ -158,6 +159,34 @@ class SinkTest(unittest.TestCase):
         replies = self.talk(MESSAGE, '--banner_delay=5', '--reply_delay=2')
         self.assertEqual(codes(replies), '220 250 250 250 354 250 221')
 
+    def test_what_is_acknowledged_survives_a_kill(self):
+        # The killer strikes after the message was stored and before the answer; the next sink in the same
+        # folder goes on behind it, and leaves alone what half a message has left.
+        with tempfile.TemporaryDirectory() as folder:
+            for round_number in (1, 2):
+                sink = Sink('--store=' + folder, '--final_delay=60000')
+                with sink.connect() as client, sink.connect() as half:
+                    half.sendall(MESSAGE[:-20])
+                    client.sendall(MESSAGE)
+                    path = f'{folder}/{round_number:06}.eml'
+                    ready = time.monotonic() + BOUND
+                    while not os.path.exists(path) and time.monotonic() < ready:
+                        time.sleep(0.005)
+                    sink.process.kill()
+                    self.assertEqual(sink.process.wait(), -signal.SIGKILL)
+                    self.assertNotIn(b'accepted', read_all(client) or b'')
+                sink.process.stdout.close()
+                with open(path, 'rb') as file:
+                    self.assertEqual(file.read(), b'Subject: x\r\n\r\n.dot\r\n\xff8 bit\r\n')
+            self.assertEqual(sorted(name for name in os.listdir(folder) if name.endswith('.eml')),
+                             ['000001.eml', '000002.eml'])
+
+    def test_echo_says_what_a_reply_is_about(self):
+        with tempfile.TemporaryDirectory() as folder:
+            replies = self.talk(MESSAGE, '--store=' + folder, '--echo', '--hostname=s.example').decode()
+            self.assertIn('250 2.1.0 Ok s.example a@b.example\r\n250 2.1.5 Ok s.example c@d.example\r\n', replies)
+            self.assertIn('250 2.0.0 Ok: message accepted s.example 1\r\n', replies)
+
     def test_a_silent_sink_still_stops(self):
         with Sink('--fault=no_greeting') as sink, sink.connect() as client:
             client.sendall(b'EHLO x\r\n')
@@ -177,7 +206,7 @@ class SinkTest(unittest.TestCase):
 
     def test_bad_flags_are_one_sentence(self):
         for flags in (['--listen=x'], ['--identity=x'], ['--fault=x'], ['--buffers=1'], ['word'],
-                      ['--store=/dev/null/x'], ['--reply_delay=-1'], ['--listen=']):
+                      ['--store=/dev/null/x'], ['--reply_delay=-1'], ['--final_delay=-1'], ['--listen=']):
             run = subprocess.run([SINK, *flags], capture_output=True, text=True, timeout=BOUND)
             self.assertEqual(run.returncode, 1, flags)
             self.assertEqual(run.stderr.count('\n'), 1, run.stderr)

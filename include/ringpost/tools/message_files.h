@@ -44,6 +44,7 @@ class MessageFiles final : public MessageStore {
   [[nodiscard]] bool Append(std::string_view content) override;
   [[nodiscard]] bool Commit(const SinkEnvelope& envelope) override;
   void Discard() override;
+  [[nodiscard]] std::uint64_t last_number() const override { return last_number_; }
 
  private:
   [[nodiscard]] bool Create();
@@ -51,6 +52,7 @@ class MessageFiles final : public MessageStore {
   MessageFolder* folder_;
   int fd_ = -1;
   std::string part_;
+  std::uint64_t last_number_ = 0;
 };
 
 // One line of JSON, without a newline.

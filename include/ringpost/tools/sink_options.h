@@ -71,6 +71,9 @@ struct SinkOptions {
   LineEnd line_end = LineEnd::kStrict;
   std::uint64_t size_max = std::uint64_t{64} << 20;  // octets of one message; 0: no limit
   std::size_t recipients_max = 1000;
+  // Positive replies name the server and what they are about, so that a client can tell whose reply
+  // it got.
+  bool echo = false;
   // The EHLO keywords with their parameters; empty: the usual ones.
   std::vector<std::string> keywords;
 

@@ -26,6 +26,7 @@ struct SinkServerOptions {
   SinkOptions session;      // resolved
   TimeNs banner_delay = 0;  // before the greeting
   TimeNs reply_delay = 0;   // before every other reply
+  TimeNs final_delay = 0;   // at least, before the reply that accepts a message
   bool print = false;       // one line per message and per session on standard output
 };
 

@@ -57,6 +57,8 @@ class MessageStore {
   [[nodiscard]] virtual bool Commit(const SinkEnvelope& envelope) = 0;
   // Forgets what was appended since the last Commit().
   virtual void Discard() = 0;
+  // Under which number the last message was kept; 0: this store has no numbers.
+  [[nodiscard]] virtual std::uint64_t last_number() const { return 0; }
 };
 
 enum class SinkEnd : std::uint8_t {
@@ -135,6 +137,7 @@ class SinkSession {
   SinkStep Greet();
   SinkStep FinishChunk();
   SinkStep FinishMessage();
+  SinkStep Accept(std::string_view reply, std::string_view subject);
   SinkStep End(std::string_view reply, SinkEnd end = SinkEnd::kClose);
   void AppendContent(std::string_view content);
   void ResetTransaction();
