@@ -8,6 +8,17 @@
 
 namespace ringpost {
 
+void ByteQueue::CountBlocks(std::size_t* large, std::size_t* small) const {
+  BlockId last = kNoBlock;
+  for (std::uint32_t index = head_; index != kNoSlice; index = pool_->slice(index).next) {
+    const BlockId block = pool_->slice(index).block;
+    if (block != last) {
+      ++*(pool_->capacity(block) == BufferPool::kLargeBytes ? large : small);
+    }
+    last = block;
+  }
+}
+
 std::string_view ByteQueue::Front() const {
   if (head_ == kNoSlice) {
     return {};

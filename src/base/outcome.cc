@@ -55,8 +55,8 @@ std::string_view CloseReasonName(CloseReason reason) {
       return "client_timeout";
     case CloseReason::kHandshakeTimeout:
       return "handshake_timeout";
-    case CloseReason::kSessionLimit:
-      return "session_limit";
+    case CloseReason::kClientRate:
+      return "client_rate";
     case CloseReason::kOutOfResources:
       return "out_of_resources";
     case CloseReason::kDrain:

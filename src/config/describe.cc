@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
-#include "ringpost/base/buffer_pool.h"
 #include "ringpost/base/fingerprint.h"
 #include "ringpost/config/config.h"
 #include "ringpost/policy/network.h"
@@ -15,9 +14,6 @@
 
 namespace ringpost {
 namespace {
-
-// State of an open TLS session outside the pools; the project's own limit (bench/README.md).
-constexpr std::uint64_t kSessionBytes = 8 * 1024;
 
 // A TOML basic string.
 std::string Quoted(std::string_view text) {
@@ -161,13 +157,6 @@ std::string_view LogFormatWord(LogFormat format) {
   return format == LogFormat::kText ? "text" : "json";
 }
 
-std::uint64_t PlannedMemory(const Config& config) {
-  const std::uint64_t shard = std::uint64_t{config.buffers_large} * BufferPool::kLargeBytes +
-                              std::uint64_t{config.buffers_small} * BufferPool::kSmallBytes;
-  return static_cast<std::uint64_t>(config.shards) * shard +
-         std::uint64_t{config.sessions_max} * kSessionBytes;
-}
-
 std::string_view BackendIdentityName(BackendIdentity identity) {
   switch (identity) {
     case BackendIdentity::kProxyV2:
@@ -220,6 +209,8 @@ std::string DescribeConfig(const Config& config) {
   if (!config.cpus.empty()) out.Raw("\n");
   out.Count("shards", static_cast<std::uint64_t>(config.shards));
   out.Count("sessions_max", config.sessions_max);
+  out.Count("sessions_per_client_max", config.sessions_per_client_max);
+  out.Count("handshakes_per_client_rate", config.handshakes_per_client_rate);
   out.Duration("handshake_timeout", config.handshake_timeout);
   out.Duration("command_timeout", config.command_timeout);
   out.Duration("data_timeout", config.data_timeout);
@@ -228,8 +219,7 @@ std::string DescribeConfig(const Config& config) {
   out.Text("bare_newline", config.bare_newline == BareNewline::kNormalize ? "normalize" : "reject");
   out.Text("starttls_backend",
            config.starttls_backend == StarttlsBackend::kReconnect ? "reconnect" : "keep");
-  out.Raw(
-      absl::StrFormat("# buffers and sessions take at most %d MiB\n", PlannedMemory(config) >> 20));
+  out.Raw(absl::StrCat("# ", MemorySentence(PlanMemory(config)), "\n"));
   out.Count("buffers_large", config.buffers_large);
   out.Count("buffers_small", config.buffers_small);
   if (config.policy_service.has_value()) out.Text("policy_service", config.policy_service->text);

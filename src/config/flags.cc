@@ -74,6 +74,12 @@ ABSL_FLAG(Text, shards, std::nullopt,
 ABSL_FLAG(Text, sessions_max, std::nullopt,
           "Most sessions at a time, in the whole process; each needs two descriptors. Default: 0, "
           "as many as the limit of open files allows, at most 100000.");
+ABSL_FLAG(Text, sessions_per_client_max, std::nullopt,
+          "Most sessions of one client address at a time (IPv6: of one /64), in the whole process; "
+          "0: no limit. Default: a quarter of the sessions, and at least 20.");
+ABSL_FLAG(Text, handshakes_per_client_rate, std::nullopt,
+          "Most TLS handshakes that one client address (IPv6: one /64) may begin in a minute, all "
+          "of them at once if it likes; 0: no limit. Default: 0.");
 ABSL_FLAG(Text, handshake_timeout, std::nullopt,
           "Longest TLS handshake, as a duration. Default: 30s.");
 ABSL_FLAG(Text, command_timeout, std::nullopt,
@@ -138,6 +144,8 @@ constexpr auto kFlags = std::to_array<std::string_view>({"config",
                                                          "hostname",
                                                          "shards",
                                                          "sessions_max",
+                                                         "sessions_per_client_max",
+                                                         "handshakes_per_client_rate",
                                                          "handshake_timeout",
                                                          "command_timeout",
                                                          "data_timeout",

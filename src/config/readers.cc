@@ -32,8 +32,8 @@ absl::Status OnOneLine(const absl::Status& status) {
   return {status.code(), text};
 }
 
-absl::Status ReadCount(const Given& given, std::uint32_t min, std::uint32_t max,
-                       std::uint32_t* out) {
+absl::Status ReadCount(const Given& given, std::uint32_t min, std::uint32_t max, std::uint32_t* out,
+                       std::string_view zero) {
   const char* const end = given.text.data() + given.text.size();
   std::uint32_t value = 0;
   const auto [stop, error] = std::from_chars(given.text.data(), end, value);
@@ -42,8 +42,8 @@ absl::Status ReadCount(const Given& given, std::uint32_t min, std::uint32_t max,
     *out = value;
     return absl::OkStatus();
   }
-  return RefuseQuoted(given, absl::StrCat("is not a count from ", min, " to ", max,
-                                          ", or 0 for the automatic value"));
+  return RefuseQuoted(
+      given, absl::StrCat("is not a count from ", min, " to ", max, ", or 0 for ", View(zero)));
 }
 
 absl::Status ReadDuration(const Given& given, TimeNs min, TimeNs max, TimeNs* out) {

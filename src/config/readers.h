@@ -28,9 +28,9 @@ absl::Status RefuseQuoted(const Given& given, std::string_view sentence);
 // cursor.
 absl::Status OnOneLine(const absl::Status& status);
 
-// 0 is always allowed: the automatic value.
-absl::Status ReadCount(const Given& given, std::uint32_t min, std::uint32_t max,
-                       std::uint32_t* out);
+// 0 is always allowed: `zero` says what it stands for.
+absl::Status ReadCount(const Given& given, std::uint32_t min, std::uint32_t max, std::uint32_t* out,
+                       std::string_view zero = "the automatic value");
 inline constexpr TimeNs kTimeoutMin = 10 * kNsPerMs;
 inline constexpr TimeNs kTimeoutMax = 24 * 3600 * kNsPerSecond;
 absl::Status ReadDuration(const Given& given, TimeNs min, TimeNs max, TimeNs* out);

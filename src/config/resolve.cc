@@ -25,6 +25,13 @@ constexpr std::uint32_t kSessionsMaxMax = 4'000'000;
 // What is planned where nobody asked: with it, sessions alone stay below 1 GiB.
 constexpr std::uint32_t kSessionsMaxAutomatic = 100'000;
 constexpr std::uint32_t kSessionsFew = 1000;
+// Of one client, where nobody asked: four addresses and not one may fill the proxy, and what a
+// relay or a pool of hosts behind one address needs stays far below. Where there are few sessions
+// at all, a quarter would be less than one honest server opens.
+constexpr std::uint32_t kSessionsPerClientShare = 4;
+constexpr std::uint32_t kSessionsPerClientMin = 20;
+constexpr std::uint32_t kHandshakeRateMax = 100'000;
+constexpr std::string_view kNoLimit = "no limit";
 // A quarter is lent to receives; the rest must carry a few handshakes at once.
 constexpr std::uint32_t kBuffersMin = 64;
 constexpr std::uint32_t kBuffersSmallMax = 1 << 20;
@@ -91,7 +98,8 @@ class Resolver {
          {&Resolver::ResolveTuning, &Resolver::ResolveTimeouts, &Resolver::ResolveHostname,
           &Resolver::ResolveUpstreams, &Resolver::ResolveIngress, &Resolver::ResolvePartners,
           &Resolver::ResolvePolicyService, &Resolver::CheckListeners, &Resolver::ResolveShards,
-          &Resolver::ResolveSessions, &Resolver::CheckRouteLimits, &Resolver::ResolveBuffers}) {
+          &Resolver::ResolveSessions, &Resolver::ResolveClientLimits, &Resolver::CheckRouteLimits,
+          &Resolver::ResolveBuffers}) {
       const absl::Status status = (this->*step)();
       if (!status.ok()) return status;
     }
@@ -114,9 +122,9 @@ class Resolver {
   }
 
   absl::Status TuneCount(std::string_view name, std::uint32_t min, std::uint32_t max,
-                         std::uint32_t* out) {
+                         std::uint32_t* out, std::string_view zero = "the automatic value") {
     const Given* const given = Find(name);
-    return given == nullptr ? absl::OkStatus() : ReadCount(*given, min, max, out);
+    return given == nullptr ? absl::OkStatus() : ReadCount(*given, min, max, out, zero);
   }
 
   absl::Status ResolveTuning() {
@@ -482,6 +490,17 @@ class Resolver {
     }
     config_.sessions_max = asked;
     return absl::OkStatus();
+  }
+
+  // 0 is no limit, so that not given must differ from it.
+  absl::Status ResolveClientLimits() {
+    config_.sessions_per_client_max =
+        std::max(config_.sessions_max / kSessionsPerClientShare, kSessionsPerClientMin);
+    absl::Status status = TuneCount("sessions_per_client_max", 1, kSessionsMaxMax,
+                                    &config_.sessions_per_client_max, kNoLimit);
+    status.Update(TuneCount("handshakes_per_client_rate", 1, kHandshakeRateMax,
+                            &config_.handshakes_per_client_rate, kNoLimit));
+    return status;
   }
 
   absl::Status ResolveBuffers() {

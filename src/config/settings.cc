@@ -31,6 +31,8 @@ std::span<const Tuning> AllTuning() {
       Tuning{"hostname", TuningType::kText},
       Tuning{"shards", TuningType::kCount},
       Tuning{"sessions_max", TuningType::kCount},
+      Tuning{"sessions_per_client_max", TuningType::kCount},
+      Tuning{"handshakes_per_client_rate", TuningType::kCount},
       Tuning{"handshake_timeout", TuningType::kDuration},
       Tuning{"command_timeout", TuningType::kDuration},
       Tuning{"data_timeout", TuningType::kDuration},

@@ -220,6 +220,8 @@ void Uring::TrySend(int fd, std::string_view text) {
 int Uring::PeerAddress(int fd, SocketAddress* address) { return PeerAddressOf(fd, address); }
 int Uring::LocalAddress(int fd, SocketAddress* address) { return LocalAddressOf(fd, address); }
 
+std::int64_t Uring::WallClock() const { return std::time(nullptr); }
+
 bool Uring::CanReceive() const {
   return lent_ > 0 || pool_->free_count(BlockSize::kLarge) > options_.reserve_blocks;
 }

@@ -39,11 +39,14 @@ std::int64_t UnixMs() { return Now(CLOCK_REALTIME) / 1'000'000; }
 
 // --- WarningLimiter
 
+bool WarningLimiter::Suppress(std::int64_t now) {
+  if (!said_ || now - last_ >= kIntervalNs) return false;
+  ++suppressed_;
+  return true;
+}
+
 bool WarningLimiter::Allow(std::int64_t now, std::uint64_t* suppressed) {
-  if (said_ && now - last_ < kIntervalNs) {
-    ++suppressed_;
-    return false;
-  }
+  if (Suppress(now)) return false;
   said_ = true;
   last_ = now;
   *suppressed = suppressed_;
@@ -74,6 +77,14 @@ void Logger::Policy(const PolicyRecord& record) {
   if (timed.unix_ms == 0) timed.unix_ms = UnixMs();
   std::array<char, kLogLineMax> line;
   Write({line.data(), FormatPolicy(timed, log_->format_, line)});
+}
+
+void Logger::Shard(const ShardRecord& record) {
+  if (!Wants(LogLevel::kInfo)) return;
+  ShardRecord timed = record;
+  if (timed.unix_ms == 0) timed.unix_ms = UnixMs();
+  std::array<char, kLogLineMax> line;
+  Write({line.data(), FormatShard(timed, log_->format_, line)});
 }
 
 void Logger::Event(LogLevel level, std::string_view component, std::string_view text) {

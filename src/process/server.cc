@@ -108,13 +108,15 @@ absl::Status Server::Load() {
   if (!runtimes.ok()) {
     return runtimes.status();
   }
+  client_limits_ = std::make_unique<ClientLimits>(config_->sessions_max);
   for (int index = 0; index < config_->shards; ++index) {
     SessionRegistry* registry = nullptr;
     if (config_->policy_service.has_value()) {
       registry = registries_.emplace_back(std::make_unique<SessionRegistry>()).get();
     }
-    shards_.push_back(std::make_unique<ShardThread>(
-        index, config_, (*runtimes)[static_cast<std::size_t>(index)], log_.AddLogger(), registry));
+    shards_.push_back(
+        std::make_unique<ShardThread>(index, config_, (*runtimes)[static_cast<std::size_t>(index)],
+                                      log_.AddLogger(), registry, client_limits_.get()));
   }
   summary_.Watch(*std::move(runtimes));
   return absl::OkStatus();
@@ -227,6 +229,9 @@ void Server::WaitForEnd() {
         break;
       case SIGUSR2:
         summary_.Write(PolicySummaryLog::Period::kGoesOn);
+        for (const std::unique_ptr<ShardThread>& shard : shards_) {
+          shard->PostStatusRequest();
+        }
         break;
       case SIGTERM:
       case SIGINT:
@@ -317,10 +322,11 @@ absl::Status Server::TryReload() {
 }
 
 void Server::LogStart() {
-  logger_->Event(LogLevel::kInfo, "start",
-                 absl::StrCat("ringpost ", RINGPOST_VERSION, " on ", config_->hostname, ", ",
-                              config_->shards, " shard(s), up to ", config_->sessions_max,
-                              " sessions, memory planned ", PlannedMemory(*config_) >> 20, " MiB"));
+  logger_->Event(
+      LogLevel::kInfo, "start",
+      absl::StrCat("ringpost ", RINGPOST_VERSION, " on ", config_->hostname, ", ", config_->shards,
+                   " shard(s), up to ", config_->sessions_max, " sessions"));
+  logger_->Event(LogLevel::kInfo, "start", MemorySentence(PlanMemory(*config_)));
   logger_->Event(LogLevel::kInfo, "ring", ring_features_);
   if (config_->policy_service.has_value()) {
     logger_->Event(LogLevel::kInfo, "policy-service",

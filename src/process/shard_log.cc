@@ -13,6 +13,30 @@ namespace {
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
+// With the name of what to change.
+const char* RefusalSentence(Refusal why) {
+  switch (why) {
+    case Refusal::kDraining:
+      return "no new sessions before the end";
+    case Refusal::kSessions:
+      return "all sessions are in use (--sessions_max)";
+    case Refusal::kRouteSessions:
+      return "all sessions of the route are in use (its sessions_max)";
+    case Refusal::kClientSessions:
+      return "this client has all the sessions it may have (--sessions_per_client_max)";
+    case Refusal::kClientRate:
+      return "this client begins too many TLS handshakes (--handshakes_per_client_rate)";
+    case Refusal::kDescriptors:
+      return "no descriptor is left for its connection to the mail server; raise the limit of open "
+             "files or lower --sessions_max";
+  }
+  return "";
+}
+
+std::uint64_t RefusedBy(const ShardStatus& status, Refusal why) {
+  return status.refused[static_cast<std::size_t>(why)];
+}
+
 }  // namespace
 
 void ShardLog::SessionEnded(const Session& session, TimeNs now) {
@@ -50,12 +74,33 @@ void ShardLog::SessionEnded(const Session& session, TimeNs now) {
 }
 
 void ShardLog::SessionRefused(const ListenerRuntime& listener, const SocketAddress& client,
-                              TimeNs now) {
+                              Refusal why, TimeNs now) {
+  WarningLimiter& limiter = refused_[static_cast<std::size_t>(why)];
+  if (limiter.Suppress(now)) {
+    return;  // a flood must not cost a sentence for each of its connections
+  }
   std::array<char, kAddressTextMax> text;
-  logger_->Warning(
-      refused_, now, "shard",
-      absl::StrCat("route ", listener.route->name, ": refused ", View(FormatAddress(client, text)),
-                   ", all sessions are in use (--sessions_max)"));
+  logger_->Warning(limiter, now, "shard",
+                   absl::StrCat("route ", listener.route->name, ": refused ",
+                                View(FormatAddress(client, text)), ", ", RefusalSentence(why)));
+}
+
+void ShardLog::Status(const ShardStatus& status) {
+  logger_->Shard({.shard = index_,
+                  .sessions = status.sessions,
+                  .sessions_max = status.sessions_max,
+                  .blocks_large_free = status.blocks_large_free,
+                  .blocks_large = status.blocks_large,
+                  .blocks_small_free = status.blocks_small_free,
+                  .blocks_small = status.blocks_small,
+                  .starved = status.starved,
+                  .accept_paused = status.accept_paused,
+                  .refused_sessions = RefusedBy(status, Refusal::kSessions) +
+                                      RefusedBy(status, Refusal::kRouteSessions),
+                  .refused_client_sessions = RefusedBy(status, Refusal::kClientSessions),
+                  .refused_client_rate = RefusedBy(status, Refusal::kClientRate),
+                  .refused_descriptors = RefusedBy(status, Refusal::kDescriptors),
+                  .reclaimed = status.reclaimed});
 }
 
 void ShardLog::BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint,

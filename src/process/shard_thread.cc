@@ -36,12 +36,13 @@ bool HasListener(const Runtime& runtime, const ListenerConfig& listener) {
 
 ShardThread::ShardThread(int index, std::shared_ptr<const Config> config,
                          std::shared_ptr<const Runtime> runtime, Logger* logger,
-                         SessionRegistry* registry)
+                         SessionRegistry* registry, ClientLimits* client_limits)
     : index_(index),
       config_(std::move(config)),
       runtime_(std::move(runtime)),
-      log_(logger),
+      log_(logger, index),
       registry_(registry),
+      client_limits_(client_limits),
       control_(eventfd(0, EFD_CLOEXEC)) {}
 
 ShardThread::~ShardThread() {
@@ -78,6 +79,12 @@ absl::Status ShardThread::Start() {
 void ShardThread::Post(ShardCommand command) {
   if (shard_ != nullptr) {
     shard_->Post(command);
+  }
+}
+
+void ShardThread::PostStatusRequest() {
+  if (shard_ != nullptr) {
+    shard_->PostStatusRequest();
   }
 }
 
@@ -131,7 +138,7 @@ void ShardThread::Main(std::promise<absl::Status>& started) {
   const auto shards = static_cast<std::uint32_t>(config_->shards);
   const std::uint32_t sessions_max = (config_->sessions_max + shards - 1) / shards;
   shard_ = std::make_unique<Shard>(uring->get(), &pool, runtime_, std::exchange(listeners_, {}),
-                                   sessions_max, control_, &log_, registry_);
+                                   sessions_max, control_, &log_, registry_, client_limits_);
   started.set_value(absl::OkStatus());
   shard_->Run();
   ended_.store(true, std::memory_order_release);

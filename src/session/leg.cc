@@ -68,10 +68,10 @@ void Leg::ArmSend(Io& io) {
   io.Send(send_, fd_, std::span(pieces).first(count));
 }
 
-void Leg::ArmRecv(Io& io) {
+void Leg::ArmRecv(Io& io, std::size_t input_max) {
   const bool open = state_ == LegState::kOpen || state_ == LegState::kRetiring;
   if (recv_.in_flight || !open || socket_ended_ ||
-      (!dropping_ && raw_in_.size() + plain_in_.size() >= kInputMax)) {
+      (!dropping_ && raw_in_.size() + plain_in_.size() >= input_max)) {
     return;
   }
   starved_ = false;
@@ -164,6 +164,12 @@ void Leg::FinishSending(Io& io) {
   raw_in_.Clear();
   plain_in_.Clear();
   io.ShutdownSend(fd_);
+}
+
+void Leg::CountBlocks(std::size_t* large, std::size_t* small) const {
+  for (const ByteQueue* queue : {&raw_in_, &raw_out_, &plain_in_, &plain_out_}) {
+    queue->CountBlocks(large, small);
+  }
 }
 
 void Leg::CompactInput() {

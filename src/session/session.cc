@@ -8,12 +8,19 @@
 
 #include "ringpost/identity/proxy_header.h"
 #include "ringpost/io/socket.h"
+#include "ringpost/smtp/local_reply.h"
 
 namespace ringpost {
 namespace {
 
 // A session that could go on longer makes room for the others after this much.
 constexpr std::size_t kTurnOctetsMax = 256 * 1024;
+
+// What a leg may hold of input, or of output, while less than this part of the blocks is free. The
+// longest line fits.
+constexpr std::size_t kTightOctets = BufferPool::kLargeBytes;
+constexpr std::size_t kTightPart = 4;
+static_assert(kAuthLineMax <= kTightOctets);
 
 // RFC 5321 4.5.3.2, the sender's side.
 constexpr TimeNs kBackendGreetingTimeout = 300 * kNsPerSecond;
@@ -49,6 +56,10 @@ constexpr std::uint64_t kBackUserData = std::uint64_t{1} << 8;
 
 }  // namespace
 
+bool IsShortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 struct Session::XclientTexts {
   std::array<char, kAddressTextMax> address{};
   std::array<char, kAddressTextMax> destination{};
@@ -77,13 +88,16 @@ Session::Session(SessionHost* host, std::shared_ptr<const Runtime> runtime,
 
 Session::~Session() = default;
 
-void Session::Start() {
+void Session::Start(const SocketAddress* client, int backend_fd) {
   Io& io = host_->io();
-  started_ = io.Now();
-  if (io.PeerAddress(front_.fd(), &client_) != 0 || io.LocalAddress(front_.fd(), &server_) != 0) {
+  started_ = moved_ = input_read_ = io.Now();
+  held_fd_ = backend_fd;
+  held_family_ = listener_->FirstFamily();
+  if (client == nullptr || io.LocalAddress(front_.fd(), &server_) != 0) {
     Close(CloseReason::kClientReset, Farewell::kSilent);
     return;
   }
+  client_ = *client;
   if (xclient_ != nullptr) {
     xclient_->facts.destination_address = FormatHost(server_, xclient_->destination);
     xclient_->facts.destination_port = PortOf(server_);
@@ -138,10 +152,14 @@ void Session::Pump() {
 
 void Session::PumpRelay() {
   turn_octets_ = 0;
+  needs_round = false;
   if (back_.state() == LegState::kRetiring && (back_.ended() || back_.failed())) {
     back_.ShutDown(host_->io());
   }
-  if (back_.state() == LegState::kJoining && back_.TryFinish(host_->io()) && backend_wanted_) {
+  if (back_.state() == LegState::kJoining && back_.TryFinish(host_->io()) && !backend_wanted_) {
+    HoldBackendSocket();
+  }
+  if (backend_wanted_ && back_.state() == LegState::kIdle) {
     ConnectBackend();
   }
   Moved moved = Moved::kSomething;
@@ -168,6 +186,7 @@ void Session::PumpRelay() {
     return;
   }
   SealAndArm();
+  input_read_ = front_.input().empty() ? host_->io().Now() : input_read_;
   front_.CompactInput();
   back_.CompactInput();
   UpdateDeadline();
@@ -183,6 +202,11 @@ Session::Moved Session::PumpFrontTls() {
       detail_ = "connection closed during the TLS handshake";
       Close(CloseReason::kTlsHandshake, Farewell::kSilent);
     }
+    return Moved::kNothing;
+  }
+  // What is read may have to be answered, each KeyUpdate with ours: a client that reads nothing
+  // must not have the pool filled for it.
+  if (!handshake && front_.output_octets() >= Leg::kOutputMax) {
     return Moved::kNothing;
   }
   if (!HasBlocks()) {
@@ -237,8 +261,9 @@ Session::Moved Session::RelayFrom(Side side) {
     return Moved::kNothing;
   }
   Moved moved = Moved::kNothing;
-  while (turn_octets_ < kTurnOctetsMax && to.output_octets() < Leg::kOutputMax &&
-         from.output_octets() < Leg::kOutputMax) {
+  const std::size_t output_max = IsTight() ? kTightOctets : Leg::kOutputMax;
+  while (turn_octets_ < kTurnOctetsMax && to.output_octets() < output_max &&
+         from.output_octets() < output_max) {
     if (!HasBlocks()) {
       return Moved::kNothing;
     }
@@ -257,6 +282,7 @@ Session::Moved Session::RelayFrom(Side side) {
       const std::size_t wanted =
           std::clamp(2 * readable.size(), BufferPool::kSmallBytes, BufferPool::kLargeBytes);
       if (input.Linearize(wanted) != Room::kOk) {
+        needs_round = true;
         host_->WaitForBlocks(*this);
         return moved;
       }
@@ -328,10 +354,23 @@ void Session::SealAndArm() {
     return;
   }
   Io& io = host_->io();
-  front_.ArmSend(io);
-  back_.ArmSend(io);
-  front_.ArmRecv(io);
+  ArmSend(front_);
+  ArmSend(back_);
+  // A ClientHello in many records needs more room than it has octets.
+  front_.ArmRecv(io, IsTight() && !front_.tls_pending() ? kTightOctets : Leg::kInputMax);
   back_.ArmRecv(io);
+}
+
+void Session::ArmSend(Leg& leg) {
+  if (!leg.sending()) {
+    leg.ArmSend(host_->io());
+    moved_ = leg.sending() ? host_->io().Now() : moved_;
+  }
+}
+
+bool Session::IsTight() const {
+  const BufferPool& pool = host_->pool();
+  return pool.free_count(BlockSize::kLarge) * kTightPart < pool.total_count(BlockSize::kLarge);
 }
 
 bool Session::HasBlocks() {
@@ -339,6 +378,7 @@ bool Session::HasBlocks() {
       host_->pool().free_count(BlockSize::kSmall) >= kSmallNeeded) [[likely]] {
     return true;
   }
+  needs_round = true;
   host_->WaitForBlocks(*this);
   return false;
 }
@@ -349,8 +389,15 @@ void Session::StartTls(const Step& step) {
     Close(CloseReason::kStarttlsInjection, Farewell::kSilent);
     return;
   }
-  if (front_.output().Append(step.text) != Room::kOk) {
+  const bool may_begin = host_->MayBeginHandshake(client_);
+  const std::string refusal =
+      may_begin ? std::string() : ClosingText(CloseReason::kClientRate, listener_->relay.hostname);
+  if (front_.output().Append(may_begin ? step.text : refusal) != Room::kOk) {
     Close(CloseReason::kOutOfResources, Farewell::kSilent);
+    return;
+  }
+  if (!may_begin) {
+    Close(CloseReason::kClientRate, Farewell::kSilent);
     return;
   }
   front_.AttachTls(TlsEngine::Server(listener_->contexts.get()));
@@ -401,13 +448,43 @@ void Session::ConnectBackend() {
   }
   backend_wanted_ = false;
   const Endpoint& endpoint = backend();
-  const int fd = host_->io().OpenSocket(endpoint.address.any.sa_family);
+  const int fd = TakeBackendSocket(endpoint.address.any.sa_family);
+  if (IsShortage(-fd)) {
+    backend_wanted_ = true;
+    host_->WaitForDescriptor(*this, -fd);  // PumpRelay() comes back here, or the deadline comes
+    return;
+  }
   if (fd < 0) {
     host_->BackendFailed(*listener_->upstream, endpoint, CloseReason::kOutOfResources, -fd);
     Close(CloseReason::kOutOfResources, Farewell::kSay);
     return;
   }
   back_.Connect(host_->io(), fd, &endpoint.address.any, endpoint.length);
+  wait_ = Wait::kNothing;  // this address has its own time, whatever the last one took
+}
+
+// While no socket to a backend is open, so that none of those that are accepted takes the
+// descriptor that this session will need.
+void Session::HoldBackendSocket() {
+  const int family = listener_->FirstFamily();
+  const int fd = host_->io().OpenSocket(family);
+  if (fd >= 0) {
+    held_fd_ = fd;
+    held_family_ = family;
+  }
+}
+
+int Session::TakeBackendSocket(int family) {
+  if (held_family_ != family) {
+    ReleaseBackendSocket();
+  }
+  return held_fd_ >= 0 ? std::exchange(held_fd_, -1) : host_->io().OpenSocket(family);
+}
+
+void Session::ReleaseBackendSocket() {
+  if (held_fd_ >= 0) {
+    host_->io().CloseSocket(std::exchange(held_fd_, -1));
+  }
 }
 
 void Session::BackendConnected() {
@@ -546,6 +623,11 @@ void Session::Close(CloseReason reason, Farewell farewell) {
   }
   close_reason_ = reason;
   phase_ = Phase::kFlushing;
+  back_.ShutDown(host_->io());
+  ReleaseBackendSocket();
+  host_->wheel().Set(timer, host_->io().Now() + kFlushTimeout);
+  host_->MakeReady(*this);
+  // What may need memory comes last: without it the session ends all the same.
   if (reason == CloseReason::kBackendIdentity || reason == CloseReason::kBackendProtocol ||
       reason == CloseReason::kBackendReset || reason == CloseReason::kBackendTimeout) {
     host_->BackendFailed(*listener_->upstream, backend(), reason, 0);
@@ -556,9 +638,6 @@ void Session::Close(CloseReason reason, Farewell farewell) {
       (void)front_.output().Append(text);  // without a block there is no last word
     }
   }
-  back_.ShutDown(host_->io());
-  host_->wheel().Set(timer, host_->io().Now() + kFlushTimeout);
-  host_->MakeReady(*this);
 }
 
 void Session::PumpClosing() {
@@ -569,7 +648,7 @@ void Session::PumpClosing() {
         front_.CloseNotify();
       }
     }
-    front_.ArmSend(io);
+    ArmSend(front_);
     const bool flushed = front_.output_sent() && (front_.plain_sealed() || front_.tls_pending());
     if (front_.failed() || (flushed && front_.ended())) {
       phase_ = Phase::kJoining;
@@ -610,6 +689,10 @@ void Session::OnDeadline() {
     case Wait::kNothing:
       break;
     case Wait::kConnect:
+      if (backend_wanted_) {  // no descriptor has come free
+        Close(CloseReason::kOutOfResources, Farewell::kSay);
+        break;
+      }
       back_.ShutDown(host_->io());
       BackendConnectFailed(ETIMEDOUT);
       break;
@@ -617,7 +700,7 @@ void Session::OnDeadline() {
       Close(CloseReason::kHandshakeTimeout, Farewell::kSilent);
       break;
     case Wait::kRelay:
-      switch (relay_.waiting()) {
+      switch (Waiting()) {
         case RelayWait::kClientCommand:
           Close(CloseReason::kClientTimeout, Farewell::kSay);
           break;
@@ -637,7 +720,10 @@ void Session::OnDeadline() {
         case RelayWait::kBackendReply:
         case RelayWait::kBackendDataReply:
         case RelayWait::kBackendFinalReply:
-          Close(CloseReason::kBackendTimeout, Farewell::kSay);
+          // A backend that may not reply, because the client does not read, is not to blame.
+          Close(front_.output_octets() > 0 ? CloseReason::kClientTimeout
+                                           : CloseReason::kBackendTimeout,
+                Farewell::kSay);
           break;
       }
       break;
@@ -657,15 +743,57 @@ void Session::Stop() {
   host_->MakeReady(*this);
 }
 
+Session::Holding Session::holding() const {
+  using For = Holding::For;
+  Holding held{.since = moved_};
+  front_.CountBlocks(&held.blocks_large, &held.blocks_small);
+  back_.CountBlocks(&held.blocks_large, &held.blocks_small);
+  if (!running() || front_.sending()) {
+    held.who = For::kClient;  // it has only its last words to take, or does not read
+  } else if (back_.sending()) {
+    held.who = For::kBackend;
+  } else if (!is_ready && !needs_round) {
+    const RelayWait wait = relay_.waiting();
+    // What the backend has to say may be waiting for a block, of those that this input holds.
+    const bool client = front_.tls_pending() || back_.starved() ||
+                        wait == RelayWait::kClientCommand || wait == RelayWait::kClientContent;
+    held.who = client ? For::kClient : For::kPipeline;
+    held.since = client ? moved_ : input_read_;
+  }
+  return held;
+}
+
+void Session::Reclaim() {
+  detail_ = "held buffers that others were waiting for";
+  if (!running() || front_.sending()) {
+    Close(CloseReason::kClientTimeout, Farewell::kSilent);
+    phase_ = Phase::kJoining;  // nobody takes its last words
+  } else {
+    Close(holding().who == Holding::For::kBackend ? CloseReason::kBackendTimeout
+                                                  : CloseReason::kClientTimeout,
+          Farewell::kSay);
+  }
+  host_->MakeReady(*this);
+}
+
+// A backend whose replies find no room, because the client reads none of them, is not waited for.
+RelayWait Session::Waiting() const {
+  const RelayWait wait = relay_.waiting();
+  return front_.output_octets() >= Leg::kOutputMax && wait != RelayWait::kClientContent
+             ? RelayWait::kClientCommand
+             : wait;
+}
+
 void Session::UpdateDeadline() {
   const Wait wait = front_.tls_pending()               ? Wait::kHandshake
                     : back_.state() != LegState::kOpen ? Wait::kConnect
                                                        : Wait::kRelay;
-  const RelayWait relay_wait = relay_.waiting();
+  const RelayWait relay_wait = Waiting();
   if (wait == wait_ && relay_wait == wait_seen_ && relay_.progress() == progress_seen_) {
     return;
   }
   const TimeNs now = host_->io().Now();
+  moved_ = relay_.progress() != progress_seen_ ? now : moved_;
   if (relay_wait == RelayWait::kClientContent && wait_seen_ != RelayWait::kClientContent) {
     content_started_ = now;
     content_octets_before_ = stats().content_octets;

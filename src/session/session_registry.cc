@@ -58,8 +58,8 @@ void SessionRegistry::SetMail(const SessionKey& key, std::uint64_t id, SessionMa
 
 void SessionRegistry::Remove(const SessionKey& key, std::uint64_t id) {
   // Declared before the lock, so that what it keeps alive is let go after it: the last reference to
-  // a configuration can be a lot of work.
-  std::vector<Entry> removed;
+  // a configuration can be a lot of work. No memory may be needed here: a session has to end.
+  std::optional<Entry> removed;
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = sessions_.find(key);
   if (found == sessions_.end()) {
@@ -68,13 +68,12 @@ void SessionRegistry::Remove(const SessionKey& key, std::uint64_t id) {
   std::vector<Entry>& entries = found->second;
   const auto of_id = std::find_if(entries.begin(), entries.end(),
                                   [id](const Entry& entry) { return entry.id == id; });
-  if (of_id == entries.end()) {
-    return;
+  if (of_id != entries.end()) {
+    removed = std::move(*of_id);
+    entries.erase(of_id);
+    --size_;
   }
-  removed.push_back(std::move(*of_id));
-  entries.erase(of_id);
-  --size_;
-  if (entries.empty()) {
+  if (entries.empty()) {  // also where there was no memory for the first
     sessions_.erase(found);
   }
 }

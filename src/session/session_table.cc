@@ -34,13 +34,14 @@ Session& SessionTable::Create(SessionHost* host, const std::shared_ptr<const Run
                               const ListenerRuntime* listener, int fd) {
   RINGPOST_CHECK(!full());
   const std::uint32_t slot = free_.back();
-  free_.pop_back();
-  used_[slot] = true;
-  ++size_;
   const UserData user_data{.kind = 0, .leg = 0, .slot = slot, .generation = generations_[slot]};
   auto* session =
       new (memory_ + slot * sizeof(Session)) Session(host, runtime, listener, user_data.Pack(), fd);
   session->slot = slot;
+  // Not before it is made: there may be no memory for it.
+  free_.pop_back();
+  used_[slot] = true;
+  ++size_;
   return *session;
 }
 

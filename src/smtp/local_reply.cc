@@ -116,8 +116,8 @@ std::string ClosingText(CloseReason reason, std::string_view hostname) {
     case CloseReason::kClientTimeout:
     case CloseReason::kHandshakeTimeout:
       return WithHost("421 4.4.2", hostname, "Error: timeout exceeded");
-    case CloseReason::kSessionLimit:
-      return WithHost("421 4.3.2", hostname, "Error: too many connections, try again later");
+    case CloseReason::kClientRate:
+      return WithHost("421 4.7.0", hostname, "Error: too many TLS handshakes from your address");
     case CloseReason::kOutOfResources:
       return WithHost("421 4.3.2", hostname, "Error: out of resources, try again later");
     case CloseReason::kDrain:

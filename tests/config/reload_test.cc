@@ -54,6 +54,8 @@ TEST(RestartOnlyChanges, WhatAReloadTakesOver) {
   next.hostname = "other.example";
   next.command_timeout = kNsPerSecond;
   next.policy_summary_interval = 0;
+  next.sessions_per_client_max = 7;
+  next.handshakes_per_client_rate = 7;
   next.partners.emplace_back();
   next.trusts.emplace_back();
   next.ingress.emplace_back();

@@ -54,6 +54,8 @@ TEST_F(ResolveTest, Defaults) {
   EXPECT_EQ(config->shards, 4);
   EXPECT_EQ(config->cpus, (std::vector<int>{2, 5, 7, 11}));
   EXPECT_EQ(config->sessions_max, 10000U);
+  EXPECT_EQ(config->sessions_per_client_max, 2500U);
+  EXPECT_EQ(config->handshakes_per_client_rate, 0U);
   EXPECT_EQ(config->buffers_large, 312U);  // 2500 sessions a shard
   EXPECT_EQ(config->buffers_small, 5000U);
   EXPECT_EQ(config->command_timeout, 300 * kNsPerSecond);
@@ -73,6 +75,8 @@ TEST_F(ResolveTest, EveryTuningIsTaken) {
       {"hostname", "other.example"},
       {"shards", "2"},
       {"sessions_max", "77"},
+      {"sessions_per_client_max", "5"},
+      {"handshakes_per_client_rate", "30"},
       {"handshake_timeout", "1s"},
       {"command_timeout", "400s"},
       {"data_timeout", "3m"},
@@ -95,6 +99,8 @@ TEST_F(ResolveTest, EveryTuningIsTaken) {
   EXPECT_EQ(config->shards, 2);
   EXPECT_EQ(config->cpus, (std::vector<int>{2, 5}));
   EXPECT_EQ(config->sessions_max, 77U);
+  EXPECT_EQ(config->sessions_per_client_max, 5U);
+  EXPECT_EQ(config->handshakes_per_client_rate, 30U);
   EXPECT_EQ(config->handshake_timeout, kNsPerSecond);
   EXPECT_EQ(config->command_timeout, 400 * kNsPerSecond);
   EXPECT_EQ(config->data_timeout, 180 * kNsPerSecond);
@@ -109,6 +115,29 @@ TEST_F(ResolveTest, EveryTuningIsTaken) {
   EXPECT_EQ(config->ticket_key_file, tickets);
   EXPECT_EQ(config->policy_service->text, "127.0.0.1:10040");
   EXPECT_EQ(config->policy_summary_interval, 7200 * kNsPerSecond);
+}
+
+TEST_F(ResolveTest, MemoryIsPlanned) {
+  Settings settings = Tuned(Tuned(Minimal(), "sessions_max", "1000"), "shards", "2");
+  settings = Tuned(Tuned(settings, "buffers_large", "256"), "buffers_small", "1024");
+  const MemoryPlan plan = PlanMemory(*Good(settings));
+  EXPECT_EQ(plan.fixed, 15U << 20);
+  EXPECT_EQ(plan.idle(), plan.fixed + 1000 * 5700);
+  EXPECT_EQ(plan.most(), plan.idle() + 1000 * 17'400 + 2 * ((4U << 20) + (2U << 20)));
+  EXPECT_EQ(MemorySentence(plan),
+            "memory: 15.0 MiB and 5700 octets for each idle TLS session: 20 MiB with all 1000; at "
+            "most 49 MiB with all buffers in use and 17400 octets more for each session stopped "
+            "within a TLS record");
+  const MemoryPlan asked = PlanMemory(*Good(Tuned(settings, "policy_service", "127.0.0.1:10040")));
+  EXPECT_EQ(asked.session_idle, plan.session_idle + 500);
+  EXPECT_NE(DescribeConfig(*Good(settings)).find("# memory: 15.0 MiB and 5700"), std::string::npos);
+}
+
+// A quarter, but never so few that one honest server would meet it; 0 is asked for by name.
+TEST_F(ResolveTest, SessionsOfOneClient) {
+  EXPECT_EQ(Good(Tuned(Minimal(), "sessions_max", "1000"))->sessions_per_client_max, 250U);
+  EXPECT_EQ(Good(Tuned(Minimal(), "sessions_max", "10"))->sessions_per_client_max, 20U);
+  EXPECT_EQ(Good(Tuned(Minimal(), "sessions_per_client_max", "0"))->sessions_per_client_max, 0U);
 }
 
 TEST_F(ResolveTest, RefusedTuning) {
@@ -126,6 +155,9 @@ TEST_F(ResolveTest, RefusedTuning) {
       {"buffers_large", "65536", "64 to 65535"},
       {"buffers_small", "63", "64 to 1048576"},
       {"sessions_max", "10001", "sessions need 20066 descriptors"},
+      {"sessions_per_client_max", "many", "is not a count from 1 to 4000000, or 0 for no limit"},
+      {"sessions_per_client_max", "4000001", "1 to 4000000"},
+      {"handshakes_per_client_rate", "100001", "1 to 100000, or 0 for no limit"},
       {"command_timeout", "300", "such as 300s"},
       {"command_timeout", "", "such as 300s"},
       {"command_timeout", "0s", "is not between 10ms and 24h"},

@@ -11,6 +11,7 @@
 #include "json_object.h"
 #include "ringpost/log/policy_record.h"
 #include "ringpost/log/session_record.h"
+#include "ringpost/log/shard_record.h"
 
 namespace ringpost {
 namespace {
@@ -107,6 +108,48 @@ TEST(SessionLine, NamesCertificateAndPartner) {
   EXPECT_NE(Session(record, LogFormat::kText)
                 .find(" sni=mx.example certificate=verified partner=contoso messages=2 "),
             std::string::npos);
+}
+
+TEST(ShardLine, TextAndJson) {
+  const ShardRecord record = {.unix_ms = 1'795'457'000'007,
+                              .shard = 1,
+                              .sessions = 12,
+                              .sessions_max = 4984,
+                              .blocks_large_free = 250,
+                              .blocks_large = 256,
+                              .blocks_small_free = 1023,
+                              .blocks_small = 1024,
+                              .starved = 2,
+                              .accept_paused = true,
+                              .refused_sessions = 3,
+                              .refused_client_sessions = 4,
+                              .refused_client_rate = 5,
+                              .refused_descriptors = 6,
+                              .reclaimed = 7};
+  std::array<char, kLogLineMax> out;
+  EXPECT_EQ(std::string_view(out.data(), FormatShard(record, LogFormat::kText, out)),
+            "2026-11-23T18:03:20.007Z info status shard=1 sessions=12 sessions_max=4984 "
+            "blocks_large_free=250/256 blocks_small_free=1023/1024 starved=2 accept_paused=yes "
+            "refused_sessions=3 refused_client_sessions=4 refused_client_rate=5 "
+            "refused_descriptors=6 reclaimed=7");
+  const auto object = Json(std::string(out.data(), FormatShard(record, LogFormat::kJson, out)));
+  EXPECT_EQ(object.at("component"), "status");
+  EXPECT_EQ(object.at("shard"), "1");
+  EXPECT_EQ(object.at("blocks_large_free"), "250/256");
+  EXPECT_EQ(object.at("accept_paused"), "true");
+  EXPECT_EQ(object.at("reclaimed"), "7");
+  EXPECT_EQ(object.size(), 15U);
+}
+
+TEST(ShardLine, TheLargestNumbersFit) {
+  constexpr std::uint64_t kMost = ~std::uint64_t{0};
+  ShardRecord record;
+  record.blocks_large_free = record.blocks_large = kMost;
+  record.reclaimed = kMost;
+  std::array<char, kLogLineMax> out;
+  const std::string_view line(out.data(), FormatShard(record, LogFormat::kText, out));
+  EXPECT_NE(line.find("=18446744073709551615/18446744073709551615 "), std::string_view::npos);
+  EXPECT_TRUE(line.ends_with(" reclaimed=18446744073709551615"));
 }
 
 std::string Policy(const PolicyRecord& record, LogFormat format) {

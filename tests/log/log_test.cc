@@ -237,6 +237,17 @@ TEST(WarningLimiter, OnePerIntervalAndACount) {
   EXPECT_EQ(suppressed, 1U) << "counted from the last time it was said";
 }
 
+TEST(WarningLimiter, WhatIsNotEvenComposedCountsAsWell) {
+  WarningLimiter limiter;
+  std::uint64_t suppressed = 0;
+  EXPECT_FALSE(limiter.Suppress(5)) << "nothing was said yet";
+  EXPECT_TRUE(limiter.Allow(5, &suppressed));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limiter.Suppress(6));
+  EXPECT_FALSE(limiter.Suppress(5 + WarningLimiter::kIntervalNs));
+  EXPECT_TRUE(limiter.Allow(5 + WarningLimiter::kIntervalNs, &suppressed));
+  EXPECT_EQ(suppressed, 3U);
+}
+
 TEST(WarningLimiter, TheLoggerSaysHowMany) {
   Pipe pipe;
   {

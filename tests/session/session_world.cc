@@ -40,7 +40,7 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options) {
   ingress.policy = options.policy;
   ingress.sessions_max = options.route_sessions_max;
   ingress.handshake_timeout = config->handshake_timeout;
-  ingress.command_timeout = config->command_timeout;
+  ingress.command_timeout = options.command_timeout;
   ingress.data_timeout = config->data_timeout;
   ingress.listeners.push_back(
       {.endpoint = MakeEndpoint(options.listen, 25), .implicit_tls = options.implicit_tls});
@@ -50,15 +50,21 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options) {
   files.partners = std::make_shared<const PartnerTable>(config->partners);
   if (options.certificate) {
     ingress.certificates.push_back({.cert = "ecdsa.pem", .key = "ecdsa.key"});
-    static const TlsCertificatePem certificate = test::Certificate("ecdsa");
-    files.certificates.back().push_back(certificate);
+    if (options.certificate_pem != nullptr) {
+      files.certificates.back().push_back(*options.certificate_pem);
+    } else {
+      static const TlsCertificatePem certificate = test::Certificate("ecdsa");
+      files.certificates.back().push_back(certificate);
+    }
   }
   config->ingress.push_back(ingress);
   config->bare_newline = options.bare_newline;
   config->starttls_backend = options.starttls_backend;
   config->sessions_max = options.sessions_max;
+  config->sessions_per_client_max = options.sessions_per_client_max;
+  config->handshakes_per_client_rate = options.handshakes_per_client_rate;
   absl::StatusOr<std::shared_ptr<const Runtime>> runtime =
-      MakeRuntime(std::move(config), files, nullptr, test::kNow);
+      MakeRuntime(std::move(config), files, options.ticket_keys, test::kNow);
   EXPECT_TRUE(runtime.ok()) << runtime.status();
   return *std::move(runtime);
 }
@@ -66,6 +72,12 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options) {
 const TlsClientContext* ClientTlsContext() {
   static const std::unique_ptr<TlsClientContext> context = test::ClientContext();
   return context.get();
+}
+
+// Of all clients, so that not each of them has memory of its own to map.
+BufferPool* ClientPool() {
+  static auto* const pool = new BufferPool(1'024, 256);  // until the process ends
+  return pool;
 }
 
 }  // namespace
@@ -77,11 +89,15 @@ SessionWorld::SessionWorld(const WorldOptions& options)
       listen_(options.listen),
       listener_(io_->OpenListener(SimAddress(options.listen, 25))) {
   for (std::size_t i = 0; i < options.backends.size(); ++i) {
-    io_->SetBackend(SimAddress("127.0.0.1", static_cast<std::uint16_t>(kFirstBackendPort + i)),
-                    options.backends[i]);
+    io_->SetBackend(BackendAddress(i), options.backends[i]);
   }
   shard_ = std::make_unique<Shard>(io_.get(), pool_.get(), runtime_, std::vector<int>{listener_},
-                                   options.sessions_max, io_->OpenEvent(), this, &registry_);
+                                   options.sessions_max, io_->OpenEvent(), this, &registry_,
+                                   &client_limits_);
+}
+
+SocketAddress SessionWorld::BackendAddress(std::size_t index) {
+  return SimAddress("127.0.0.1", static_cast<std::uint16_t>(kFirstBackendPort + index));
 }
 
 SessionWorld::~SessionWorld() {
@@ -110,22 +126,32 @@ bool SessionWorld::Until(const std::function<bool()>& done, TimeNs limit) {
     }
   });
   while (!done() && !over && !shard_->finished()) {
-    shard_->Turn();
+    {
+      const SimScope scope(*io_, SimScope::Who::kShard);
+      shard_->Turn();
+    }
+    if (on_turn_) {
+      on_turn_();
+    }
   }
   *is_over = nullptr;
   return done();
 }
 
-void SessionWorld::Reload(const WorldOptions& options) {
+void SessionWorld::PostReload(const WorldOptions& options, std::function<void()> applied) {
   std::vector<int> listeners = {-1};
   if (listen_ != options.listen) {
     listen_ = options.listen;
     listeners.front() = listener_ = io_->OpenListener(SimAddress(options.listen, 25));
   }
-  bool applied = false;
   shard_->Post(ShardUpdate{.runtime = MakeTestRuntime(options),
                            .listeners = std::move(listeners),
-                           .applied = [&applied] { applied = true; }});
+                           .applied = std::move(applied)});
+}
+
+void SessionWorld::Reload(const WorldOptions& options) {
+  bool applied = false;
+  PostReload(options, [&applied] { applied = true; });
   EXPECT_TRUE(Until([&applied] { return applied; }, kNsPerSecond));
 }
 
@@ -144,6 +170,7 @@ void SessionWorld::Finish() {
 
 void SessionWorld::SessionEnded(const Session& session, TimeNs now) {
   (void)now;
+  const SimScope scope(*io_, SimScope::Who::kTest);
   std::array<char, kAddressTextMax> text;
   EndedSession ended;
   ended.client = FormatAddress(session.client(), text);
@@ -151,6 +178,9 @@ void SessionWorld::SessionEnded(const Session& session, TimeNs now) {
   ended.stats = session.stats();
   ended.tls_version = session.tls_facts().version;
   EXPECT_NE(ended.reason, CloseReason::kNone) << ended.client;
+  io_->Say("ringpost", "session of " + ended.client +
+                           " ended: " + std::string(CloseReasonName(ended.reason)) + " " +
+                           std::string(session.detail()));
   for (const EndedSession& other : ended_) {
     EXPECT_TRUE(other.client != ended.client || ended.client.starts_with("0.0.0.0") ||
                 ended.client == "unix")
@@ -159,7 +189,7 @@ void SessionWorld::SessionEnded(const Session& session, TimeNs now) {
   ended_.push_back(ended);
 }
 
-void SessionWorld::SessionRefused(const ListenerRuntime&, const SocketAddress&, TimeNs) {
+void SessionWorld::SessionRefused(const ListenerRuntime&, const SocketAddress&, Refusal, TimeNs) {
   ++refused_;
 }
 
@@ -173,6 +203,7 @@ void SessionWorld::BackendRecovered(const UpstreamConfig&, const Endpoint&, Time
 
 void SessionWorld::PolicyNotMet(const Session&, const PolicyDecision& decision,
                                 std::string_view sender_domain) {
+  const SimScope scope(*io_, SimScope::Who::kTest);
   policy_faults_.push_back(std::string(sender_domain) + " " +
                            std::string(PolicyFaultName(decision.fault)) +
                            (decision.mode == PolicyMode::kReport ? " reported" : ""));
@@ -184,11 +215,10 @@ void SessionWorld::AcceptPaused(int, TimeNs) { ++accept_pauses_; }
 
 ClientEnd::ClientEnd(SimPeer peer)
     : peer_(std::move(peer)),
-      pool_(64, 16),
-      cipher_in_(&pool_),
-      cipher_out_(&pool_),
-      plain_in_(&pool_),
-      plain_queue_(&pool_) {
+      cipher_in_(ClientPool()),
+      cipher_out_(ClientPool()),
+      plain_in_(ClientPool()),
+      plain_queue_(ClientPool()) {
   peer_.OnChange([this] {
     Move();
     if (on_change_) {
@@ -202,9 +232,15 @@ void ClientEnd::Say(std::string_view text) {
   Move();
 }
 
-void ClientEnd::StartTls() {
-  tls_ = TlsEngine::Client(ClientTlsContext(), "mx.example.test", nullptr);
+void ClientEnd::StartTls(const TlsClientContext* context, const TlsSession* session) {
+  tls_ = TlsEngine::Client(context != nullptr ? context : ClientTlsContext(), "mx.example.test",
+                           session);
   Move();
+}
+
+void ClientEnd::Raw(std::string_view octets) {
+  out_ += octets;
+  Write();
 }
 
 bool ClientEnd::ended() const {
@@ -246,6 +282,9 @@ void ClientEnd::Move() {
 }
 
 void ClientEnd::MoveTls() {
+  if (notified_) {
+    EXPECT_EQ(peer_.Read(), "") << "octets behind close_notify";  // PROTOCOL 36
+  }
   if (reading_ && !notified_ && !tls_failed_) {
     // What does not fit stays in the socket; each round makes room.
     for (std::string octets = peer_.Read(8'192); !octets.empty(); octets = peer_.Read(8'192)) {
@@ -292,7 +331,11 @@ void ClientEnd::Write() {
     out_ += cipher_out_.Front();
     cipher_out_.Consume(cipher_out_.Front().size());
   }
-  out_.erase(0, peer_.Write(out_));
+  const std::size_t sent = peer_.Write(std::string_view(out_).substr(0, octets_left_));
+  if (octets_left_ != std::string::npos) {
+    octets_left_ -= sent;
+  }
+  out_.erase(0, octets_left_ == 0 ? out_.size() : sent);
 }
 
 }  // namespace ringpost

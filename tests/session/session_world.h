@@ -34,6 +34,9 @@ struct WorldOptions {
   RoutePolicy policy;
   std::vector<Partner> partners;
   std::uint32_t route_sessions_max = 0;
+  std::uint32_t sessions_per_client_max = 0;
+  std::uint32_t handshakes_per_client_rate = 0;
+  TimeNs command_timeout = 300 * kNsPerSecond;
   BareNewline bare_newline = BareNewline::kNormalize;
   BackendIdentity identity = BackendIdentity::kNone;
   StarttlsBackend starttls_backend = StarttlsBackend::kReconnect;
@@ -41,6 +44,9 @@ struct WorldOptions {
   bool certificate = true;
   std::vector<SimBackend> backends = {SimBackend::kAccept};
   const char* listen = "198.51.100.1";  // port 25
+  // Instead of one that is made once per process; not owned.
+  const TlsCertificatePem* certificate_pem = nullptr;
+  TicketKeys* ticket_keys = nullptr;  // not owned; null: no tickets
 };
 
 struct EndedSession {
@@ -58,12 +64,19 @@ class SessionWorld final : public ShardObserver {
   [[nodiscard]] SimIo& io() { return *io_; }
   [[nodiscard]] const BufferPool& pool() const { return *pool_; }
   [[nodiscard]] Shard& shard() { return *shard_; }
+  [[nodiscard]] const Shard& shard() const { return *shard_; }
+  [[nodiscard]] static SocketAddress BackendAddress(std::size_t index);
   [[nodiscard]] SimPeer Connect(const SocketAddress& client);
 
   // Turns of the shard until `done` or until `limit` of simulated time is over; false then.
   bool Until(const std::function<bool()>& done, TimeNs limit);
+  // Called after each turn.
+  void OnTurn(std::function<void()> on_turn) { on_turn_ = std::move(on_turn); }
   // A new configuration; listens on a socket of its own if it names another address.
   void Reload(const WorldOptions& options);
+  // The same, without waiting until the shard uses it.
+  void PostReload(
+      const WorldOptions& options, std::function<void()> applied = [] {});
   // Lets simulated time pass.
   void Pass(TimeNs duration);
   // Ends the shard: by itself if no session is left, else with SIGINT's command.
@@ -71,13 +84,17 @@ class SessionWorld final : public ShardObserver {
 
   [[nodiscard]] const std::vector<EndedSession>& ended() const { return ended_; }
   [[nodiscard]] int refused() const { return refused_; }
+  [[nodiscard]] ClientLimits& client_limits() { return client_limits_; }
+  // The last one that was asked for.
+  [[nodiscard]] const ShardStatus& status() const { return status_; }
   [[nodiscard]] int backend_failures() const { return backend_failures_; }
   [[nodiscard]] int accept_pauses() const { return accept_pauses_; }
 
   // --- ShardObserver
   void SessionEnded(const Session& session, TimeNs now) override;
-  void SessionRefused(const ListenerRuntime& listener, const SocketAddress& client,
+  void SessionRefused(const ListenerRuntime& listener, const SocketAddress& client, Refusal why,
                       TimeNs now) override;
+  void Status(const ShardStatus& status) override { status_ = status; }
   void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint, CloseReason reason,
                      int error, TimeNs now) override;
   void BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint,
@@ -95,7 +112,10 @@ class SessionWorld final : public ShardObserver {
   std::unique_ptr<SimIo> io_;
   std::shared_ptr<const Runtime> runtime_;
   SessionRegistry registry_;
+  ClientLimits client_limits_{1'000, {1, 2}};
+  ShardStatus status_;
   std::unique_ptr<Shard> shard_;
+  std::function<void()> on_turn_;
   std::string listen_;
   int listener_ = -1;
   std::vector<EndedSession> ended_;
@@ -115,7 +135,8 @@ class ClientEnd {
   void Say(std::string_view text);
   // What has arrived, decrypted, and has not been taken.
   [[nodiscard]] std::string& received() { return received_; }
-  void StartTls();
+  // Null: a context of the tests' own, which offers both versions.
+  void StartTls(const TlsClientContext* context = nullptr, const TlsSession* session = nullptr);
   [[nodiscard]] bool tls_ready() const { return tls_ != nullptr && tls_->handshake_complete(); }
   [[nodiscard]] bool tls_failed() const { return tls_failed_; }
   [[nodiscard]] bool notified() const { return notified_; }  // close_notify received
@@ -123,6 +144,11 @@ class ClientEnd {
   [[nodiscard]] bool ended() const;
   [[nodiscard]] bool all_sent() const { return out_.empty() && plain_out_.empty(); }
   [[nodiscard]] SimPeer& peer() { return peer_; }
+  [[nodiscard]] TlsEngine* tls() { return tls_.get(); }
+  // Octets beside TLS.
+  void Raw(std::string_view octets);
+  // Only so many octets more reach the socket; what else is said is lost.
+  void set_octets_left(std::size_t n) { octets_left_ = n; }
   void Notify();     // close_notify
   void Close();      // close_notify where there is TLS, then close
   void CloseSend();  // FIN without a word
@@ -137,7 +163,6 @@ class ClientEnd {
 
   SimPeer peer_;
   std::function<void()> on_change_;
-  BufferPool pool_;
   ByteQueue cipher_in_;
   ByteQueue cipher_out_;
   ByteQueue plain_in_;
@@ -146,6 +171,7 @@ class ClientEnd {
   std::string out_;        // to the socket
   std::string plain_out_;  // to be sealed
   std::string received_;
+  std::size_t octets_left_ = std::string::npos;
   bool tls_failed_ = false;
   bool notified_ = false;
   bool reading_ = true;

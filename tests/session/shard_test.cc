@@ -3,6 +3,7 @@
 // What a shard does when something runs out: blocks, descriptors, sessions.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,10 +25,57 @@ class ShardTest : public testing::Test {
     });
   }
 
-  ClientEnd& Connect() {
+  ClientEnd& Connect(const char* address = "192.0.2.7") {
     const auto port = static_cast<std::uint16_t>(50'000 + clients_.size());
-    clients_.push_back(std::make_unique<ClientEnd>(world_->Connect(SimAddress("192.0.2.7", port))));
+    clients_.push_back(std::make_unique<ClientEnd>(world_->Connect(SimAddress(address, port))));
     return *clients_.back();
+  }
+
+  // EHLO has been answered.
+  void Greet(ClientEnd& client) {
+    ASSERT_TRUE(Hears(client, "220 "));
+    client.received().clear();
+    SimPeer& backend = backends_.back();
+    client.Say("EHLO client\r\n");
+    ASSERT_TRUE(world_->Until([&] { return backend.readable() > 0; }, kPatience));
+    (void)backend.Read();
+    backend.Write("250 back\r\n");
+    ASSERT_TRUE(Hears(client, "250"));
+    client.received().clear();
+  }
+
+  // The backends that are called from now on say this to each line.
+  void AnswerEachWith(const std::string& reply) {
+    world_->io().OnBackendAccept([this, reply](SimPeer peer) {
+      peer.Write("220 back ready\r\n");
+      const std::size_t index = backends_.size();
+      backends_.push_back(peer);
+      backends_.back().OnChange([this, reply, index, replies = std::string()]() mutable {
+        for (const char c : backends_[index].Read()) {
+          replies += c == '\n' ? reply : "";
+        }
+        replies.erase(0, backends_[index].Write(replies));
+      });
+    });
+  }
+
+  [[nodiscard]] static std::string Repeated(std::string_view text, int times) {
+    std::string repeated;
+    for (int n = 0; n < times; ++n) {
+      repeated += text;
+    }
+    return repeated;
+  }
+
+  void ExpectEnd(CloseReason reason, std::size_t sessions = 1) {
+    ASSERT_TRUE(world_->Until([&] { return world_->ended().size() == sessions; }, kPatience));
+    EXPECT_EQ(CloseReasonName(world_->ended().back().reason), CloseReasonName(reason));
+  }
+
+  [[nodiscard]] std::uint64_t RefusedFor(Refusal why) {
+    world_->shard().PostStatusRequest();
+    world_->Pass(kNsPerMs);
+    return world_->status().refused[static_cast<std::size_t>(why)];
   }
 
   [[nodiscard]] bool Hears(ClientEnd& client, std::string_view text, TimeNs limit = kPatience) {
@@ -107,6 +155,257 @@ TEST_F(ShardTest, WithoutADescriptorForTheBackendTheClientIsTold) {
   EXPECT_TRUE(world_->Until([&] { return second.ended(); }, kPatience));
 }
 
+// Descriptors that a batch of clients has taken serve some of them, rather than none; the others
+// are told, and nobody is told who could have waited.
+TEST_F(ShardTest, ABatchThatTakesAllDescriptorsIsServedInPart) {
+  Start(WorldOptions());
+  ASSERT_TRUE(Hears(Connect(), "220 "));
+  world_->io().set_descriptors_max(world_->io().open_sockets() + 21);
+  for (int i = 0; i < 100; ++i) {
+    (void)Connect();
+  }
+  world_->Pass(5 * kNsPerSecond);
+  const auto heard = [this](std::string_view text) {
+    return std::count_if(clients_.begin(), clients_.end(), [text](const auto& client) {
+      return client->received().starts_with(text);
+    });
+  };
+  EXPECT_EQ(heard("220 "), 11);
+  const std::uint64_t refused = RefusedFor(Refusal::kDescriptors);
+  const auto told = heard("421 4.3.2 mx.example.test Error: out of resources");
+  EXPECT_GE(told, 1);
+  EXPECT_LE(told, 11 + 26);  // then one with each try: the odd descriptor is not enough for two
+  EXPECT_EQ(told, static_cast<std::ptrdiff_t>(refused));
+  EXPECT_TRUE(world_->ended().empty());
+  // Everybody else is served within a second once there are descriptors.
+  world_->io().set_descriptors_max(1'000);
+  world_->Pass(kNsPerSecond);
+  EXPECT_EQ(heard("220 ") + told, 101);
+  EXPECT_EQ(heard("421 "), told);
+}
+
+// While accepting pauses, those who come one by one wait for it rather than being told at once.
+TEST_F(ShardTest, APauseHoldsForThoseWhoComeLater) {
+  Start(WorldOptions());
+  ASSERT_TRUE(Hears(Connect(), "220 "));
+  world_->io().set_descriptors_max(world_->io().open_sockets() + 1);
+  for (int i = 0; i < 50; ++i) {
+    (void)Connect();
+    world_->Pass(20 * kNsPerMs);
+  }
+  EXPECT_GE(RefusedFor(Refusal::kDescriptors), 2u);
+  EXPECT_LE(RefusedFor(Refusal::kDescriptors), 7u);
+}
+
+// The connection to the backend is a new one after STARTTLS: its descriptor is not one that others,
+// who are waiting to be accepted, could take meanwhile.
+TEST_F(ShardTest, ASessionThatRunsKeepsItsDescriptors) {
+  Start(WorldOptions());
+  ClientEnd& client = Connect();
+  Greet(client);
+  client.Say("STARTTLS\r\n");
+  ASSERT_TRUE(Hears(client, "220 2.0.0"));
+  client.received().clear();
+  // The old connection ends: from here on the session has no backend.
+  backends_.back().Close();
+  world_->Pass(kNsPerSecond);
+  world_->io().set_descriptors_max(world_->io().open_sockets());
+  for (int i = 0; i < 5; ++i) {
+    (void)Connect();
+  }
+  world_->Pass(kNsPerSecond);
+  client.StartTls();
+  ASSERT_TRUE(world_->Until([&] { return client.tls_ready(); }, kPatience));
+  ASSERT_TRUE(world_->Until([&] { return backends_.size() == 2; }, kPatience));
+  client.Say("EHLO client\r\n");
+  ASSERT_TRUE(world_->Until([&] { return backends_.back().readable() > 0; }, kPatience));
+  EXPECT_EQ(backends_.back().Read(), "EHLO client\r\n");
+}
+
+// Where the limit was lowered below what is in use, even a descriptor that was given back is not to
+// be had again. The session waits for one, and what comes free is its own before it is a
+// newcomer's.
+TEST_F(ShardTest, ASessionWithoutADescriptorWaitsForOne) {
+  Start(WorldOptions());
+  ClientEnd& other = Connect();
+  Greet(other);
+  ClientEnd& client = Connect();
+  Greet(client);
+  client.Say("STARTTLS\r\n");
+  ASSERT_TRUE(Hears(client, "220 2.0.0"));
+  client.received().clear();
+  world_->io().set_descriptors_max(world_->io().open_sockets() - 1);
+  backends_.back().Close();
+  client.StartTls();
+  ASSERT_TRUE(world_->Until([&] { return client.tls_ready(); }, kPatience));
+  ClientEnd& late = Connect();
+  const int pauses = world_->accept_pauses();
+  world_->Pass(2 * kNsPerSecond);
+  EXPECT_EQ(backends_.size(), 2u);
+  EXPECT_LE(world_->accept_pauses() - pauses, 11);  // tries, and does not spin
+  other.Close();
+  ASSERT_TRUE(world_->Until([&] { return backends_.size() == 3; }, kNsPerSecond));
+  client.Say("EHLO client\r\n");
+  ASSERT_TRUE(world_->Until([&] { return backends_.back().readable() > 0; }, kPatience));
+  EXPECT_EQ(backends_.back().Read(), "EHLO client\r\n");
+  EXPECT_FALSE(late.received().starts_with("220 "));
+}
+
+TEST_F(ShardTest, ASessionThatGetsNoDescriptorIsTold) {
+  Start(WorldOptions());
+  ClientEnd& client = Connect();
+  Greet(client);
+  client.Say("STARTTLS\r\n");
+  ASSERT_TRUE(Hears(client, "220 2.0.0"));
+  client.received().clear();
+  world_->io().set_descriptors_max(0);
+  client.StartTls();
+  EXPECT_TRUE(Hears(client, "421 4.3.2 mx.example.test Error: out of resources"));
+  ExpectEnd(CloseReason::kOutOfResources);
+  world_->io().set_descriptors_max(100);
+  EXPECT_TRUE(Hears(Connect(), "220 ", kNsPerSecond));
+}
+
+TEST_F(ShardTest, AStopEndsASessionThatWaitsForADescriptor) {
+  Start(WorldOptions());
+  ClientEnd& client = Connect();
+  Greet(client);
+  client.Say("STARTTLS\r\n");
+  ASSERT_TRUE(Hears(client, "220 2.0.0"));
+  world_->io().set_descriptors_max(0);
+  client.StartTls();
+  ASSERT_TRUE(world_->Until([&] { return client.tls_ready(); }, kPatience));
+  world_->shard().Post(ShardCommand::kStop);
+  EXPECT_TRUE(world_->Until([&] { return world_->shard().finished(); }, kPatience));
+}
+
+TEST_F(ShardTest, AClientWithTooManySessionsIsTold) {
+  WorldOptions options;
+  options.sessions_per_client_max = 2;
+  Start(options);
+  ClientEnd& first = Connect();
+  ASSERT_TRUE(Hears(first, "220 "));
+  ClientEnd& second = Connect();
+  ASSERT_TRUE(Hears(second, "220 "));
+  ClientEnd& third = Connect();
+  EXPECT_TRUE(
+      Hears(third, "421 4.7.0 mx.example.test Error: too many connections from your address\r\n"));
+  EXPECT_TRUE(world_->Until([&] { return third.ended(); }, kPatience));
+  EXPECT_EQ(backends_.size(), 2u);
+  EXPECT_EQ(RefusedFor(Refusal::kClientSessions), 1u);
+  EXPECT_TRUE(Hears(Connect("192.0.2.8"), "220 "));
+  // A reload counts with those who are there.
+  options.sessions_per_client_max = 3;
+  world_->Reload(options);
+  EXPECT_TRUE(Hears(Connect(), "220 "));
+  EXPECT_TRUE(Hears(Connect(), "421 4.7.0"));
+}
+
+// However a session ends, its place is free again.
+TEST_F(ShardTest, ThePlaceOfAClientIsGivenBack) {
+  WorldOptions options;
+  options.sessions_per_client_max = 1;
+  Start(options);
+  const auto ends = [this](const char* how, const auto& end) {
+    ClientEnd& client = Connect();
+    ASSERT_TRUE(Hears(client, "220 ")) << how << ": " << client.received();
+    end(client);
+    ASSERT_TRUE(
+        world_->Until([&] { return world_->shard().session_count() == 0; }, 1'000 * kNsPerSecond))
+        << how;
+    EXPECT_EQ(world_->client_limits().size(), 0u) << how;
+  };
+  ends("close", [](ClientEnd& client) { client.Close(); });
+  ends("reset", [](ClientEnd& client) { client.Reset(); });
+  ends("protocol", [](ClientEnd& client) { client.Say("GET / HTTP/1.1\r\n"); });
+  ends("time-out", [](ClientEnd&) {});
+  ends("backend", [this](ClientEnd&) { backends_.back().Reset(); });
+  ends("half a line", [](ClientEnd& client) {
+    client.Say("EHL");
+    client.CloseSend();
+  });
+  // And where it was refused for something else, it was never taken.
+  world_->io().set_descriptors_max(world_->io().open_sockets() + 1);
+  EXPECT_TRUE(Hears(Connect(), "421 4.3.2"));
+  EXPECT_EQ(world_->client_limits().size(), 0u);
+}
+
+TEST_F(ShardTest, TheHandshakesOfAClientAreCounted) {
+  WorldOptions options;
+  options.handshakes_per_client_rate = 2;
+  Start(options);
+  const auto starttls = [this](const char* address) -> ClientEnd& {
+    ClientEnd& client = Connect(address);
+    Greet(client);
+    client.Say("STARTTLS\r\n");
+    return client;
+  };
+  for (int handshake = 0; handshake < 2; ++handshake) {
+    ClientEnd& client = starttls("192.0.2.7");
+    ASSERT_TRUE(Hears(client, "220 2.0.0"));
+    client.Reset();  // begun is begun
+  }
+  world_->Pass(kNsPerSecond);
+  ClientEnd& third = starttls("192.0.2.7");
+  EXPECT_TRUE(Hears(
+      third, "421 4.7.0 mx.example.test Error: too many TLS handshakes from your address\r\n"));
+  EXPECT_TRUE(world_->Until([&] { return third.ended(); }, kPatience));
+  ExpectEnd(CloseReason::kClientRate, 3);
+  EXPECT_EQ(third.received().find("220"), std::string::npos);
+  EXPECT_TRUE(Hears(starttls("192.0.2.8"), "220 2.0.0"));
+  world_->Pass(30 * kNsPerSecond);
+  EXPECT_TRUE(Hears(starttls("192.0.2.7"), "220 2.0.0"));
+}
+
+TEST_F(ShardTest, WhereTlsComesFirstTheConnectionIsClosed) {
+  WorldOptions options;
+  options.implicit_tls = true;
+  options.handshakes_per_client_rate = 1;
+  options.sessions_per_client_max = 5;
+  Start(options);
+  ClientEnd& first = Connect();
+  first.StartTls();
+  ASSERT_TRUE(world_->Until([&] { return first.tls_ready(); }, kPatience));
+  ClientEnd& second = Connect();
+  EXPECT_TRUE(world_->Until([&] { return second.ended(); }, kPatience));
+  EXPECT_EQ(second.received(), "");
+  EXPECT_EQ(RefusedFor(Refusal::kClientRate), 1u);
+  // Whoever is refused for one limit is not counted by the other.
+  for (int i = 0; i < 10; ++i) {
+    ClientEnd& client = Connect();
+    EXPECT_TRUE(world_->Until([&] { return client.ended(); }, kPatience));
+  }
+  EXPECT_EQ(RefusedFor(Refusal::kClientSessions), 0u);
+  EXPECT_EQ(backends_.size(), 1u);
+}
+
+TEST_F(ShardTest, TheStatusSaysWhatThereIs) {
+  WorldOptions options;
+  options.sessions_max = 50;
+  Start(options);
+  ClientEnd& client = Connect();
+  ASSERT_TRUE(Hears(client, "220 "));
+  world_->shard().PostStatusRequest();
+  world_->Pass(kNsPerMs);
+  const ShardStatus& status = world_->status();
+  EXPECT_EQ(status.sessions, 1u);
+  EXPECT_EQ(status.sessions_max, 50u);
+  EXPECT_EQ(status.blocks_large, options.large_blocks);
+  EXPECT_EQ(status.blocks_large_free, options.large_blocks);
+  EXPECT_EQ(status.blocks_small_free, options.small_blocks);
+  EXPECT_EQ(status.starved, 0u);
+  EXPECT_FALSE(status.accept_paused);
+  client.Say("EHLO half");
+  world_->Pass(kNsPerSecond);
+  world_->io().set_descriptors_max(0);
+  (void)Connect();
+  world_->Pass(kNsPerSecond);
+  world_->shard().PostStatusRequest();
+  world_->Pass(kNsPerMs);
+  EXPECT_EQ(status.blocks_small_free, options.small_blocks - 1);
+  EXPECT_TRUE(status.accept_paused);
+}
+
 // Many clients that pipeline and do not read, and a backend that talks: the blocks they hold are
 // bounded, and a client that behaves is served.
 TEST_F(ShardTest, ThoseWhoDoNotReadHoldBoundedMemory) {
@@ -129,6 +428,146 @@ TEST_F(ShardTest, ThoseWhoDoNotReadHoldBoundedMemory) {
                            world_->pool().free_count(BlockSize::kLarge) - options.io.lent_blocks;
   EXPECT_LE(held, static_cast<std::size_t>(kDeaf) * 8);
   EXPECT_TRUE(Hears(Connect(), "220 "));
+}
+
+// Replies that find no room are the client's to take: it has a command's time for that, not a
+// backend's.
+TEST_F(ShardTest, WhoDoesNotReadIsNotWaitedForLikeABackend) {
+  WorldOptions options;
+  options.io.socket_buffer = 2'048;
+  options.command_timeout = 60 * kNsPerSecond;
+  Start(options);
+  AnswerEachWith("250 " + std::string(400, 'x') + "\r\n");
+  ClientEnd& client = Connect();
+  client.set_reading(false);
+  client.Say(Repeated("NOOP\r\n", 2'000));
+  world_->Pass(kPatience);
+  ASSERT_TRUE(world_->ended().empty());
+  world_->Pass(options.command_timeout);
+  ASSERT_EQ(world_->ended().size(), 1u);
+  EXPECT_EQ(CloseReasonName(world_->ended().back().reason), "client_timeout");
+}
+
+// A crowd that does not read has all the blocks there are. Those who behave wait a moment, no
+// longer, and the crowd is ended in the order in which it stopped.
+TEST_F(ShardTest, ThoseWhoDoNotReadCannotStarveTheOthers) {
+  WorldOptions options;
+  options.large_blocks = 64;
+  options.small_blocks = 64;
+  options.io.socket_buffer = 2'048;
+  options.io.lent_blocks = 16;
+  Start(options);
+  ClientEnd& before = Connect();
+  Greet(before);
+  SimPeer backend = backends_.back();
+  AnswerEachWith("250 " + std::string(400, 'x') + "\r\n");
+  const std::string commands = Repeated("NOOP\r\n", 1'000);
+  for (int i = 0; i < 60; ++i) {
+    ClientEnd& client = Connect();
+    client.set_reading(false);
+    client.Say(commands);
+  }
+  world_->Pass(100 * kNsPerMs);
+  world_->shard().PostStatusRequest();
+  world_->Pass(kNsPerMs);
+  ASSERT_GT(world_->status().starved, 0u) << "the crowd is too small";
+  ASSERT_EQ(world_->status().reclaimed, 0u);
+  // One who was there before, and one who comes now.
+  before.Say("NOOP\r\n");
+  ASSERT_TRUE(world_->Until([&] { return backend.readable() > 0; }, 5 * kNsPerSecond));
+  EXPECT_EQ(backend.Read(), "NOOP\r\n");
+  backend.Write("250 ok\r\n");
+  EXPECT_TRUE(Hears(before, "250 ok\r\n", 5 * kNsPerSecond));
+  EXPECT_TRUE(Hears(Connect(), "220 ", 5 * kNsPerSecond));
+  world_->shard().PostStatusRequest();
+  world_->Pass(kNsPerMs);
+  EXPECT_GT(world_->status().reclaimed, 0u);
+  for (const EndedSession& ended : world_->ended()) {
+    EXPECT_EQ(CloseReasonName(ended.reason), "client_timeout");
+    EXPECT_NE(ended.client, "192.0.2.7:50000");
+  }
+}
+
+// The other way to hold blocks: a long line without its end.
+TEST_F(ShardTest, ThoseWhoDoNotEndTheirLineCannotStarveTheOthers) {
+  WorldOptions options;
+  options.large_blocks = 64;
+  options.io.lent_blocks = 16;
+  Start(options);
+  for (int i = 0; i < 80; ++i) {
+    ClientEnd& client = Connect();
+    world_->Pass(2 * kNsPerMs);
+    client.Say("AUTH PLAIN " + std::string(11'000, 'A'));
+  }
+  world_->Pass(10 * kNsPerMs);
+  ClientEnd& late = Connect();
+  EXPECT_TRUE(Hears(late, "220 ", 5 * kNsPerSecond));
+  Greet(late);
+}
+
+// Those who pipeline more than their backend has answered hold blocks, and if they have all of them
+// even the answers find none: nothing would move until the time-outs. It is not the backend's
+// fault.
+TEST_F(ShardTest, AFloodOfCommandsCannotKeepTheAnswersOut) {
+  WorldOptions options;
+  options.large_blocks = 64;
+  options.io.lent_blocks = 16;
+  Start(options);
+  world_->io().OnBackendAccept([this](SimPeer peer) {
+    peer.Write("220 back ready\r\n");
+    backends_.push_back(peer);
+  });
+  const std::string commands = Repeated("NOOP\r\n", 10'000);
+  for (int i = 0; i < 80; ++i) {
+    Connect().Say(commands);
+  }
+  world_->Pass(100 * kNsPerMs);
+  world_->shard().PostStatusRequest();
+  world_->Pass(kNsPerMs);
+  ASSERT_GT(world_->status().starved, 0u) << "the flood is too small";
+  for (SimPeer& backend : backends_) {
+    if (!backend.Read().empty()) {
+      backend.Write("250 ok\r\n");
+    }
+  }
+  EXPECT_TRUE(Hears(Connect(), "220 ", 5 * kNsPerSecond));
+  world_->Pass(5 * kNsPerSecond);
+  EXPECT_FALSE(world_->ended().empty());
+  for (const EndedSession& ended : world_->ended()) {
+    EXPECT_EQ(CloseReasonName(ended.reason), "client_timeout");
+  }
+}
+
+// A drip of octets is no movement.
+TEST_F(ShardTest, ADripDoesNotKeepTheBlocks) {
+  WorldOptions options;
+  options.large_blocks = 40;
+  options.io.lent_blocks = 16;
+  Start(options);
+  for (int i = 0; i < 60; ++i) {
+    ClientEnd& client = Connect();
+    world_->Pass(2 * kNsPerMs);
+    client.Say("AUTH PLAIN " + std::string(3'000, 'A'));
+  }
+  for (int second = 0; second < 40; ++second) {
+    for (const std::unique_ptr<ClientEnd>& client : clients_) {
+      client->Say("A");
+    }
+    world_->Pass(kNsPerSecond / 2);
+  }
+  EXPECT_TRUE(Hears(Connect(), "220 ", 2 * kNsPerSecond));
+}
+
+// Each address has connect_timeout for itself, also where the one before it had used up its own.
+TEST_F(ShardTest, EveryBackendHasItsOwnTimeToConnect) {
+  WorldOptions options;
+  options.backends = {SimBackend::kSilent, SimBackend::kSilent, SimBackend::kSilent};
+  Start(options);
+  ClientEnd& client = Connect();
+  world_->Pass(29 * kNsPerSecond);
+  EXPECT_EQ(client.received(), "");
+  EXPECT_TRUE(Hears(client, "421 4.3.2", 2 * kNsPerSecond));
+  ExpectEnd(CloseReason::kBackendConnect);
 }
 
 // An idle session keeps no large block, whatever it has half said.

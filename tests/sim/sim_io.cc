@@ -73,6 +73,28 @@ SimIo::~SimIo() {
   }
 }
 
+std::string_view SimFaultName(SimFault fault) {
+  constexpr std::array<std::string_view, static_cast<std::size_t>(SimFault::kCount)> kNames = {
+      "short receive",   "short send",      "completion late", "reset",         "end of file",
+      "connect refused", "connect silent",  "connect late",    "accept failed", "no buffers",
+      "no descriptors",  "cancel too late", "clock leap"};
+  return kNames[static_cast<std::size_t>(fault)];
+}
+
+TimeNs SimIo::elapsed() const { return now_ - kStartTime; }
+
+void SimIo::Say(std::string_view who, std::string_view what) {
+  trace_.Mix(static_cast<std::uint64_t>(now_));
+  trace_.Mix(who);
+  trace_.Mix(what);
+  if (trace_.printing()) {
+    std::string line(who);
+    line += ' ';
+    line += what;
+    trace_.Print(line);
+  }
+}
+
 void SimIo::Misuse(const std::string& what) const {
   ADD_FAILURE() << "SimIo: " << what << " (seed " << options_.seed << ", at "
                 << (now_ - kStartTime) / kNsPerMs << " ms)";
@@ -93,6 +115,9 @@ SimRequest& SimIo::AddRequest(Operation& operation, int kind, int fd) {
   request->fd = fd;
   operation.in_flight = true;
   collected_.push_back(request->id);
+  if (const auto end = ends_.find(fd); end != ends_.end()) {
+    end->second->user_data = operation.user_data;
+  }
   return *(requests_[request->id] = std::move(request));
 }
 
@@ -106,6 +131,7 @@ SimRequest* SimIo::Find(std::uint64_t user_data) {
 }
 
 void SimIo::Accept(Operation& operation, int listener) {
+  const SimScope scope(*this, SimScope::Who::kTest);
   SimRequest& request = AddRequest(operation, static_cast<int>(SimKind::kAccept), listener);
   const auto found = listeners_.find(listener);
   if (found == listeners_.end()) {
@@ -118,6 +144,7 @@ void SimIo::Accept(Operation& operation, int listener) {
 }
 
 void SimIo::Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length) {
+  const SimScope scope(*this, SimScope::Who::kTest);
   SimRequest& request = AddRequest(operation, static_cast<int>(SimKind::kConnect), fd);
   std::memcpy(&request.address, address, std::min<std::size_t>(length, sizeof request.address));
   if (SimEnd* end = EndOf(fd, "connect")) {
@@ -129,6 +156,7 @@ void SimIo::Connect(Operation& operation, int fd, const sockaddr* address, sockl
 }
 
 void SimIo::Recv(Operation& operation, int fd, RecvHint hint) {
+  const SimScope scope(*this, SimScope::Who::kTest);
   SimRequest& request = AddRequest(operation, static_cast<int>(SimKind::kRecv), fd);
   request.hint = hint;
   if (SimEnd* end = EndOf(fd, "receive")) {
@@ -140,6 +168,7 @@ void SimIo::Recv(Operation& operation, int fd, RecvHint hint) {
 }
 
 void SimIo::Send(SendOperation& operation, int fd, std::span<const std::string_view> pieces) {
+  const SimScope scope(*this, SimScope::Who::kTest);
   SimRequest& request = AddRequest(operation, static_cast<int>(SimKind::kSend), fd);
   if (pieces.empty() || pieces.size() > SendOperation::kPiecesMax) {
     Misuse("a send of " + std::to_string(pieces.size()) + " pieces");
@@ -161,6 +190,7 @@ void SimIo::Send(SendOperation& operation, int fd, std::span<const std::string_v
 }
 
 void SimIo::ReadEvent(Operation& operation, int fd, std::uint64_t* value) {
+  const SimScope scope(*this, SimScope::Who::kTest);
   SimRequest& request = AddRequest(operation, static_cast<int>(SimKind::kReadEvent), fd);
   request.value = value;
   const auto found = event_descriptors_.find(fd);
@@ -172,6 +202,7 @@ void SimIo::ReadEvent(Operation& operation, int fd, std::uint64_t* value) {
 }
 
 void SimIo::Cancel(Operation& operation, const Operation& target) {
+  const SimScope scope(*this, SimScope::Who::kTest);
   SimRequest& request = AddRequest(operation, static_cast<int>(SimKind::kCancel), -1);
   request.target = target.user_data;
 }
@@ -212,9 +243,20 @@ void SimIo::StartCancel(SimRequest& request) {
   // Only what is sure to end by itself may escape.
   const bool is_ending =
       target->scheduled && (target->kind == SimKind::kRecv || target->kind == SimKind::kConnect);
-  if (is_ending && Happens(options_.faults.cancel_late)) {
+  if (is_ending && Happens(SimFault::kCancelLate, options_.faults.cancel_late)) {
     Finish(request, -EALREADY);
     return;
+  }
+  if (target->kind == SimKind::kAccept &&
+      Happens(SimFault::kCancelLate, options_.faults.cancel_late)) {
+    // Whoever has come meanwhile is accepted yet.
+    const std::uint64_t user_data = target->user_data;
+    RunAccept(*target);
+    target = Find(user_data);
+    if (target == nullptr) {
+      Finish(request, -ENOENT);
+      return;
+    }
   }
   // What was already sent of a cancelled send is its result.
   const std::int32_t result =
@@ -270,7 +312,7 @@ void SimIo::VerifyPieces(const SimRequest& request) const {
 // --- Time
 
 TimeNs SimIo::DrawDelay() {
-  if (!Happens(options_.faults.delay)) {
+  if (!Happens(SimFault::kDelay, options_.faults.delay)) {
     return 0;
   }
   return static_cast<TimeNs>(
@@ -341,11 +383,44 @@ void SimIo::LendBlocks() {
   }
 }
 
+// A process that was stopped, a machine that was suspended: every deadline in between is over, and
+// nothing else was heard.
+bool SimIo::LeapClock(TimeNs timeout) {
+  if (!ready_.empty() || timeout == 0 ||
+      !Happens(SimFault::kClockLeap, options_.faults.clock_leap)) {
+    return false;
+  }
+  const auto below = [this](TimeNs n) {
+    return static_cast<TimeNs>(random_.Below(static_cast<std::uint64_t>(n)));
+  };
+  TimeNs leap = timeout;
+  switch (timeout < 0 ? 3 : random_.Below(4)) {
+    case 0:
+      leap -= 1;
+      break;
+    case 1:
+      break;
+    case 2:
+      leap += 1 + below(200 * kNsPerMs);
+      break;
+    default:
+      leap = below(options_.faults.clock_leap_max);
+  }
+  now_ += leap;
+  return true;
+}
+
 std::size_t SimIo::Wait(TimeNs timeout, std::span<Completion> completions) {
+  const SimScope scope(*this, SimScope::Who::kTest);
   LendBlocks();
   // Requests are started in order; what a start makes complete may not start others.
   for (const std::uint64_t id : std::exchange(collected_, {})) {
     Start(id);
+  }
+  if (LeapClock(timeout)) {
+    idle_turns_ = 0;
+    trace_.Mix(static_cast<std::uint64_t>(now_));
+    return 0;
   }
   const TimeNs before = now_;
   const TimeNs deadline = timeout < 0 ? std::numeric_limits<TimeNs>::max() : now_ + timeout;
@@ -397,6 +472,9 @@ std::size_t SimIo::TakeReady(std::span<Completion> completions) {
         return completion.user_data == next->user_data;
       });
     }
+    trace_.Mix(static_cast<std::uint64_t>(now_));
+    trace_.Mix(next->user_data);
+    trace_.Mix(static_cast<std::uint64_t>(next->result));
     completions[count++] = *next;
     ready_.erase(next);
   }

@@ -14,6 +14,7 @@
 #ifndef RINGPOST_TESTS_SIM_SIM_IO_H_
 #define RINGPOST_TESTS_SIM_SIM_IO_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -30,6 +31,7 @@
 #include "ringpost/base/buffer_pool.h"
 #include "ringpost/io/io.h"
 #include "sim/sim_random.h"
+#include "sim/sim_trace.h"
 
 namespace ringpost {
 
@@ -43,11 +45,39 @@ struct SimFaults {
   unsigned reset = 0;  // the connection is reset at any octet
   unsigned eof = 0;    // the peer seems to close at any octet
   unsigned connect_refused = 0;
+  unsigned connect_silent = 0;  // no answer at all
+  unsigned connect_late = 0;    // an answer after up to this long
+  TimeNs connect_late_max = 20 * kNsPerSecond;
+  unsigned accept_failed = 0;   // -ECONNABORTED: the client was gone before it was accepted
   unsigned no_buffers = 0;      // -ENOBUFS though blocks are free
   unsigned no_descriptors = 0;  // -EMFILE for accept and OpenSocket
   unsigned cancel_late = 0;     // a cancel finds its target already on its way
-  bool shuffle = false;         // completions of one turn come in any order
+  // The clock leaps to just before, to, or past the caller's next deadline, and what was complete
+  // by then is held back until the next Wait().
+  unsigned clock_leap = 0;
+  TimeNs clock_leap_max = 700 * kNsPerSecond;
+  bool shuffle = false;  // completions of one turn come in any order
 };
+
+// Each misfortune that was drawn is counted, so that a run can show that it met them all.
+enum class SimFault : std::uint8_t {
+  kShortRecv,
+  kShortSend,
+  kDelay,
+  kReset,
+  kEof,
+  kConnectRefused,
+  kConnectSilent,
+  kConnectLate,
+  kAcceptFailed,
+  kNoBuffers,
+  kNoDescriptors,
+  kCancelLate,
+  kClockLeap,
+  kCount,
+};
+using SimFaultCounts = std::array<std::uint64_t, static_cast<std::size_t>(SimFault::kCount)>;
+[[nodiscard]] std::string_view SimFaultName(SimFault fault);
 
 struct SimOptions {
   std::uint64_t seed = 1;
@@ -58,6 +88,7 @@ struct SimOptions {
   std::size_t reserve_blocks = 16;
   std::size_t descriptors_max = 100'000;
   std::size_t backlog = 1'000;
+  std::int64_t wall_clock = 1'800'000'000;  // seconds since the epoch when it begins
 };
 
 // What the simulation did to a connection, for oracles that must know.
@@ -65,6 +96,20 @@ enum class SimCut : std::uint8_t { kNone, kReset, kEof };
 
 // What a simulated backend does with a connection request.
 enum class SimBackend : std::uint8_t { kAccept, kRefuse, kSilent };
+
+// Sees what the system under test does on its sockets, as it happens.
+class SimWire {
+ public:
+  virtual ~SimWire() = default;
+  enum class From : std::uint8_t { kAccepted, kConnected };
+  virtual void Opened(int fd, From from, const SocketAddress& local) = 0;
+  // Octets on their way to the peer.
+  virtual void Sent(int fd, std::string_view octets) = 0;
+  // Octets handed to the system under test.
+  virtual void Received(int fd, std::string_view octets) = 0;
+  // The system under test is at work from here on, or is not any more.
+  virtual void InShard(bool inside) = 0;
+};
 
 class SimIo;
 struct SimEnd;
@@ -94,6 +139,9 @@ class SimPeer {
   // do.
   void OnChange(std::function<void()> on_change);
   [[nodiscard]] const SocketAddress& address() const;  // this end's
+  // Of the latest operation on the other end: an oracle's way to know whose connection this is.
+  static constexpr std::uint64_t kNoUserData = ~std::uint64_t{0};
+  [[nodiscard]] std::uint64_t user_data() const;
 
  private:
   SimIo* io_ = nullptr;
@@ -120,6 +168,14 @@ class SimIo final : public Io {
   [[nodiscard]] int OpenEvent();
 
   void set_faults(const SimFaults& faults) { options_.faults = faults; }
+  [[nodiscard]] const SimFaultCounts& fault_counts() const { return fault_counts_; }
+  void set_wire(SimWire* wire) { wire_ = wire; }  // null: nobody looks; else outlives its use
+  [[nodiscard]] SimTrace& trace() { return trace_; }
+  // Since the beginning.
+  [[nodiscard]] TimeNs elapsed() const;
+  // One line of the trace, from whoever takes part: counts for the hash, and is printed if asked
+  // for.
+  void Say(std::string_view who, std::string_view what);
   void set_descriptors_max(std::size_t n) { options_.descriptors_max = n; }
   [[nodiscard]] std::size_t in_flight() const { return requests_.size() + ready_.size(); }
   [[nodiscard]] std::size_t open_sockets() const { return ends_.size(); }  // listeners excluded
@@ -144,10 +200,15 @@ class SimIo final : public Io {
 
   [[nodiscard]] std::size_t Wait(TimeNs timeout, std::span<Completion> completions) override;
   [[nodiscard]] bool CanReceive() const override;
+  [[nodiscard]] std::size_t LentBlocks() const override { return lent_.size(); }
   [[nodiscard]] TimeNs Now() const override { return now_; }
+  [[nodiscard]] std::int64_t WallClock() const override {
+    return options_.wall_clock + elapsed() / kNsPerSecond;
+  }
 
  private:
   friend class SimPeer;
+  friend class SimScope;
 
   struct Listener {
     SocketAddress local{};
@@ -167,9 +228,14 @@ class SimIo final : public Io {
   };
 
   void Misuse(const std::string& what) const;
-  [[nodiscard]] bool Happens(unsigned per_ten_thousand) {
-    return random_.Happens(per_ten_thousand);
+  [[nodiscard]] bool Happens(SimFault fault, unsigned per_ten_thousand) {
+    if (!random_.Happens(per_ten_thousand)) {
+      return false;
+    }
+    ++fault_counts_[static_cast<std::size_t>(fault)];
+    return true;
   }
+  [[nodiscard]] bool LeapClock(TimeNs timeout);
 
   // Requests: collected until Wait(), then started in order.
   SimRequest& AddRequest(Operation& operation, int kind, int fd);
@@ -208,6 +274,10 @@ class SimIo final : public Io {
   SimOptions options_;
   BufferPool* pool_;
   SimRandom random_;
+  SimTrace trace_;
+  SimFaultCounts fault_counts_{};
+  SimWire* wire_ = nullptr;
+  bool in_shard_ = false;
   TimeNs now_;
   std::uint64_t next_id_ = 1;
   int next_fd_;
@@ -226,6 +296,30 @@ class SimIo final : public Io {
   std::function<void(SimPeer)> on_backend_accept_;
   std::deque<SimPeer> accepted_;
   std::vector<std::weak_ptr<SimEnd>> all_ends_;
+};
+
+// Who is at work until the end of the scope. The simulated kernel says so itself; what an observer
+// or a backend does in between is the test's.
+class SimScope {
+ public:
+  enum class Who : std::uint8_t { kShard, kTest };
+  SimScope(SimIo& io, Who who) : io_(io), before_(io.in_shard_) { Set(who == Who::kShard); }
+  ~SimScope() { Set(before_); }
+  SimScope(const SimScope&) = delete;
+  SimScope& operator=(const SimScope&) = delete;
+
+ private:
+  void Set(bool in_shard) {
+    if (io_.in_shard_ != in_shard) {
+      io_.in_shard_ = in_shard;
+      if (io_.wire_ != nullptr) {
+        io_.wire_->InShard(in_shard);
+      }
+    }
+  }
+
+  SimIo& io_;
+  bool before_;
 };
 
 // 192.0.2.7:25 and the like.

@@ -22,6 +22,7 @@ std::size_t SimPeer::Write(std::string_view octets) {
   const std::size_t buffer = io_->options_.socket_buffer;
   const std::size_t n = std::min(octets.size(), buffer - std::min(buffer, other.in.size()));
   other.in += octets.substr(0, n);
+  io_->trace_.Mix(n);
   if (n > 0) {
     io_->Poke(other);
   }
@@ -55,6 +56,10 @@ void SimPeer::OnChange(std::function<void()> on_change) {
   if (end_->on_change && end_->other != nullptr) {
     io_->Poke(*end_);
   }
+}
+
+std::uint64_t SimPeer::user_data() const {
+  return end_->other != nullptr ? end_->other->user_data : kNoUserData;
 }
 
 const SocketAddress& SimPeer::address() const { return end_->local; }

@@ -51,7 +51,9 @@ SimEnd* SimIo::EndOf(int fd, const char* use) {
 }
 
 int SimIo::OpenSocket(int family) {
-  if (ends_.size() >= options_.descriptors_max || Happens(options_.faults.no_descriptors)) {
+  const SimScope scope(*this, SimScope::Who::kTest);
+  if (ends_.size() >= options_.descriptors_max ||
+      Happens(SimFault::kNoDescriptors, options_.faults.no_descriptors)) {
     return -EMFILE;
   }
   SocketAddress none{};
@@ -76,6 +78,7 @@ int SimIo::OpenEvent() {
 }
 
 void SimIo::CloseSocket(int fd) {
+  const SimScope scope(*this, SimScope::Who::kTest);
   if (const auto found = listeners_.find(fd); found != listeners_.end()) {
     if (found->second.accept != nullptr) {
       Misuse("a listener is closed with its accept in flight");
@@ -198,12 +201,14 @@ void SimIo::Cut(SimEnd& end, SimCut cut) {
 }
 
 void SimIo::ShutdownSend(int fd) {
+  const SimScope scope(*this, SimScope::Who::kTest);
   if (SimEnd* end = EndOf(fd, "shutdown")) {
     FinishSending(*end);
   }
 }
 
 void SimIo::ShutdownBoth(int fd) {
+  const SimScope scope(*this, SimScope::Who::kTest);
   if (const auto found = listeners_.find(fd); found != listeners_.end()) {
     found->second.shut = true;
     if (found->second.accept != nullptr) {
@@ -259,14 +264,24 @@ void SimIo::RunAccept(SimRequest& request) {
     return;
   }
   while (!listener.backlog.empty()) {
-    if (ends_.size() >= options_.descriptors_max || Happens(options_.faults.no_descriptors)) {
+    if (ends_.size() >= options_.descriptors_max ||
+        Happens(SimFault::kNoDescriptors, options_.faults.no_descriptors)) {
       Finish(request, -EMFILE);
+      return;
+    }
+    if (Happens(SimFault::kAcceptFailed, options_.faults.accept_failed)) {
+      ResetBoth(*listener.backlog.front(), ECONNRESET);
+      listener.backlog.pop_front();
+      Finish(request, -ECONNABORTED);
       return;
     }
     const std::shared_ptr<SimEnd> end = listener.backlog.front();
     listener.backlog.pop_front();
     end->fd = NewDescriptor();
     ends_[end->fd] = end;
+    if (wire_ != nullptr) {
+      wire_->Opened(end->fd, SimWire::From::kAccepted, end->local);
+    }
     ready_.push_back(
         {.user_data = request.user_data, .result = end->fd, .more = true, .block = kNoBlock});
   }
@@ -299,9 +314,22 @@ void SimIo::StartConnect(SimRequest& request) {
   }
   const auto backend = backends_.find(KeyOf(request.address));
   if (backend == backends_.end() || backend->second == SimBackend::kRefuse ||
-      (backend->second == SimBackend::kAccept && Happens(options_.faults.connect_refused))) {
+      (backend->second == SimBackend::kAccept &&
+       Happens(SimFault::kConnectRefused, options_.faults.connect_refused))) {
     end->error = ECONNREFUSED;
-  } else if (backend->second == SimBackend::kSilent && end->error == 0) {
+  } else if (end->error == 0 &&
+             (backend->second == SimBackend::kSilent ||
+              Happens(SimFault::kConnectSilent, options_.faults.connect_silent))) {
+    return;
+  }
+  if (Happens(SimFault::kConnectLate, options_.faults.connect_late)) {
+    const auto late = static_cast<TimeNs>(
+        random_.Below(static_cast<std::uint64_t>(options_.faults.connect_late_max)));
+    AddEvent(late, [this, id = request.id] {
+      if (const auto found = requests_.find(id); found != requests_.end()) {
+        Schedule(*found->second);
+      }
+    });
     return;
   }
   Schedule(request);
@@ -317,6 +345,9 @@ void SimIo::RunConnect(SimRequest& request) {
   end->local = SimAddress("127.0.0.1", next_port_++);
   end->other = NewEnd(end->remote, end->local);
   end->other->other = end;
+  if (wire_ != nullptr) {
+    wire_->Opened(request.fd, SimWire::From::kConnected, end->local);
+  }
   Finish(request, 0);
   const SimPeer peer(this, end->other);
   if (on_backend_accept_) {
@@ -346,14 +377,14 @@ void SimIo::RunRecv(SimRequest& request) {
   if (!end.recv_ready()) {
     return;
   }
-  if (lent_.empty() || Happens(options_.faults.no_buffers)) {
+  if (lent_.empty() || Happens(SimFault::kNoBuffers, options_.faults.no_buffers)) {
     Finish(request, -ENOBUFS);
     return;
   }
   if (!end.dead && !end.fin_in) {
-    if (Happens(options_.faults.reset)) {
+    if (Happens(SimFault::kReset, options_.faults.reset)) {
       Cut(end, SimCut::kReset);
-    } else if (Happens(options_.faults.eof)) {
+    } else if (Happens(SimFault::kEof, options_.faults.eof)) {
       Cut(end, SimCut::kEof);
     }
   }
@@ -362,7 +393,7 @@ void SimIo::RunRecv(SimRequest& request) {
     return;
   }
   std::size_t n = std::min(end.in.size(), BufferPool::kLargeBytes);
-  if (Happens(options_.faults.short_recv)) {
+  if (n > 1 && Happens(SimFault::kShortRecv, options_.faults.short_recv)) {
     n = 1 + random_.Below(random_.Below(2) == 0 ? std::min<std::size_t>(n, 8) : n);
   }
   if (options_.faults.recv_max > 0) {
@@ -371,6 +402,11 @@ void SimIo::RunRecv(SimRequest& request) {
   const BlockId block = lent_.front();
   lent_.pop_front();
   std::memcpy(pool_->data(block), end.in.data(), n);
+  const std::string_view octets(end.in.data(), n);
+  trace_.Mix(octets);
+  if (wire_ != nullptr) {
+    wire_->Received(request.fd, octets);
+  }
   end.in.erase(0, n);
   Finish(request, static_cast<std::int32_t>(n), block);
   Poke(*end.other);
@@ -392,7 +428,7 @@ void SimIo::StartSend(SimRequest& request) {
 void SimIo::RunSend(SimRequest& request) {
   SimEnd& end = *ends_.at(request.fd);
   SimEnd& other = *end.other;
-  if (!end.dead && !end.fin_in && Happens(options_.faults.reset)) {
+  if (!end.dead && !end.fin_in && Happens(SimFault::kReset, options_.faults.reset)) {
     Cut(end, SimCut::kReset);
   }
   if (end.send_failed()) {
@@ -410,7 +446,7 @@ void SimIo::RunSend(SimRequest& request) {
   const std::size_t room =
       options_.socket_buffer - std::min(options_.socket_buffer, other.in.size());
   std::size_t n = std::min(room, total - request.done);
-  if (n > 0 && Happens(options_.faults.short_send)) {
+  if (n > 1 && Happens(SimFault::kShortSend, options_.faults.short_send)) {
     n = 1 + random_.Below(n);
   }
   // From the caller's memory, as the kernel would, so that octets overwritten too early arrive so.
@@ -423,6 +459,10 @@ void SimIo::RunSend(SimRequest& request) {
     }
     const std::string_view part = piece.substr(skip, left);
     other.in += part;
+    trace_.Mix(part);
+    if (wire_ != nullptr && !part.empty()) {
+      wire_->Sent(request.fd, part);
+    }
     left -= part.size();
     skip = 0;
     if (left == 0) {
@@ -441,6 +481,7 @@ void SimIo::RunSend(SimRequest& request) {
 }
 
 void SimIo::TrySend(int fd, std::string_view text) {
+  const SimScope scope(*this, SimScope::Who::kTest);
   SimEnd* end = EndOf(fd, "send");
   if (end == nullptr || end->other == nullptr || end->send_failed() || end->other->closed) {
     return;
@@ -449,7 +490,12 @@ void SimIo::TrySend(int fd, std::string_view text) {
     Misuse("a direct send overtakes one that is in flight");
   }
   const std::size_t buffer = options_.socket_buffer;
-  end->other->in += text.substr(0, buffer - std::min(buffer, end->other->in.size()));
+  const std::string_view part = text.substr(0, buffer - std::min(buffer, end->other->in.size()));
+  end->other->in += part;
+  trace_.Mix(part);
+  if (wire_ != nullptr) {
+    wire_->Sent(fd, part);
+  }
   Poke(*end->other);
 }
 

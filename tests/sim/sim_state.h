@@ -37,7 +37,8 @@ struct SimRequest {
 };
 
 struct SimEnd : std::enable_shared_from_this<SimEnd> {
-  int fd = -1;  // -1: the test's end, or not accepted yet
+  int fd = -1;                                     // -1: the test's end, or not accepted yet
+  std::uint64_t user_data = SimPeer::kNoUserData;  // of the latest operation
   SocketAddress local{};
   SocketAddress remote{};
   std::shared_ptr<SimEnd> other;

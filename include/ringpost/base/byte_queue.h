@@ -29,6 +29,10 @@ class ByteQueue {
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
 
+  // Adds up how many blocks the queue holds on to; one that another queue holds as well counts for
+  // both. Walks the whole queue: not for the data path.
+  void CountBlocks(std::size_t* large, std::size_t* small) const;
+
   // The first contiguous run; empty only if the queue is.
   [[nodiscard]] std::string_view Front() const;
   // Up to `pieces.size()` runs from the front; returns how many were filled.

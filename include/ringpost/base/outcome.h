@@ -43,7 +43,7 @@ enum class CloseReason : std::uint8_t {
   // Ours, answered 421.
   kClientTimeout,     // no command, or content too slow
   kHandshakeTimeout,  // TLS not up within --handshake_timeout
-  kSessionLimit,      // --sessions_max
+  kClientRate,        // --handshakes_per_client_rate
   kOutOfResources,    // no descriptor, no block, no memory
   kDrain,             // SIGTERM and no transaction open, or --drain_timeout over
   kStop,              // SIGINT twice

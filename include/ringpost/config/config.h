@@ -95,9 +95,12 @@ struct Config {
   TimeNs drain_timeout = 30 * kNsPerSecond;
   TimeNs connect_timeout = 10 * kNsPerSecond;
 
-  std::uint32_t sessions_max = 0;   // per process; resolved: at least 1 (two descriptors a session)
-  std::uint32_t buffers_large = 0;  // 16 KiB blocks per shard; resolved
-  std::uint32_t buffers_small = 0;  // 2 KiB blocks per shard; resolved
+  std::uint32_t sessions_max = 0;  // per process; resolved: at least 1 (two descriptors a session)
+  // Of one client (client_limits.h), in the whole process; 0: no limit.
+  std::uint32_t sessions_per_client_max = 0;
+  std::uint32_t handshakes_per_client_rate = 0;  // TLS handshakes begun in a minute
+  std::uint32_t buffers_large = 0;               // 16 KiB blocks per shard; resolved
+  std::uint32_t buffers_small = 0;               // 2 KiB blocks per shard; resolved
 
   std::string ticket_key_file;  // empty: random keys, rotated
   LogFormat log_format = LogFormat::kText;
@@ -116,9 +119,23 @@ struct Config {
 // The configuration as a TOML file that would give the same one again: what --check_config prints.
 [[nodiscard]] std::string DescribeConfig(const Config& config);
 
-// The most memory that buffers and sessions of all shards can take, in octets. Pages are touched on
-// first use only, so a quiet proxy takes far less.
-[[nodiscard]] std::uint64_t PlannedMemory(const Config& config);
+// What the process will need, in octets of resident memory, as measured (memory_plan.cc). CAs,
+// revocation lists and partners come on top; they are as large as their files, and shared.
+struct MemoryPlan {
+  std::uint64_t fixed = 0;           // program, libraries, and what shards touch when they work
+  std::uint64_t session_idle = 0;    // of each session that is through its TLS handshake
+  std::uint64_t session_record = 0;  // more, of each one whose client stopped within a TLS record
+  std::uint64_t buffers = 0;         // all blocks of all shards, beyond what `fixed` has
+  std::uint64_t sessions = 0;
+  // All sessions are open and quiet. Lower than that is the normal day: memory is taken when it is
+  // first used.
+  [[nodiscard]] std::uint64_t idle() const { return fixed + sessions * session_idle; }
+  // And nothing that a peer can do makes it more.
+  [[nodiscard]] std::uint64_t most() const { return idle() + sessions * session_record + buffers; }
+};
+[[nodiscard]] MemoryPlan PlanMemory(const Config& config);
+// One line: "memory: 11.5 MiB and 5700 octets for each idle session: 66 MiB with all 9968; ...".
+[[nodiscard]] std::string MemorySentence(const MemoryPlan& plan);
 
 }  // namespace ringpost
 

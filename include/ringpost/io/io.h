@@ -114,9 +114,13 @@ class Io {
   // Whether a receive that is armed now will find a block at the next Wait(). What the pool has
   // free does not say so: the ring borrows all but its reserve.
   [[nodiscard]] virtual bool CanReceive() const = 0;
+  // Blocks of the pool that are lent to the kernel and hold nothing yet.
+  [[nodiscard]] virtual std::size_t LentBlocks() const = 0;
 
   // The monotonic clock, read once per Wait().
   [[nodiscard]] virtual TimeNs Now() const = 0;
+  // Seconds since the epoch.
+  [[nodiscard]] virtual std::int64_t WallClock() const = 0;
 };
 
 }  // namespace ringpost

@@ -55,7 +55,9 @@ class Uring final : public Io {
 
   [[nodiscard]] std::size_t Wait(TimeNs timeout, std::span<Completion> completions) override;
   [[nodiscard]] bool CanReceive() const override;
+  [[nodiscard]] std::size_t LentBlocks() const override { return lent_; }
   [[nodiscard]] TimeNs Now() const override { return now_; }
+  [[nodiscard]] std::int64_t WallClock() const override;
 
  private:
   struct Ring;

@@ -28,6 +28,7 @@
 #include "ringpost/log/log_types.h"
 #include "ringpost/log/policy_record.h"
 #include "ringpost/log/session_record.h"
+#include "ringpost/log/shard_record.h"
 
 namespace ringpost {
 
@@ -42,6 +43,9 @@ class WarningLimiter {
   // `now` is any monotonic clock, in nanoseconds. True: say it, and that `suppressed` were not
   // said.
   [[nodiscard]] bool Allow(std::int64_t now, std::uint64_t* suppressed);
+  // True: it is too soon, and it was counted; otherwise nothing has changed. For whoever would have
+  // to compose the text first.
+  [[nodiscard]] bool Suppress(std::int64_t now);
 
  private:
   bool said_ = false;
@@ -61,6 +65,8 @@ class Logger {
   void Session(const SessionRecord& record);
   // A MAIL command that does not meet a policy; level info.
   void Policy(const PolicyRecord& record);
+  // What a shard says of itself when asked; level info.
+  void Shard(const ShardRecord& record);
   // A line about anything else. `component` is one word: "shard", "listener", "tls".
   void Event(LogLevel level, std::string_view component, std::string_view text);
   // A warning that may come in bursts.

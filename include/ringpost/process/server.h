@@ -4,8 +4,9 @@
 // then one thread per shard, and the main thread waits for signals.
 //
 // SIGHUP: the configuration is read again, validated as a whole, and, if all of it is good, used
-// for new sessions. SIGUSR2: the policies' summary goes to the log. SIGTERM, SIGINT: stop
-// accepting, let transactions finish up to --drain_timeout. SIGINT again: at once.
+// for new sessions. SIGUSR2: the policies' summary and a line about each shard go to the log.
+// SIGTERM, SIGINT: stop accepting, let transactions finish up to --drain_timeout. SIGINT again: at
+// once.
 #ifndef RINGPOST_PROCESS_SERVER_H_
 #define RINGPOST_PROCESS_SERVER_H_
 
@@ -21,6 +22,7 @@
 #include "ringpost/process/policy_service.h"
 #include "ringpost/process/policy_summary.h"
 #include "ringpost/process/shard_thread.h"
+#include "ringpost/session/client_limits.h"
 #include "ringpost/session/runtime.h"
 #include "ringpost/tls/ticket_keys.h"
 
@@ -69,6 +71,7 @@ class Server {
   PolicySummaryLog summary_;
   // One for each shard where there is a policy service; they outlive both.
   std::vector<std::unique_ptr<SessionRegistry>> registries_;
+  std::unique_ptr<ClientLimits> client_limits_;  // of all shards, which it outlives
   std::vector<std::unique_ptr<ShardThread>> shards_;
   std::unique_ptr<PolicyService> policy_service_;
 };

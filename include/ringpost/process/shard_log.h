@@ -5,6 +5,8 @@
 #ifndef RINGPOST_PROCESS_SHARD_LOG_H_
 #define RINGPOST_PROCESS_SHARD_LOG_H_
 
+#include <array>
+
 #include "ringpost/config/config.h"
 #include "ringpost/log/log.h"
 #include "ringpost/session/shard.h"
@@ -13,10 +15,11 @@ namespace ringpost {
 
 class ShardLog final : public ShardObserver {
  public:
-  explicit ShardLog(Logger* logger) : logger_(logger) {}
+  // `index` is the shard's, for its status line.
+  ShardLog(Logger* logger, int index) : logger_(logger), index_(index) {}
 
   void SessionEnded(const Session& session, TimeNs now) override;
-  void SessionRefused(const ListenerRuntime& listener, const SocketAddress& client,
+  void SessionRefused(const ListenerRuntime& listener, const SocketAddress& client, Refusal why,
                       TimeNs now) override;
   void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint, CloseReason reason,
                      int error, TimeNs now) override;
@@ -25,10 +28,12 @@ class ShardLog final : public ShardObserver {
   void PolicyNotMet(const Session& session, const PolicyDecision& decision,
                     std::string_view sender_domain) override;
   void AcceptPaused(int error, TimeNs now) override;
+  void Status(const ShardStatus& status) override;
 
  private:
   Logger* logger_;
-  WarningLimiter refused_;
+  int index_;
+  std::array<WarningLimiter, kRefusalCount> refused_;
   WarningLimiter backend_;
   WarningLimiter accept_;
 };

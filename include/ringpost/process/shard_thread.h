@@ -16,6 +16,7 @@
 #include "ringpost/io/socket.h"
 #include "ringpost/log/log.h"
 #include "ringpost/process/shard_log.h"
+#include "ringpost/session/client_limits.h"
 #include "ringpost/session/runtime.h"
 #include "ringpost/session/session_registry.h"
 #include "ringpost/session/shard.h"
@@ -27,9 +28,10 @@ class ShardThread {
   // Told to the process by a shard that has ended: SIGUSR1.
   static const int kEndedSignal;
 
-  // `registry` may be null; it and `logger` outlive the thread.
+  // `registry` may be null; it, `logger` and `client_limits` outlive the thread.
   ShardThread(int index, std::shared_ptr<const Config> config,
-              std::shared_ptr<const Runtime> runtime, Logger* logger, SessionRegistry* registry);
+              std::shared_ptr<const Runtime> runtime, Logger* logger, SessionRegistry* registry,
+              ClientLimits* client_limits);
   ~ShardThread();  // joins
   ShardThread(const ShardThread&) = delete;
   ShardThread& operator=(const ShardThread&) = delete;
@@ -39,6 +41,8 @@ class ShardThread {
   // Returns when the shard is accepting, or with the reason why it cannot.
   [[nodiscard]] absl::Status Start();
   void Post(ShardCommand command);
+  // A line about itself in the log, from its own thread.
+  void PostStatusRequest();
 
   // The sockets that `next` needs and the shard has not, as ShardUpdate wants them. The caller
   // closes them where it does not go on to Reload().
@@ -61,6 +65,7 @@ class ShardThread {
   std::shared_ptr<const Runtime> runtime_;
   ShardLog log_;
   SessionRegistry* registry_;
+  ClientLimits* client_limits_;
   int control_;
   std::vector<int> listeners_;
   // Made by the thread, kept until it is joined: Post() may come at any time before.

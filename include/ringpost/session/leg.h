@@ -76,7 +76,7 @@ class Leg {
 
   // Arms what the queues call for.
   void ArmSend(Io& io);
-  void ArmRecv(Io& io);
+  void ArmRecv(Io& io, std::size_t input_max = kInputMax);
   // Where octets are already there when the socket is opened, a first try saves a poll.
   void set_recv_hint(RecvHint hint) { recv_hint_ = hint; }
 
@@ -96,10 +96,13 @@ class Leg {
   [[nodiscard]] bool raw_input_empty() const { return raw_in_.empty(); }
   [[nodiscard]] bool plain_sealed() const { return plain_out_.empty(); }
   [[nodiscard]] bool output_sent() const { return raw_out_.empty() && !send_.in_flight; }
+  // A send is under way: its end is the peer's to bring about, by reading.
+  [[nodiscard]] bool sending() const { return send_.in_flight; }
   [[nodiscard]] bool ended() const { return socket_ended_; }
   // Pool blocks may be missing: the receive was refused and waits for blocks to return.
   [[nodiscard]] bool starved() const { return starved_; }
   void CompactInput();
+  void CountBlocks(std::size_t* large, std::size_t* small) const;
 
   [[nodiscard]] std::uint64_t octets_received() const { return octets_received_; }
   [[nodiscard]] std::uint64_t octets_sent() const { return octets_sent_; }

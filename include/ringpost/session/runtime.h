@@ -32,6 +32,11 @@ struct ListenerRuntime {
   const PartnerTable* partners = nullptr;         // null: no partner's policy holds here
   std::size_t route_subject = 0;                  // in Runtime::counters
   RelayOptions relay;
+
+  // Of the upstream's address that a session would try first now.
+  [[nodiscard]] int FirstFamily() const {
+    return upstream->addresses[health->Pick(0).value_or(0)].address.any.sa_family;
+  }
 };
 
 struct Runtime {

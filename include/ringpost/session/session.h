@@ -13,12 +13,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "ringpost/base/outcome.h"
 #include "ringpost/base/timer_wheel.h"
 #include "ringpost/io/io.h"
+#include "ringpost/session/client_limits.h"
 #include "ringpost/session/leg.h"
 #include "ringpost/session/runtime.h"
 #include "ringpost/session/session_policy.h"
@@ -28,6 +30,10 @@
 namespace ringpost {
 
 class Session;
+
+// Whether an errno says that descriptors, or the kernel's memory for them, have run out: ours, and
+// it passes, unlike most others.
+[[nodiscard]] bool IsShortage(int error);
 
 // What a session needs of its shard.
 class SessionHost {
@@ -41,6 +47,10 @@ class SessionHost {
   // To be pumped again in the next turn, or when blocks have returned.
   virtual void MakeReady(Session& session) = 0;
   virtual void WaitForBlocks(Session& session) = 0;
+  // To be pumped again when a descriptor may be had; nothing is accepted before.
+  virtual void WaitForDescriptor(Session& session, int error) = 0;
+  // Whether this client may begin another TLS handshake; counts it.
+  [[nodiscard]] virtual bool MayBeginHandshake(const SocketAddress& client) = 0;
   // Nothing is in flight and no socket open: the slot may be used again.
   virtual void Finished(Session& session) = 0;
   virtual void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint,
@@ -68,7 +78,10 @@ class Session final : private PolicyListener {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  void Start();
+  // `client` is null where the peer was gone before it could be asked for. `backend_fd`: a socket
+  // for the upstream's first choice, opened before the session was let in, so that it cannot lack
+  // one; or -1.
+  void Start(const SocketAddress* client, int backend_fd);
   void OnCompletion(Side side, OperationKind kind, const Completion& completion);
   void OnDeadline();
   // Moves octets until nothing moves or the turn's budget is used up.
@@ -81,6 +94,20 @@ class Session final : private PolicyListener {
 
   // Ends it without a word and without waiting for anybody.
   void Stop();
+
+  // What it keeps from others, and who is to blame that it does.
+  struct Holding {
+    enum class For : std::uint8_t { kItself, kClient, kPipeline, kBackend };
+    std::size_t blocks_large = 0;
+    std::size_t blocks_small = 0;
+    TimeNs since = 0;  // when something last moved; kPipeline: when all that was said was last read
+    // kItself: it waits for blocks, or for its turn. kPipeline: the client has sent more commands
+    // than its backend has answered.
+    For who = For::kItself;
+  };
+  [[nodiscard]] Holding holding() const;
+  // Ends it so that its blocks return soon: others wait for them.
+  void Reclaim();
 
   // What the log says of it.
   [[nodiscard]] CloseReason close_reason() const { return close_reason_; }
@@ -114,8 +141,11 @@ class Session final : private PolicyListener {
   Session* next_ready = nullptr;
   std::uint32_t slot = 0;
   std::uint32_t* route_sessions = nullptr;  // the shard's count for this route
+  std::optional<ClientNetwork> counted;     // in ClientLimits, until it is finished
   bool is_ready = false;
   bool is_starved = false;
+  bool needs_round = false;  // starved in the middle of what it had to do, not only by a receive
+  bool is_short_of_descriptor = false;
   bool is_finished = false;
 
  private:
@@ -135,7 +165,10 @@ class Session final : private PolicyListener {
   [[nodiscard]] Moved RelayFrom(Side side);
   void CarryOut(const Step& step, Side side);
   void SealAndArm();
+  void ArmSend(Leg& leg);
   [[nodiscard]] bool HasBlocks();
+  // While few blocks are free no session takes more than its share of them.
+  [[nodiscard]] bool IsTight() const;
 
   void StartTls(const Step& step);
   void TlsComplete();
@@ -143,6 +176,9 @@ class Session final : private PolicyListener {
 
   void StartBackend();
   void ConnectBackend();
+  void HoldBackendSocket();
+  [[nodiscard]] int TakeBackendSocket(int family);
+  void ReleaseBackendSocket();
   [[nodiscard]] bool TryNextBackend(CloseReason reason, int error);
   [[nodiscard]] bool BackendHasAlternative() const;
   void BackendConnected();
@@ -159,6 +195,7 @@ class Session final : private PolicyListener {
 
   // What the deadline is for; a new one begins whenever this, or the relay's progress, changes.
   enum class Wait : std::uint8_t { kNothing, kConnect, kHandshake, kRelay };
+  [[nodiscard]] RelayWait Waiting() const;
   void UpdateDeadline();
   [[nodiscard]] TimeNs RelayDeadline() const;
 
@@ -184,9 +221,15 @@ class Session final : private PolicyListener {
   TimeNs started_ = 0;
   TimeNs handshake_deadline_ = 0;
   TimeNs content_started_ = 0;
+  // When a send last began, or a command, a reply or content was last understood. What a peer sends
+  // does not count: a drip would keep the blocks.
+  TimeNs moved_ = 0;
+  TimeNs input_read_ = 0;  // when nothing of the client's was left after a turn
   std::uint64_t content_octets_before_ = 0;
   std::size_t turn_octets_ = 0;
   std::uint32_t progress_seen_ = 0;
+  int held_fd_ = -1;  // not connected yet; while no backend's socket is open
+  int held_family_ = 0;
   std::size_t address_index_ = 0;
   std::uint64_t addresses_tried_ = 0;  // a bit for each
   RelayWait wait_seen_ = RelayWait::kBackendGreeting;

@@ -13,9 +13,10 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/hash/hash.h"
 #include "ringpost/policy/network.h"
 
 namespace ringpost {
@@ -85,7 +86,8 @@ class SessionRegistry {
     RegisteredSession session;
   };
   mutable std::mutex mutex_;
-  absl::flat_hash_map<SessionKey, std::vector<Entry>> sessions_;
+  // Not Abseil's: that one does not survive the lack of memory for another entry.
+  std::unordered_map<SessionKey, std::vector<Entry>, absl::Hash<SessionKey>> sessions_;
   std::size_t size_ = 0;
 };
 

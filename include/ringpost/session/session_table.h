@@ -54,6 +54,9 @@ class SessionTable {
 
   [[nodiscard]] bool full() const { return free_.empty(); }
   [[nodiscard]] std::uint32_t size() const { return size_; }
+  [[nodiscard]] std::uint32_t slot_count() const {
+    return static_cast<std::uint32_t>(used_.size());
+  }
 
   // !full().
   Session& Create(SessionHost* host, const std::shared_ptr<const Runtime>& runtime,

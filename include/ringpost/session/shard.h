@@ -22,6 +22,7 @@
 #include "ringpost/base/buffer_pool.h"
 #include "ringpost/base/timer_wheel.h"
 #include "ringpost/io/io.h"
+#include "ringpost/session/client_limits.h"
 #include "ringpost/session/health_probe.h"
 #include "ringpost/session/runtime.h"
 #include "ringpost/session/session.h"
@@ -29,13 +30,39 @@
 
 namespace ringpost {
 
+// Why a connection gets no session.
+enum class Refusal : std::uint8_t {
+  kDraining,
+  kSessions,        // --sessions_max
+  kRouteSessions,   // sessions_max of the route
+  kClientSessions,  // --sessions_per_client_max
+  kClientRate,      // --handshakes_per_client_rate, where TLS comes first
+  kDescriptors,
+};
+inline constexpr std::size_t kRefusalCount = static_cast<std::size_t>(Refusal::kDescriptors) + 1;
+
+// A shard at one moment, in its own words.
+struct ShardStatus {
+  std::uint32_t sessions = 0;
+  std::uint32_t sessions_max = 0;
+  // Blocks lent to the ring for receives are free: nothing is in them.
+  std::size_t blocks_large_free = 0;
+  std::size_t blocks_large = 0;
+  std::size_t blocks_small_free = 0;
+  std::size_t blocks_small = 0;
+  std::size_t starved = 0;  // sessions that wait for blocks
+  bool accept_paused = false;
+  std::array<std::uint64_t, kRefusalCount> refused{};  // since the start
+  std::uint64_t reclaimed = 0;  // sessions ended since then because others waited for their blocks
+};
+
 // Told, in the shard's thread, what the log and the counters want to know. Must not block.
 class ShardObserver {
  public:
   virtual ~ShardObserver() = default;
   virtual void SessionEnded(const Session& session, TimeNs now) = 0;
   virtual void SessionRefused(const ListenerRuntime& listener, const SocketAddress& client,
-                              TimeNs now) = 0;
+                              Refusal why, TimeNs now) = 0;
   // `error` is an errno, or 0 where the reason says it all.
   virtual void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint,
                              CloseReason reason, int error, TimeNs now) = 0;
@@ -47,6 +74,8 @@ class ShardObserver {
                             std::string_view sender_domain) = 0;
   // No descriptor, or no memory, for another connection; accepting goes on when there is.
   virtual void AcceptPaused(int error, TimeNs now) = 0;
+  // Asked for with PostStatusRequest().
+  virtual void Status(const ShardStatus& status) = 0;
 };
 
 enum class ShardCommand : std::uint8_t { kNone, kDrain, kStop };
@@ -63,10 +92,11 @@ class Shard final : public SessionHost {
  public:
   // `listeners` are the sockets in the order of `runtime->listeners`; they are closed by the shard.
   // `control` is an eventfd of this shard alone, kept open by the caller; -1 where Post() is not
-  // used. `registry` may be null. All pointers must outlive the shard.
+  // used. `registry` and `client_limits` may be null. All pointers must outlive the shard.
   Shard(Io* io, BufferPool* pool, std::shared_ptr<const Runtime> runtime,
         std::vector<int> listeners, std::uint32_t sessions_max, int control,
-        ShardObserver* observer, SessionRegistry* registry = nullptr);
+        ShardObserver* observer, SessionRegistry* registry = nullptr,
+        ClientLimits* client_limits = nullptr);
   ~Shard() override;
 
   void Run();   // until finished()
@@ -79,6 +109,8 @@ class Shard final : public SessionHost {
   // From any thread. Sessions that run keep what they began with; listeners that are not named any
   // more are closed. Without effect once a drain has begun.
   void Post(ShardUpdate update);
+  // From any thread: the observer is told the status. Without effect at the very end of a stop.
+  void PostStatusRequest();
 
   // --- SessionHost
   [[nodiscard]] Io& io() override { return *io_; }
@@ -87,6 +119,8 @@ class Shard final : public SessionHost {
   [[nodiscard]] bool draining() const override { return draining_; }
   void MakeReady(Session& session) override;
   void WaitForBlocks(Session& session) override;
+  void WaitForDescriptor(Session& session, int error) override;
+  [[nodiscard]] bool MayBeginHandshake(const SocketAddress& client) override;
   void Finished(Session& session) override;
   void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint, CloseReason reason,
                      int error) override;
@@ -114,10 +148,23 @@ class Shard final : public SessionHost {
     std::unique_ptr<HealthProbe> probe;
   };
 
+  template <typename Work>
+  void Guarded(Session& session, const Work& work);
+  template <typename Work>
+  void Shielded(const Work& work);
+  void CountRoutes();
   void Dispatch(const Completion& completion);
   void OnAccept(std::size_t index, const Completion& completion);
   [[nodiscard]] std::uint32_t ShareOf(const ListenerRuntime& listener) const;
-  void Refuse(const ListenerRuntime& listener, int fd);
+  [[nodiscard]] std::optional<Refusal> RefusalOf(const ListenerRuntime& listener,
+                                                 std::uint32_t route_sessions) const;
+  [[nodiscard]] std::optional<Refusal> CountClient(const ListenerRuntime& listener,
+                                                   const SocketAddress& client,
+                                                   std::optional<ClientNetwork>* counted);
+  void Leave(const std::optional<ClientNetwork>& counted);
+  void Refuse(const ListenerRuntime& listener, int fd, const SocketAddress* client, Refusal why);
+  void PauseAccepts(int error);
+  void TellStatus();
   void OnControl(const Completion& completion);
   std::size_t AddListener(int fd, const ListenerRuntime& listener);
   void TakeUpdate();
@@ -128,8 +175,13 @@ class Shard final : public SessionHost {
   [[nodiscard]] bool ProbesIdle() const;
   void ArmAccepts();
   void PumpReady();
+  [[nodiscard]] bool HasBlocksForRound() const;
   [[nodiscard]] bool CanWakeStarved() const;
   void WakeStarved();
+  [[nodiscard]] bool CanWakeShort() const;
+  void WakeShort();
+  void ReclaimBlocks();
+  void EndHolders(TimeNs now);
   void Drain();
   void Stop();
   void Close(Listener& listener);
@@ -150,8 +202,16 @@ class Shard final : public SessionHost {
   Session* ready_head_ = nullptr;
   Session* ready_tail_ = nullptr;
   std::vector<Session*> starved_;
+  std::vector<Session*> short_of_descriptor_;
+  bool rounds_starved_ = false;  // some of them need no receive, only blocks for what they have
+  bool starved_lately_ = false;  // since blocks were last reclaimed, or looked for
+  TimeNs reclaim_at_ = -1;       // when to look for holders; negative: there are blocks
+  std::uint64_t reclaimed_ = 0;
 
   SessionRegistry* registry_;
+  ClientLimits* client_limits_;
+  std::uint32_t counted_ = 0;  // sessions that client_limits_ counts
+  std::array<std::uint64_t, kRefusalCount> refused_{};
   std::mutex update_mutex_;  // of update_; never taken on the data path
   std::optional<ShardUpdate> update_;
 
@@ -160,6 +220,7 @@ class Shard final : public SessionHost {
   Operation control_cancel_;
   std::uint64_t control_value_ = 0;
   std::atomic<ShardCommand> command_{ShardCommand::kNone};
+  std::atomic<bool> status_wanted_{false};
 
   TimeNs accept_paused_until_ = 0;
   TimeNs drain_deadline_ = 0;
