@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <vector>
@@ -148,10 +149,31 @@ class Shard final : public SessionHost {
     std::unique_ptr<HealthProbe> probe;
   };
 
+  // The kinds of operations in user_data.
+  enum ControlKind : std::uint8_t { kControlRead, kControlCancel };
+  enum ListenerKind : std::uint8_t { kAccept, kAcceptCancel };
+
+  // Memory that is refused costs the session that wanted it, not the process. No session may be
+  // left half-way: Session::Close() needs none where nothing is said.
   template <typename Work>
-  void Guarded(Session& session, const Work& work);
+  void Guarded(Session& session, const Work& work) {
+    try {
+      work();
+    } catch (const std::bad_alloc&) {
+      session.Close(CloseReason::kOutOfResources, Session::Farewell::kSilent);
+    }
+  }
+
+  // The same for what belongs to no session: it is left undone, or looked at again in the next
+  // turn.
   template <typename Work>
-  void Shielded(const Work& work);
+  void Shielded(const Work& work) {
+    try {
+      work();
+    } catch (const std::bad_alloc&) {
+    }
+  }
+
   void CountRoutes();
   void Dispatch(const Completion& completion);
   void OnAccept(std::size_t index, const Completion& completion);

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The connection of a session to its mail server, and what that may ask about the client.
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "ringpost/identity/proxy_header.h"
+#include "ringpost/io/socket.h"
+#include "ringpost/session/session.h"
+
+namespace ringpost {
+
+void Session::StartBackend() {
+  addresses_tried_ = 0;
+  address_index_ = listener_->health->Pick(addresses_tried_).value_or(0);
+  ConnectBackend();
+}
+
+void Session::ConnectBackend() {
+  backend_wanted_ = true;
+  if (!back_.TryFinish(host_->io())) {
+    return;  // PumpRelay() comes back here
+  }
+  backend_wanted_ = false;
+  const Endpoint& endpoint = backend();
+  const int fd = TakeBackendSocket(endpoint.address.any.sa_family);
+  if (IsShortage(-fd)) {
+    backend_wanted_ = true;
+    host_->WaitForDescriptor(*this, -fd);  // PumpRelay() comes back here, or the deadline comes
+    return;
+  }
+  if (fd < 0) {
+    host_->BackendFailed(*listener_->upstream, endpoint, CloseReason::kOutOfResources, -fd);
+    Close(CloseReason::kOutOfResources, Farewell::kSay);
+    return;
+  }
+  back_.Connect(host_->io(), fd, &endpoint.address.any, endpoint.length);
+  wait_ = Wait::kNothing;  // this address has its own time, whatever the last one took
+}
+
+// While no socket to a backend is open, so that none of those that are accepted takes the
+// descriptor that this session will need.
+void Session::HoldBackendSocket() {
+  const int family = listener_->FirstFamily();
+  const int fd = host_->io().OpenSocket(family);
+  if (fd >= 0) {
+    held_fd_ = fd;
+    held_family_ = family;
+  }
+}
+
+int Session::TakeBackendSocket(int family) {
+  if (held_family_ != family) {
+    ReleaseBackendSocket();
+  }
+  return held_fd_ >= 0 ? std::exchange(held_fd_, -1) : host_->io().OpenSocket(family);
+}
+
+void Session::ReleaseBackendSocket() {
+  if (held_fd_ >= 0) {
+    host_->io().CloseSocket(std::exchange(held_fd_, -1));
+  }
+}
+
+void Session::BackendConnected() {
+  if (!running()) {
+    return;
+  }
+  SendIdentity();
+  Register();
+}
+
+void Session::BackendConnectFailed(int error) {
+  if (!running()) {
+    return;
+  }
+  if (!TryNextBackend(CloseReason::kBackendConnect, error)) {
+    detail_ = std::strerror(error);
+    Close(CloseReason::kBackendConnect, Farewell::kSay);
+  }
+}
+
+bool Session::BackendHasAlternative() const {
+  return listener_->health->Pick(addresses_tried_ | std::uint64_t{1} << address_index_).has_value();
+}
+
+// The address at hand is of no use, and its leg is ending. False: all were tried.
+bool Session::TryNextBackend(CloseReason reason, int error) {
+  (void)listener_->health->Failed(address_index_, host_->io().Now());
+  host_->BackendFailed(*listener_->upstream, backend(), reason, error);
+  addresses_tried_ |= std::uint64_t{1} << address_index_;
+  const std::optional<std::size_t> next = listener_->health->Pick(addresses_tried_);
+  if (!next.has_value()) {
+    return false;
+  }
+  address_index_ = *next;
+  ConnectBackend();
+  return true;
+}
+
+void Session::RetireBackend() {
+  if (back_.output().Append("QUIT\r\n") == Room::kOk) {
+    back_.Retire();
+  } else {
+    back_.ShutDown(host_->io());
+  }
+}
+
+void Session::SendIdentity() {
+  const BackendIdentity identity = listener_->upstream->identity;
+  if (identity == BackendIdentity::kNone || identity == BackendIdentity::kXclient) {
+    return;
+  }
+  std::array<char, kProxyHeaderMax> header;
+  std::size_t length = 0;
+  if (identity == BackendIdentity::kProxyV1) {
+    length = WriteProxyV1(header, &client_.any, &server_.any);
+  } else {
+    const ProxyTlsFacts facts{
+        .version = tls_facts_.version,
+        .cipher = tls_facts_.suite,
+        .sni = sni_,
+        .client_common_name = certificate() != nullptr
+                                  ? std::string_view(certificate()->common_name)
+                                  : std::string_view(),
+        .key_exchange_group = tls_facts_.group,
+        .client_certificate = certificate() != nullptr,
+        .verified = policy_ != nullptr && policy_->verified()};
+    length = WriteProxyV2(header, &client_.any, &server_.any, tls_established_ ? &facts : nullptr);
+  }
+  // One write before any other octet: the relay is silent until the greeting (PROTOCOL 37).
+  if (back_.output().Append({header.data(), length}) != Room::kOk) {
+    Close(CloseReason::kOutOfResources, Farewell::kSay);
+  }
+}
+
+SessionKey Session::RegistryKey() const {
+  return {.client = ToIpAddress(client_.any), .client_port = PortOf(client_)};
+}
+
+// From here on the backend may ask the policy service about this session.
+void Session::Register() {
+  SessionRegistry* const registry = host_->registry();
+  if (registry == nullptr) {
+    return;
+  }
+  RegisteredSession session{
+      .server = ToIpAddress(server_.any),
+      .server_port = PortOf(server_),
+      .trace = {.route = listener_->route->name,
+                .tls_version = std::string(tls_facts_.version),
+                .tls_suite = std::string(tls_facts_.suite),
+                .tls_group = std::string(tls_facts_.group),
+                .sni = sni_,
+                .resumed = tls_facts_.resumed,
+                .certificate = certificate() != nullptr,
+                .verified = policy_ != nullptr ? policy_->verified_name() : std::string()},
+      .mail = {},
+      .config = runtime_->config,
+      .partners = listener_->partners,
+      .keep = runtime_->partners};
+  registered_verified_ = policy_ != nullptr && policy_->verified();
+  registry->Put(RegistryKey(), user_data_, std::move(session));
+}
+
+void Session::PolicyNotMet(const PolicyDecision& decision, std::string_view sender_domain) {
+  host_->PolicyNotMet(*this, decision, sender_domain);
+}
+
+void Session::MailAllowed(const PolicyDecisions& decisions) {
+  partners_.clear();
+  SessionRegistry* const registry = host_->registry();
+  SessionMail mail;
+  for (std::size_t i = 0; i < decisions.count; ++i) {
+    const PolicyDecision& decision = decisions.all[i];
+    if (decision.partner == nullptr) {
+      continue;
+    }
+    if (registry != nullptr) {
+      mail.judged.push_back(listener_->partners->IndexOf(*decision.partner));
+    }
+    if (decision.fault == PolicyFault::kNone) {
+      partners_.append(partners_.empty() ? "" : ",").append(decision.partner->name);
+    }
+  }
+  if (registry != nullptr) {
+    mail.partners = partners_;
+    if (policy_->verified() && !registered_verified_) {
+      Register();  // a partner's rule knows the client, the route's does not
+    }
+    registry->SetMail(RegistryKey(), user_data_, std::move(mail));
+  }
+}
+
+}  // namespace ringpost

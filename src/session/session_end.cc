@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The deadlines of a session, and its end.
+#include <algorithm>
+#include <cerrno>
+
+#include "ringpost/session/session.h"
+
+namespace ringpost {
+namespace {
+
+// RFC 5321 4.5.3.2, the sender's side.
+constexpr TimeNs kBackendGreetingTimeout = 300 * kNsPerSecond;
+constexpr TimeNs kBackendReplyTimeout = 300 * kNsPerSecond;
+constexpr TimeNs kBackendDataReplyTimeout = 120 * kNsPerSecond;
+constexpr TimeNs kBackendFinalReplyTimeout = 600 * kNsPerSecond;
+
+// How long an address may keep its greeting to itself when there is another one to try. Less than
+// that happens to honest servers: they look the client up first.
+constexpr TimeNs kGreetingBeforeNextAddress = 30 * kNsPerSecond;
+
+// How long a client may take to accept our last words, and to answer our FIN with its own. Closing
+// without waiting would reset the connection and could destroy the last words on their way.
+constexpr TimeNs kFlushTimeout = 10 * kNsPerSecond;
+constexpr TimeNs kLingerTimeout = 2 * kNsPerSecond;
+
+// Content slower than this, after --data_timeout as grace, is an attack or a dead link.
+constexpr std::uint64_t kContentOctetsPerSecond = 500;
+
+}  // namespace
+
+void Session::Close(CloseReason reason, Farewell farewell) {
+  if (!running()) {
+    return;
+  }
+  close_reason_ = reason;
+  phase_ = Phase::kFlushing;
+  back_.ShutDown(host_->io());
+  ReleaseBackendSocket();
+  host_->wheel().Set(timer, host_->io().Now() + kFlushTimeout);
+  host_->MakeReady(*this);
+  // What may need memory comes last: without it the session ends all the same.
+  if (reason == CloseReason::kBackendIdentity || reason == CloseReason::kBackendProtocol ||
+      reason == CloseReason::kBackendReset || reason == CloseReason::kBackendTimeout) {
+    host_->BackendFailed(*listener_->upstream, backend(), reason, 0);
+  }
+  if (farewell == Farewell::kSay && !front_.tls_pending()) {
+    const std::string_view text = relay_.Farewell(reason);
+    if (!text.empty()) {
+      (void)front_.output().Append(text);  // without a block there is no last word
+    }
+  }
+}
+
+void Session::PumpClosing() {
+  Io& io = host_->io();
+  if (phase_ == Phase::kFlushing) {
+    if (!front_.tls_pending() && host_->pool().free_count(BlockSize::kLarge) >= kLargeNeeded) {
+      if (front_.SealRecords() == TlsOutcome::kDone && front_.plain_sealed()) {
+        front_.CloseNotify();
+      }
+    }
+    ArmSend(front_);
+    const bool flushed = front_.output_sent() && (front_.plain_sealed() || front_.tls_pending());
+    if (front_.failed() || (flushed && front_.ended())) {
+      phase_ = Phase::kJoining;
+    } else if (flushed) {
+      front_.FinishSending(io);
+      phase_ = Phase::kLingering;
+      host_->wheel().Set(timer, io.Now() + kLingerTimeout);
+    }
+  }
+  if (phase_ == Phase::kLingering) {
+    if (front_.ended() || front_.failed()) {
+      phase_ = Phase::kJoining;
+    } else {
+      front_.ArmRecv(io);
+    }
+  }
+  if (phase_ == Phase::kJoining) {
+    front_.ShutDown(io);
+  }
+  const bool back_finished = back_.TryFinish(io);
+  const bool front_finished = phase_ == Phase::kJoining && front_.TryFinish(io);
+  if (back_finished && front_finished) {
+    host_->wheel().Cancel(timer);
+    if (SessionRegistry* const registry = host_->registry(); registry != nullptr) {
+      registry->Remove(RegistryKey(), user_data_);
+    }
+    host_->Finished(*this);
+  }
+}
+
+void Session::OnDeadline() {
+  if (!running()) {
+    phase_ = Phase::kJoining;
+    host_->MakeReady(*this);
+    return;
+  }
+  switch (wait_) {
+    case Wait::kNothing:
+      break;
+    case Wait::kConnect:
+      if (backend_wanted_) {  // no descriptor has come free
+        Close(CloseReason::kOutOfResources, Farewell::kSay);
+        break;
+      }
+      back_.ShutDown(host_->io());
+      BackendConnectFailed(ETIMEDOUT);
+      break;
+    case Wait::kHandshake:
+      Close(CloseReason::kHandshakeTimeout, Farewell::kSilent);
+      break;
+    case Wait::kRelay:
+      switch (Waiting()) {
+        case RelayWait::kClientCommand:
+          Close(CloseReason::kClientTimeout, Farewell::kSay);
+          break;
+        case RelayWait::kClientContent:
+          // A client that may not send, because the backend does not read, is not to blame.
+          Close(back_.output_octets() > 0 ? CloseReason::kBackendTimeout
+                                          : CloseReason::kClientTimeout,
+                Farewell::kSay);
+          break;
+        case RelayWait::kBackendGreeting:
+          if (!greeted_ && BackendHasAlternative()) {
+            back_.ShutDown(host_->io());
+            (void)TryNextBackend(CloseReason::kBackendTimeout, 0);
+            break;
+          }
+          [[fallthrough]];
+        case RelayWait::kBackendReply:
+        case RelayWait::kBackendDataReply:
+        case RelayWait::kBackendFinalReply:
+          // A backend that may not reply, because the client does not read, is not to blame.
+          Close(front_.output_octets() > 0 ? CloseReason::kClientTimeout
+                                           : CloseReason::kBackendTimeout,
+                Farewell::kSay);
+          break;
+      }
+      break;
+  }
+  host_->MakeReady(*this);
+}
+
+void Session::Drain() {
+  if (running() && (front_.tls_pending() || !greeted_ || relay_.idle())) {
+    Close(CloseReason::kDrain, Farewell::kSay);
+  }
+}
+
+void Session::Stop() {
+  Close(CloseReason::kStop, Farewell::kSilent);
+  phase_ = Phase::kJoining;
+  host_->MakeReady(*this);
+}
+
+Session::Holding Session::holding() const {
+  using For = Holding::For;
+  Holding held{.since = moved_};
+  front_.CountBlocks(&held.blocks_large, &held.blocks_small);
+  back_.CountBlocks(&held.blocks_large, &held.blocks_small);
+  if (!running() || front_.sending()) {
+    held.who = For::kClient;  // it has only its last words to take, or does not read
+  } else if (back_.sending()) {
+    held.who = For::kBackend;
+  } else if (!is_ready && !needs_round) {
+    const RelayWait wait = relay_.waiting();
+    // What the backend has to say may be waiting for a block, of those that this input holds.
+    const bool client = front_.tls_pending() || back_.starved() ||
+                        wait == RelayWait::kClientCommand || wait == RelayWait::kClientContent;
+    held.who = client ? For::kClient : For::kPipeline;
+    held.since = client ? moved_ : input_read_;
+  }
+  return held;
+}
+
+void Session::Reclaim() {
+  detail_ = "held buffers that others were waiting for";
+  if (!running() || front_.sending()) {
+    Close(CloseReason::kClientTimeout, Farewell::kSilent);
+    phase_ = Phase::kJoining;  // nobody takes its last words
+  } else {
+    Close(holding().who == Holding::For::kBackend ? CloseReason::kBackendTimeout
+                                                  : CloseReason::kClientTimeout,
+          Farewell::kSay);
+  }
+  host_->MakeReady(*this);
+}
+
+// A backend whose replies find no room, because the client reads none of them, is not waited for.
+RelayWait Session::Waiting() const {
+  const RelayWait wait = relay_.waiting();
+  return front_.output_octets() >= Leg::kOutputMax && wait != RelayWait::kClientContent
+             ? RelayWait::kClientCommand
+             : wait;
+}
+
+void Session::UpdateDeadline() {
+  const Wait wait = front_.tls_pending()               ? Wait::kHandshake
+                    : back_.state() != LegState::kOpen ? Wait::kConnect
+                                                       : Wait::kRelay;
+  const RelayWait relay_wait = Waiting();
+  if (wait == wait_ && relay_wait == wait_seen_ && relay_.progress() == progress_seen_) {
+    return;
+  }
+  const TimeNs now = host_->io().Now();
+  moved_ = relay_.progress() != progress_seen_ ? now : moved_;
+  if (relay_wait == RelayWait::kClientContent && wait_seen_ != RelayWait::kClientContent) {
+    content_started_ = now;
+    content_octets_before_ = stats().content_octets;
+  }
+  wait_ = wait;
+  wait_seen_ = relay_wait;
+  progress_seen_ = relay_.progress();
+  const TimeNs deadline = wait == Wait::kHandshake ? handshake_deadline_
+                          : wait == Wait::kConnect ? now + config().connect_timeout
+                                                   : RelayDeadline();
+  host_->wheel().Set(timer, deadline);
+}
+
+TimeNs Session::RelayDeadline() const {
+  const TimeNs now = host_->io().Now();
+  switch (wait_seen_) {
+    case RelayWait::kClientCommand:
+      return now + listener_->route->command_timeout;
+    case RelayWait::kClientContent: {
+      const std::uint64_t octets = stats().content_octets - content_octets_before_;
+      const auto earned = static_cast<TimeNs>(octets / kContentOctetsPerSecond) * kNsPerSecond;
+      return std::min(now, content_started_ + earned) + listener_->route->data_timeout;
+    }
+    case RelayWait::kBackendGreeting:
+      return now + (!greeted_ && BackendHasAlternative() ? kGreetingBeforeNextAddress
+                                                         : kBackendGreetingTimeout);
+    case RelayWait::kBackendReply:
+      return now + kBackendReplyTimeout;
+    case RelayWait::kBackendDataReply:
+      return now + kBackendDataReplyTimeout;
+    case RelayWait::kBackendFinalReply:
+      return now + kBackendFinalReplyTimeout;
+  }
+  return now;
+}
+
+}  // namespace ringpost
