@@ -7,8 +7,38 @@
 #include <utility>
 
 #include "ringpost/identity/proxy_header.h"
+#include "ringpost/identity/xclient.h"
+#include "ringpost/io/socket.h"
+#include "ringpost/session/session_table.h"
 
 namespace ringpost {
+namespace {
+
+constexpr std::size_t kRogueCount = static_cast<std::size_t>(Rogue::kCount);
+
+// The first line of `in`, CRLF included, and takes it; empty if there is none.
+std::string TakeLine(std::string& in) {
+  const std::size_t end = in.find("\r\n");
+  if (end == std::string::npos) {
+    return "";
+  }
+  std::string line = in.substr(0, end + 2);
+  in.erase(0, end + 2);
+  return line;
+}
+
+std::string FirstLine(std::string_view text) {
+  return std::string(text.substr(0, std::min<std::size_t>(text.find_first_of("\r\n"), 100)));
+}
+
+}  // namespace
+
+std::string_view RogueName(Rogue rogue) {
+  constexpr std::array<std::string_view, kRogueCount> kNames = {
+      "garbage",    "bare LF", "changed code", "long line",   "wrong class",
+      "sudden 421", "silence", "cut reply",    "early reply", "greeting"};
+  return kNames[static_cast<std::size_t>(rogue)];
+}
 
 RandomBackend::RandomBackend(SessionWorld* world, const RandomBackendOptions& options)
     : world_(world), options_(options), alive_(std::make_shared<RandomBackend*>(this)) {
@@ -23,10 +53,19 @@ RandomBackend::~RandomBackend() {
   }
 }
 
-std::vector<const BackendLog*> RandomBackend::LogsOf(std::uint16_t client_port) const {
+std::uint64_t RandomBackend::SessionOf(const SimPeer& peer) {
+  const std::uint64_t packed = peer.user_data();
+  const UserData user_data = UserData::Unpack(packed);
+  return packed != SimPeer::kNoUserData &&
+                 (user_data.leg == UserData::kFront || user_data.leg == UserData::kBack)
+             ? packed >> UserData::kSlotShift
+             : kNoSession;
+}
+
+std::vector<const BackendLog*> RandomBackend::LogsOf(std::uint64_t session) const {
   std::vector<const BackendLog*> logs;
   for (const std::unique_ptr<Connection>& connection : connections_) {
-    if (connection->client_port == client_port) {
+    if (session != kNoSession && connection->session == session) {
       logs.push_back(&connection->log);
     }
   }
@@ -36,6 +75,12 @@ std::vector<const BackendLog*> RandomBackend::LogsOf(std::uint16_t client_port) 
 void RandomBackend::OnAccept(SimPeer peer) {
   connections_.push_back(std::make_unique<Connection>());
   Connection& connection = *connections_.back();
+  connection.session = SessionOf(peer);
+  connection.probe = connection.session == kNoSession;
+  connection.name = "backend " + std::to_string(PortOf(peer.address())) + "/" +
+                    std::to_string(connections_.size());
+  probes_ += connection.probe ? 1 : 0;
+  world_->io().Say(connection.name, connection.probe ? "is probed" : "is connected");
   connection.peer = std::move(peer);
   connection.peer.OnChange([this, &connection] { OnChange(connection); });
 }
@@ -48,61 +93,113 @@ void RandomBackend::OnChange(Connection& connection) {
 
 void RandomBackend::Move(Connection& connection) {
   connection.out.erase(0, connection.peer.Write(connection.out));
-  while (!connection.busy && !connection.over) {
+  while (!connection.busy && !connection.over && !connection.silent) {
     const std::string octets = connection.peer.Read();
     connection.in += octets;
-    if (connection.identified) {
+    if (connection.stage == Stage::kReady) {
       connection.log.received += octets;
-    } else {
-      const ProxyHeader header = ParseProxyHeader(connection.in);
-      if (header.result == ProxyParse::kNeedMore) {
-        break;  // or the session ended while it was being sent
-      }
-      ASSERT_EQ(header.result, ProxyParse::kComplete);
-      EXPECT_FALSE(header.local);
-      connection.identified = true;
-      connection.client_port = header.source.port;
-      connection.in.erase(0, header.length);
-      connection.log.received = connection.in;
-      Reply(connection, "", "220 backend ready");
     }
-    if (connection.busy || connection.over || !Step(connection)) {
+    if (!connection.greeted && !Identify(connection)) {
+      break;  // or the session ended while it was being sent
+    }
+    if (connection.busy || connection.over || connection.silent || !Step(connection)) {
       break;
     }
   }
-  if (!connection.over && !connection.busy && connection.peer.readable() == 0 &&
-      (connection.peer.ended() || connection.peer.was_reset())) {
+  const bool gone = connection.peer.ended() || connection.peer.was_reset();
+  if (!connection.over && !connection.busy &&
+      (connection.silent ? gone : gone && connection.peer.readable() == 0)) {
     connection.over = true;
     connection.peer.Close();
   }
 }
 
-bool RandomBackend::Step(Connection& connection) {
-  if (connection.in_chunk) {
-    const std::size_t n = std::min(connection.in.size(), connection.chunk_left);
-    connection.content += connection.in.substr(0, n);
-    connection.in.erase(0, n);
-    connection.chunk_left -= n;
-    if (connection.chunk_left > 0) {
+// PROTOCOL 37, 41. False: not yet.
+bool RandomBackend::Identify(Connection& connection) {
+  const bool by_header = options_.identity == BackendIdentity::kProxyV2 ||
+                         options_.identity == BackendIdentity::kProxyV1;
+  if (by_header) {
+    const ProxyHeader header = ParseProxyHeader(connection.in);
+    if (header.result == ProxyParse::kNeedMore) {
       return false;
     }
-    connection.in_chunk = false;
-    const std::string reply = Refusable("250 2.0.0 chunk", "452 4.3.1 no space");
-    if (connection.last_chunk) {
-      messages_stored_ += reply[0] == '2' ? 1 : 0;
-      connection.mail = false;
+    EXPECT_EQ(header.result, ProxyParse::kComplete) << testing::PrintToString(connection.in);
+    if (header.result != ProxyParse::kComplete) {
+      Leave(connection);
+      return false;
     }
-    Reply(connection, std::exchange(connection.content, {}), reply);
-    return true;
+    EXPECT_EQ(header.version, options_.identity == BackendIdentity::kProxyV2 ? 2 : 1);
+    EXPECT_EQ(header.local, connection.probe);
+    if (!connection.probe) {
+      CheckSource(connection, header.source.address, std::to_string(header.source.port));
+    }
+    connection.in.erase(0, header.length);
   }
-  const std::size_t end = connection.in.find("\r\n");
-  if (end == std::string::npos) {
+  connection.greeted = true;
+  if (connection.probe || options_.identity != BackendIdentity::kXclient) {
+    connection.stage = Stage::kReady;
+    connection.log.received = connection.in;
+  } else {
+    connection.stage = Stage::kXclientHello;
+  }
+  Greet(connection);
+  return true;
+}
+
+void RandomBackend::CheckSource(Connection& connection, std::string_view address,
+                                std::string_view port) {
+  const SocketAddress client = who_(connection.session);
+  std::array<char, kAddressTextMax> text;
+  EXPECT_EQ(address, FormatHost(client, text)) << connection.name;
+  EXPECT_EQ(port, std::to_string(PortOf(client))) << connection.name;
+}
+
+void RandomBackend::Greet(Connection& connection) {
+  if (!Happens(options_.rogue)) {
+    Reply(connection, "", "220 backend ready");
+    return;
+  }
+  Count(connection, Rogue::kGreeting);
+  switch (Below(6)) {
+    case 0:
+      Say(connection, "hello there\r\n");
+      break;
+    case 1:
+      connection.refusing = true;
+      connection.log.greeting = Number("554 5.3.2 not for you");
+      Say(connection, connection.log.greeting);
+      break;
+    case 2:
+      connection.log.greeting = Number("421 4.3.2 too busy");
+      Say(connection, connection.log.greeting);
+      Leave(connection);
+      break;
+    case 3:
+      Say(connection, Number("250 fine"));
+      break;
+    case 4:
+      connection.silent = true;
+      break;
+    default:
+      Leave(connection);
+  }
+}
+
+bool RandomBackend::Step(Connection& connection) {
+  if (connection.in_chunk) {
+    return Chunk(connection);
+  }
+  const std::string line = TakeLine(connection.in);
+  if (line.empty()) {
     return false;
   }
-  const std::string line = connection.in.substr(0, end + 2);
-  connection.in.erase(0, end + 2);
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1) << "a bare LF at the backend";
+  if (connection.stage != Stage::kReady) {
+    Xclient(connection, line);
+    return true;
+  }
   if (!connection.in_content) {
+    world_->io().Say(connection.name, "<- " + FirstLine(line));
     const std::string reply = Answer(connection, line);
     if (!reply.empty()) {
       Reply(connection, line, reply);
@@ -113,20 +210,90 @@ bool RandomBackend::Step(Connection& connection) {
   connection.content += line;
   if (line == ".\r\n") {
     connection.in_content = connection.mail = false;
+    world_->io().Say(connection.name,
+                     "<- a message of " + std::to_string(connection.content.size()) + " octets");
     const std::string reply = Refusable("250 2.0.0 queued", "554 5.7.1 refused");
-    messages_stored_ += reply[0] == '2' ? 1 : 0;
+    const int stored = reply[0] == '2' ? 1 : 0;
+    messages_stored_ += stored;
+    connection.log.stored += stored;
     Reply(connection, std::exchange(connection.content, {}), reply);
   }
   return true;
 }
 
+bool RandomBackend::Chunk(Connection& connection) {
+  const std::size_t n = std::min(connection.in.size(), connection.chunk_left);
+  connection.content += connection.in.substr(0, n);
+  connection.in.erase(0, n);
+  connection.chunk_left -= n;
+  if (connection.chunk_left > 0) {
+    return false;
+  }
+  connection.in_chunk = false;
+  const std::string reply = Refusable("250 2.0.0 chunk", "452 4.3.1 no space");
+  if (connection.last_chunk) {
+    const int stored = reply[0] == '2' ? 1 : 0;
+    messages_stored_ += stored;
+    connection.log.stored += stored;
+    connection.mail = false;
+  }
+  Reply(connection, std::exchange(connection.content, {}), reply);
+  return true;
+}
+
+// Before the session's own words: EHLO, XCLIENT. PROTOCOL 39.
+void RandomBackend::Xclient(Connection& connection, const std::string& line) {
+  world_->io().Say(connection.name, "<- " + FirstLine(line));
+  if (connection.stage == Stage::kXclientHello) {
+    EXPECT_EQ(line, "EHLO mx.example.test\r\n");
+    connection.stage = Stage::kXclient;
+    const bool offered = !Happens(options_.no_identity);
+    connection.log.rogue = connection.log.rogue || !offered;
+    Say(connection, offered
+                        ? "250-backend\r\n250-PIPELINING\r\n250 XCLIENT NAME ADDR PORT LOGIN\r\n"
+                        : "250-backend\r\n250 PIPELINING\r\n");
+    return;
+  }
+  const auto command = ParseXclientCommand(std::string_view(line).substr(0, line.size() - 2));
+  EXPECT_TRUE(command.has_value()) << line;
+  if (!command.has_value()) {
+    Leave(connection);
+    return;
+  }
+  EXPECT_FALSE(command->login.has_value());
+  CheckSource(connection, command->addr.value_or(""), command->port.value_or(""));
+  if (Happens(options_.no_identity)) {
+    connection.log.rogue = true;
+    Say(connection, "550 5.7.0 not from you\r\n");
+    return;
+  }
+  connection.stage = Stage::kReady;
+  connection.log.received = connection.in;
+  connection.log.greeting.clear();
+  Reply(connection, "", "220 backend ready for you");
+}
+
 std::string RandomBackend::Answer(Connection& connection, const std::string& line) {
+  if (connection.auth_steps > 0) {
+    return AnswerAuth(connection, line);
+  }
   const std::string verb = line.substr(0, 4);
+  if (verb == "QUIT") {
+    return "221 2.0.0 bye";
+  }
+  EXPECT_FALSE(connection.probe) << "a probe says " << line;
+  if (connection.refusing) {
+    return "503 5.5.1 not for you";
+  }
   if (verb == "EHLO") {
     connection.mail = false;
     return "250-backend\r\n250-PIPELINING\r\n250-XCLIENT ADDR\r\n250-STARTTLS\r\n250-SIZE "
-           "9999999\r\n"
-           "250-8BITMIME\r\n250 CHUNKING";
+           "9999999\r\n250-AUTH PLAIN LOGIN\r\n250-8BITMIME\r\n250 CHUNKING";
+  }
+  if (verb == "AUTH") {
+    connection.auth_steps = line.starts_with("AUTH LOGIN") ? 2 : 0;
+    return connection.auth_steps > 0 ? "334 VXNlcm5hbWU6"
+                                     : Refusable("235 2.7.0 welcome", "535 5.7.8 no");
   }
   if (verb == "MAIL") {
     const std::string reply = Refusable("250 2.1.0 sender", "451 4.7.1 later");
@@ -163,35 +330,47 @@ std::string RandomBackend::Answer(Connection& connection, const std::string& lin
     return "250 2.0.0 reset";
   }
   if (verb == "NOOP") {
-    return "250 2.0.0 nothing";
+    return line.size() > 6 ? "250 2.0.0 " + std::string(400, 'n') : "250 2.0.0 nothing";
   }
-  if (verb == "QUIT") {
-    return "221 2.0.0 bye";
-  }
-  ADD_FAILURE() << "the backend got " << line;
+  ADD_FAILURE() << connection.name << " got " << line;
   return "500 5.5.2 what";
 }
 
+std::string RandomBackend::AnswerAuth(Connection& connection, const std::string& line) {
+  if (line == "*\r\n") {
+    connection.auth_steps = 0;
+    return "501 5.7.0 cancelled";
+  }
+  return --connection.auth_steps > 0 ? "334 UGFzc3dvcmQ6"
+                                     : Refusable("235 2.7.0 welcome", "535 5.7.8 no");
+}
+
 std::string RandomBackend::Refusable(const std::string& yes, const std::string& no) {
-  return world_->io().random().Happens(options_.refuse) ? no : yes;
+  return Happens(options_.refuse) ? no : yes;
+}
+
+std::string RandomBackend::Number(const std::string& reply) {
+  return reply + " #" + std::to_string(++number_) + "\r\n";
 }
 
 void RandomBackend::Reply(Connection& connection, const std::string& command,
                           const std::string& reply) {
-  if (world_->io().random().Happens(options_.vanish)) {
-    connection.log.vanished = connection.over = true;
-    if (Below(2) == 0) {
-      connection.peer.Reset();
-    } else {
-      connection.peer.Close();
-    }
+  if (Happens(options_.vanish)) {
+    connection.log.vanished = true;
+    Leave(connection);
     return;
   }
-  const std::string numbered = reply + " #" + std::to_string(++number_) + "\r\n";
-  if (!command.empty()) {
+  if (!command.empty() && Happens(options_.rogue)) {
+    BreakRules(connection, command, reply);
+    return;
+  }
+  const std::string numbered = Number(reply);
+  if (command.empty()) {
+    connection.log.greeting = numbered;
+  } else {
     connection.log.replies.push_back({command, numbered});
   }
-  if (!world_->io().random().Happens(options_.slow)) {
+  if (!Happens(options_.slow)) {
     Say(connection, numbered);
     return;
   }
@@ -206,12 +385,79 @@ void RandomBackend::Reply(Connection& connection, const std::string& command,
                      });
 }
 
+void RandomBackend::Count(Connection& connection, Rogue rogue) {
+  connection.log.rogue = true;
+  ++rogue_counts_[static_cast<std::size_t>(rogue)];
+}
+
+void RandomBackend::BreakRules(Connection& connection, const std::string& command,
+                               const std::string& reply) {
+  auto rogue = static_cast<Rogue>(Below(static_cast<std::uint64_t>(Rogue::kGreeting)));
+  if (rogue == Rogue::kWrongClass && command.starts_with("DATA")) {
+    rogue = Rogue::kGarbage;  // a 354 would be in turn
+  }
+  Count(connection, rogue);
+  switch (rogue) {
+    case Rogue::kGarbage:
+      Say(connection, "\x01hello there\r\n");
+      break;
+    case Rogue::kBareLf:
+      Say(connection, "250 2.0.0 fine\n250 2.0.0 very fine\r\n");
+      break;
+    case Rogue::kChangedCode:
+      Say(connection, "250-2.0.0 fine\r\n550 5.0.0 not at all\r\n");
+      break;
+    case Rogue::kLongLine:
+      Say(connection, "250 " + std::string(2'000, 'x') + "\r\n");
+      break;
+    case Rogue::kWrongClass:
+      // Where a reply too many came before it may be in turn after all.
+      connection.log.replies.push_back({command, Number("354 go on")});
+      Say(connection, connection.log.replies.back().reply);
+      break;
+    case Rogue::k421:
+      connection.log.replies.push_back({command, Number("421 4.3.2 going down")});
+      Say(connection, connection.log.replies.back().reply);
+      Leave(connection);
+      break;
+    case Rogue::kSilence:
+      connection.silent = true;
+      break;
+    case Rogue::kCutReply: {
+      const std::string whole = Number(reply);
+      Say(connection, whole.substr(0, Below(whole.size() - 1)));
+      Leave(connection);
+      break;
+    }
+    case Rogue::kEarlyReply:
+      connection.log.early = true;
+      connection.log.replies.push_back({command, Number(reply)});
+      connection.log.replies.push_back({"", Number("250 2.0.0 and this")});
+      Say(connection, connection.log.replies.end()[-2].reply + connection.log.replies.back().reply);
+      break;
+    case Rogue::kGreeting:
+    case Rogue::kCount:
+      break;
+  }
+}
+
 void RandomBackend::Say(Connection& connection, const std::string& reply) {
+  world_->io().Say(connection.name, "-> " + FirstLine(reply));
   connection.out += reply;
   connection.out.erase(0, connection.peer.Write(connection.out));
   if (reply.starts_with("221")) {
     connection.over = true;
     connection.peer.CloseSend();
+  }
+}
+
+void RandomBackend::Leave(Connection& connection) {
+  world_->io().Say(connection.name, "goes away");
+  connection.over = true;
+  if (Below(2) == 0) {
+    connection.peer.Reset();
+  } else {
+    connection.peer.Close();
   }
 }
 

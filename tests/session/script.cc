@@ -22,6 +22,7 @@ bool IsBackendsToAccept(Utterance what) {
     case Utterance::kData:
     case Utterance::kContent:
     case Utterance::kChunk:
+    case Utterance::kAuth:
       return true;
     case Utterance::kHello:
     case Utterance::kStartTls:

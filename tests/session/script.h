@@ -28,6 +28,7 @@ enum class Utterance : std::uint8_t {
   kData,
   kContent,
   kChunk,
+  kAuth,
   kOther,
   kQuit
 };
@@ -48,11 +49,15 @@ struct BackendReply {
   std::string reply;    // all lines
 };
 
-// One connection as the backend saw it, without the PROXY header.
+// One connection as the backend saw it, without PROXY header, XCLIENT and what belongs to it.
 struct BackendLog {
   std::string received;
+  std::string greeting;  // empty: it has said none
   std::vector<BackendReply> replies;
-  bool vanished = false;  // on purpose
+  int stored = 0;         // messages
+  bool vanished = false;  // on purpose, as the rest
+  bool rogue = false;     // it has broken a rule, and is excused from what honest backends promise
+  bool early = false;     // said replies that nobody had asked for, so that they no longer match
 };
 
 enum class Whole : std::uint8_t { kYes, kMayBeCut };
