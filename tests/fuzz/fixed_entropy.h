@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// wolfSSL's entropy, made by a counter: the same input gives the same octets, keys included.
+#ifndef RINGPOST_TESTS_FUZZ_FIXED_ENTROPY_H_
+#define RINGPOST_TESTS_FUZZ_FIXED_ENTROPY_H_
+
+namespace ringpost::fuzz {
+
+// Before each input. wolfSSL must have been started.
+void StartEntropyAnew();
+
+}  // namespace ringpost::fuzz
+
+#endif  // RINGPOST_TESTS_FUZZ_FIXED_ENTROPY_H_

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The relay between a client and a backend that say anything at any time. The input is a script;
+// its first line sets options ("encrypt", "reject", "xclient", "none", anything else: nothing), the
+// others are "F text" and "B text" (what client and backend send, with CRLF; "\r" and "\n" are
+// octets, "\c" ends it without CRLF), "f", "b" (their EOF), "T" and "K" (the handshake is over; a
+// new or the same backend).
+//
+// Oracles: the harness's own (the relay's contract), what each side may be told, and the same
+// script with other cuts of what is contiguous.
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "fuzz.h"
+#include "gtest_aborts.h"
+#include "smtp/relay_harness.h"
+
+namespace ringpost {
+namespace {
+
+struct Heard {
+  std::string client;
+  std::string backend;
+  std::string backend_before_tls;
+  std::string client_said;
+  std::size_t backend_positive = 0;  // replies of the connections that were
+  std::string backend_said;          // on the present one
+  CloseReason reason = CloseReason::kNone;
+  RelayStats stats;
+};
+
+RelayOptions ReadOptions(std::string_view line) {
+  RelayOptions options = RelayHarness::DefaultOptions();
+  if (line == "encrypt") options.tls_policy = TlsPolicy::kEncrypt;
+  if (line == "none") options.tls_policy = TlsPolicy::kNone;
+  if (line == "reject") options.bare_newline = BareNewline::kReject;
+  if (line == "xclient") options.xclient = true;
+  if (line == "few") options.refused_commands_max = 3;
+  return options;
+}
+
+std::string Text(std::string_view argument) {
+  std::string text;
+  for (std::size_t i = 0; i < argument.size(); ++i) {
+    const char next = i + 1 < argument.size() ? argument[i + 1] : '\0';
+    if (argument[i] != '\\' || (next != 'r' && next != 'n' && next != 'c')) {
+      text += argument[i];
+      continue;
+    }
+    if (next == 'c') return text;
+    text += next == 'r' ? '\r' : '\n';
+    ++i;
+  }
+  return text + "\r\n";
+}
+
+// How many replies of `text` are positive, less those that are ours to make (PROTOCOL 7).
+std::size_t Positive(std::string_view text, bool ours_too) {
+  std::size_t count = 0;
+  for (Reply reply = ParseReply(text); reply.status == ReplyStatus::kComplete;
+       reply = ParseReply(text)) {
+    const std::string_view said = text.substr(0, reply.octets);
+    const bool ours =
+        said == "220 2.0.0 Ready to start TLS\r\n" || said == "221 2.0.0 mx.test Bye\r\n";
+    if (reply.code < 300 && (ours_too || !ours)) ++count;
+    text.remove_prefix(reply.octets);
+  }
+  return count;
+}
+
+Heard Play(std::string_view script, std::size_t window) {
+  fuzz::Choices lines(script);
+  const RelayOptions options = ReadOptions(lines.Line());
+  RelayHarness harness(options);
+  harness.set_window(window);
+  Heard heard;
+  bool tls = false;
+  bool front_eof = false;
+  bool back_eof = false;
+  const auto listen = [&] {
+    heard.client += harness.TakeToClient();
+    const std::string to_backend = harness.TakeToBackend();
+    heard.backend += to_backend;
+    if (!tls) heard.backend_before_tls += to_backend;
+  };
+  while (!lines.empty()) {
+    const std::string_view line = lines.Line();
+    if (line.empty()) continue;
+    const std::string_view argument = line.substr(std::min<std::size_t>(line.size(), 2));
+    switch (line[0]) {
+      case 'F':
+        if (front_eof || harness.handshake()) break;
+        heard.client_said += Text(argument);
+        harness.FromClient(Text(argument));
+        break;
+      case 'B':
+        if (back_eof) break;
+        heard.backend_said += Text(argument);
+        harness.FromBackend(Text(argument));
+        break;
+      case 'f':
+        if (harness.handshake()) break;
+        front_eof = true;
+        harness.ClientEof();
+        break;
+      case 'b':
+        back_eof = true;
+        harness.BackendEof();
+        break;
+      case 'T':
+      case 'K':
+        if (!harness.handshake() || harness.closed()) break;
+        listen();
+        tls = true;
+        if (line[0] == 'T') {  // a new connection
+          back_eof = false;
+          heard.backend_positive += Positive(heard.backend_said, true);
+          heard.backend_said.clear();
+        }
+        harness.TlsEstablished(line[0] == 'T' ? BackendAfterTls::kReconnected
+                                              : BackendAfterTls::kSame);
+        break;
+      default:
+        break;
+    }
+    listen();
+  }
+  heard.backend_positive += Positive(heard.backend_said, true);
+  heard.reason = harness.reason();
+  heard.stats = harness.relay().stats();
+  static_cast<void>(harness.relay().waiting());
+  if (!harness.closed()) {
+    for (const CloseReason reason : {CloseReason::kDrain, CloseReason::kClientTimeout}) {
+      const std::string farewell(harness.relay().Farewell(reason));
+      RINGPOST_CHECK(farewell.empty() || farewell.starts_with("421 "));
+    }
+  }
+  return heard;
+}
+
+// PROTOCOL 15: in clear the backend hears nothing else.
+void OnlyBeforeTls(std::string_view backend) {
+  while (!backend.empty()) {
+    const std::string_view line = backend.substr(0, backend.find('\n'));
+    backend.remove_prefix(std::min(backend.size(), line.size() + 1));
+    const std::string_view verb = line.substr(0, line.find_first_of(" \r"));
+    bool allowed = false;
+    for (const std::string_view name : {"EHLO", "HELO", "NOOP", "RSET", "QUIT", "HELP"}) {
+      allowed |= fuzz::EqualsIgnoringCase(verb, name);
+    }
+    RINGPOST_CHECK(allowed && !fuzz::EqualsIgnoringCase(verb, "HELP"));
+  }
+}
+
+// Nothing gets to the backend that the client did not say, in its order.
+bool IsSubsequence(std::string_view part, std::string_view whole) {
+  std::size_t at = 0;
+  for (const char c : part) {
+    at = whole.find(c, at);
+    if (at == std::string_view::npos) return false;
+    ++at;
+  }
+  return true;
+}
+
+}  // namespace
+}  // namespace ringpost
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace ringpost;
+  fuzz::GtestFailuresAbort();
+  const std::string_view script = fuzz::View(data, size);
+  const Heard heard = Play(script, RelayHarness::kContiguousMax);
+
+  // Replies, none of them cut short, and none of ours a 2xx that the backend did not give.
+  std::string_view rest = heard.client;
+  while (!rest.empty()) {
+    const Reply reply = ParseReply(rest);
+    RINGPOST_CHECK(reply.status == ReplyStatus::kComplete);
+    rest.remove_prefix(reply.octets);
+  }
+  RINGPOST_CHECK(Positive(heard.client, false) <= heard.backend_positive);
+  RINGPOST_CHECK(heard.stats.messages_accepted <= heard.backend_positive);
+  const std::string_view first_line = script.substr(0, script.find('\n'));
+  if (first_line == "encrypt") OnlyBeforeTls(heard.backend_before_tls);
+  // Bare newlines are rewritten; XCLIENT and the "*" that ends AUTH are ours.
+  if (heard.stats.bare_newlines == 0 && first_line != "xclient" &&
+      heard.client_said.find('*') == std::string::npos &&
+      heard.backend.find("*\r\n") == std::string::npos) {
+    RINGPOST_CHECK(IsSubsequence(heard.backend, heard.client_said));
+  }
+
+  const Heard cut = Play(script, 1 + fuzz::HashOf(script) % 60);
+  RINGPOST_CHECK(cut.client == heard.client);
+  RINGPOST_CHECK(cut.reason == heard.reason);
+  if (heard.reason == CloseReason::kBareNewline) {
+    // How much of the content before it has gone on by then depends on what could be seen of it.
+    RINGPOST_CHECK(cut.backend.starts_with(heard.backend) ||
+                   heard.backend.starts_with(cut.backend));
+    return 0;
+  }
+  RINGPOST_CHECK(cut.backend == heard.backend);
+  RINGPOST_CHECK(cut.stats.content_octets == heard.stats.content_octets);
+  return 0;
+}
