@@ -11,6 +11,7 @@ import ssl
 from harness.backend import Backend
 from harness.case import Failure, case, check, contains, each, equal, eventually
 from harness.configured import Layout
+from harness.meter import place
 from harness.pki import NAME
 from harness.smtp import Client, context, mail
 
@@ -374,16 +375,14 @@ def limits_of_a_route(world):
             contains(client.expect(None, 421).raw, b"mx.example.test", "the third session's greeting")
         for client in few:
             check(client.rest().startswith(b"421 4.4.2 "), "the route's own time-out")
-        with Client(proxy.at("small")) as client:
-            client.greeting()
+        eventually(lambda: place(proxy.at("small")), "a place for another session").drop()
         for client in held:  # the other route's is longer
             client.expect("NOOP", 250)
             client.quit()
         # Limits are the route's over a reload, too: who has left no longer counts.
         proxy.reload(layout.copy().route("small", tls="may", sessions_max=1))
         eventually(lambda: proxy.results()[-1][0] == "info", "the reload")
-        with Client(proxy.at("small")) as client:
-            client.greeting()
+        with eventually(lambda: place(proxy.at("small")), "the end of the session before"):
             with Client(proxy.at("small")) as other:
                 other.expect(None, 421)
 

@@ -39,6 +39,8 @@ def refused(address):
         return False
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # the listener was closed with it in the queue
+        return False
 
 
 @each(("syntax", 'tls = "may"', 'tls = = "may"', "= "), ("unknown key", 'tls = "may"', 'tsl = "may"', "tsl"),

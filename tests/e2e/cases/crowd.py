@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""8,000 idle sessions, 500 that drip, one that never reads: memory as planned, and others served as if alone. What
+they cost the others in time is a benchmark's to say: bench/measure crowd."""
+
+from harness.case import case, check, eventually
+from harness.crowd import Deaf, Drips, Idle, room
+from harness.meter import Plan, Witness, descriptors, recovers, resident, status
+
+IDLE, DRIPPING = 8000, 500
+
+
+@case(slow=True)
+def a_crowd_takes_what_was_planned(world):
+    count = room(IDLE, DRIPPING + 250)
+    with world.private_sink(store=None) as sink, \
+            world.private(sink.port, handshake_timeout="300s", sessions_per_client_max=0) as proxy:
+        before = descriptors(proxy)
+        plan = Plan(proxy)
+        with Witness(world, proxy.address) as alone:
+            eventually(lambda: len(proxy.records()) > 40, "others, before the crowd")
+            alone.verdict()
+        with Idle(world, proxy.address, count, 240) as idle:
+            idle.complete(proxy)
+            with Drips(proxy, DRIPPING) as drips, Deaf(world, proxy), \
+                    Witness(world, proxy.address) as beside:
+                done = len(proxy.records())
+                eventually(lambda: len(proxy.records()) > done + 200, "others, beside the crowd", 60)
+                found = resident(proxy)
+                beside.verdict()
+                check(drips.present() == DRIPPING, f"{drips.present()} of {DRIPPING} who drip are still there")
+                sessions = sum(line["sessions"] for line in status(proxy).values())
+                check(sessions >= count + DRIPPING, f"{sessions} sessions of {count + DRIPPING}")
+                planned = plan.fixed + sessions * plan.session + drips.in_record * plan.in_record
+                check(abs(found / planned - 1) < 0.1,
+                      f"{sessions} sessions, {drips.in_record} of them in a record: {found} octets, {planned} planned")
+                print(f"  {sessions} sessions take {found / planned:.3f} of the memory planned for them")
+            idle.result()
+        eventually(lambda: sum(line["sessions"] for line in status(proxy).values()) == 0, "the end of the sessions", 60)
+        recovers(proxy.address)
+        eventually(lambda: descriptors(proxy) <= before, "all descriptors back")
