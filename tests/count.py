@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Adds up what tools/test ran: gtest cases, other unit tests, style checks, end-to-end cases.
+"""Adds up what tools/test ran: gtest cases, other unit tests, and what the other parts wrote.
 
-Usage: count.py BUILD all|quick|unit. Names what failed, ends with "N passed, N failed". A part that left
-no result counts as one failure: a run that did not happen must not look like a success.
+Usage: count.py BUILD all|quick|unit|asan|tsan: what one run of tools/test did. count.py --sum BUILD...:
+several of them. Names what failed, ends with "N passed, N failed". A part that left no result counts as one
+failure: a run that did not happen must not look like a success.
 """
 
 import json
@@ -58,18 +59,40 @@ def written_results(path, what):
     return found["passed"], [f"{what}: {name}" for name in found["failures"]], found.get("skipped", 0)
 
 
-def main():
-    build, scope = pathlib.Path(sys.argv[1]), sys.argv[2]
-    parts = [unit_results(build)]
-    if scope != "unit":
-        parts.append(written_results(build / "test-results" / "style.json", "style"))
-        parts.append(written_results(build / "test-results" / "e2e.json", "end-to-end"))
+# What writes results of its own, by scope, besides the unit tests.
+PARTS = {
+    "all": ("style", "e2e", "fuzz", "chaos", "defects"),
+    "quick": ("style", "e2e"),
+    "unit": (),
+    "asan": ("defects",),
+    "tsan": ("defects",),
+}
+TITLES = {"e2e": "end-to-end", "defects": "broken on purpose"}
+
+
+def report(parts):
     passed = sum(part[0] for part in parts)
     failed = [name for part in parts for name in part[1]]
     skipped = sum(part[2] for part in parts)
     for name in failed:
         print(f"FAILED {name}")
     print(f"{passed} passed, {len(failed)} failed" + (f", {skipped} skipped" if skipped else ""))
+    return passed, failed, skipped
+
+
+def main():
+    if sys.argv[1] == "--sum":
+        builds = [pathlib.Path(name) for name in sys.argv[2:]]
+        passed, failed, _ = report([written_results(build / "test-results" / "total.json", build.name)
+                                    for build in builds])
+    else:
+        build, scope = pathlib.Path(sys.argv[1]), sys.argv[2]
+        parts = [unit_results(build)]
+        for part in PARTS[scope]:
+            parts.append(written_results(build / "test-results" / f"{part}.json", TITLES.get(part, part)))
+        passed, failed, skipped = report(parts)
+        (build / "test-results" / "total.json").write_text(
+            json.dumps({"passed": passed, "failures": failed, "skipped": skipped}))
     return 1 if failed or passed == 0 else 0
 
 

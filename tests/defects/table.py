@@ -1,0 +1,597 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is broken on purpose, and who must notice.
+
+One Defect: a name, what is broken, the edits that do it (a text that is in its file exactly once, and what
+stands there instead), the detector that must fail, and what it must say. Nothing here is ever applied to the
+tree; run.py compiles broken copies.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Detector:
+    """A program that is linked with the broken code, and how it is run.
+
+    {program} is the linked program, {folder} a folder with ringpost, ringpost-sink and ringpost-load in which
+    the broken program takes the place of the sound one, {scratch} an empty folder, {root} the source tree.
+    """
+    name: str
+    target: str  # of ninja
+    command: tuple
+    flavour: str = "plain"  # asan, tsan, fuzz: in which build folder
+    seconds: int = 60
+    needs: tuple = ()  # other targets of ninja
+    # Whether it is run with nothing broken as well; not where tools/test does that anyway, and longer.
+    sound: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Edit:
+    file: str
+    old: str
+    new: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Defect:
+    name: str
+    breaks: str
+    edits: tuple
+    detector: Detector
+    finds: str  # a regular expression in what the detector prints
+    rebuild: tuple = ()  # sources to compile again because a header of theirs is broken
+
+
+def unit(target, only="*", flavour="plain", seconds=60):
+    name = target.rsplit("/", 1)[-1]
+    name += "" if only == "*" else f" {only}"
+    name += "" if flavour == "plain" else f" ({flavour})"
+    return Detector(name, target, ("{program}", f"--gtest_filter={only}"), flavour, seconds)
+
+
+def fuzz(target, runs=30_000):
+    """A short run of a fuzz target, always the same one."""
+    return Detector(f"fuzz {target}", f"tests/fuzz/fuzz_{target}",
+                    ("{program}", f"-runs={runs}", "-seed=1", "-max_len=600",
+                     "-artifact_prefix={scratch}/", "{scratch}", "{root}/tests/fuzz/corpus/" + target),
+                    "fuzz")
+
+
+def chaos(target, kills=8):
+    """A short chaos run, with the broken ringpost or ringpost-sink."""
+    return Detector(f"chaos ({target})", target,
+                    ("python3", "{root}/tests/chaos/run.py", "--build={folder}", f"--kills={kills}",
+                     "--lanes=1", "--seed=1"), seconds=120,
+                    needs=("ringpost", "ringpost-sink", "ringpost-load"), sound=False)
+
+
+def e2e(*names, seconds=60):
+    """End-to-end cases, with the broken ringpost."""
+    return Detector(f"e2e {' '.join(names)}", "ringpost",
+                    ("python3", "{root}/tests/e2e/run.py", "--build", "{folder}", *names), seconds=seconds,
+                    needs=("ringpost-sink", "ringpost-load"))
+
+
+SMTP = unit("tests/smtp/smtp_test")
+DIALOGUES = unit("tests/session/session_dialogue_test")
+SIMULATION = Detector("simulate --seeds=500", "tests/session/simulate",
+                      ("{program}", "--seeds=500", "--no-table"))
+SHARD = unit("tests/session/shard_test")
+TLS = unit("tests/tls/tls_test")
+PROXY_HEADER = unit("tests/identity/proxy_header_test")
+BASE = unit("tests/base/base_test")
+SINK = unit("tests/tools/tools_test", "SinkSession*")
+SERVER = unit("tests/process/shards_test")
+TABLE = unit("tests/session/session_table_test")
+LIMITS = unit("tests/session/client_limits_test")
+
+FRONT = "src/smtp/smtp_relay_front.cc"
+BACK = "src/smtp/smtp_relay_back.cc"
+RELAY = "src/smtp/smtp_relay.cc"
+FRAMER = "src/smtp/content_framer.cc"
+COMMAND = "src/smtp/command.cc"
+LEG = "src/session/leg.cc"
+SESSION = "src/session/session.cc"
+SESSION_BACKEND = "src/session/session_backend.cc"
+SESSION_END = "src/session/session_end.cc"
+SHARD_CC = "src/session/shard.cc"
+SHARD_H = "include/ringpost/session/shard.h"
+ENGINE = "src/tls/tls_engine.cc"
+
+EARLY_250 = (
+    Edit(FRONT,
+         "      pending_.Push(PendingReply{.from = PendingReply::From::kFinal});\n"
+         "      return Forward(Side::kFront, step.octets);\n",
+         "      pending_.Push(PendingReply{.from = PendingReply::From::kFinal});\n"
+         '      text_ = "250 2.0.0 Ok\\r\\n";\n      inject_due_ = InjectDue::kFront;\n'
+         "      return Forward(Side::kFront, step.octets);\n"),
+    Edit(BACK, "  PopReply();\n\n  switch (from) {\n",
+         "  PopReply();\n  if (from == PendingReply::From::kFinal) return Drop(Side::kBack, reply.octets);\n"
+         "  switch (from) {\n"))
+CLEAR_BEFORE_HANDSHAKE = (
+    Edit(SESSION_END, "  if (farewell == Farewell::kSay && !front_.tls_pending()) {\n", "  if (true) {\n"),
+    Edit(SESSION_END,
+         "    if (!front_.tls_pending() && host_->pool().free_count(BlockSize::kLarge) >= kLargeNeeded) {\n",
+         "    if (host_->pool().free_count(BlockSize::kLarge) >= kLargeNeeded) {\n"),
+    Edit(LEG, "  return tls_->Write(plain_out_, raw_out_, kOutputMax);\n",
+         "  if (!tls_->handshake_complete()) {\n    plain_out_.MoveFront(plain_out_.size(), raw_out_);\n"
+         "    return TlsOutcome::kDone;\n  }\n  return tls_->Write(plain_out_, raw_out_, kOutputMax);\n"))
+SECOND_REASON = (
+    Edit(SESSION_END, "  if (!running()) {\n    return;\n  }\n  close_reason_ = reason;\n",
+         "  if (!running()) {\n    close_reason_ = reason;\n    return;\n  }\n  close_reason_ = reason;\n"),)
+READ_BEHIND_CLOSE_NOTIFY = (
+    Edit(LEG, "    raw_in_.Clear();  // never read, not even as TLS\n",
+         "    raw_in_.MoveFront(raw_in_.size(), plain_in_);\n"),)
+WRONG_CLIENT = (
+    Edit(SESSION_BACKEND, "WriteProxyV2(header, &client_.any, &server_.any, ",
+         "WriteProxyV2(header, &server_.any, &server_.any, "),)
+CLIENT_LIMIT = (Edit("src/session/client_limits.cc", "slot->sessions >= sessions_max", "false"),)
+TRUNCATED_ENDED = (
+    Edit(FRONT, "      return Close(CloseReason::kClientTruncated);  // PROTOCOL 33\n",
+         "      front_phase_ = FrontPhase::kCommand;\n      front_transaction_ = false;\n"
+         "      pending_.Push(PendingReply{.from = PendingReply::From::kFinal});\n"
+         '      text_ = "\\r\\n.\\r\\n";\n      return DropAndInject(Side::kFront, 0, InjectDue::kBack);\n'),)
+BARE_LF_TERMINATOR = (
+    Edit(FRAMER, "          if (behind_crlf) {\n",
+         "          if (behind_crlf || position_ == Position::kLineStartBare) {\n"),
+    Edit(FRAMER, "          if (position_ == Position::kLineStart) {\n            stop = true;\n",
+         "          {\n            stop = true;\n"))
+
+DEFECTS = (
+    # --- The protocol
+    Defect(
+        "starttls-injection-relay",
+        "octets behind STARTTLS are read as if they had come through TLS (PROTOCOL 12): the relay "
+        "does not look",
+        (Edit(FRONT, "  if (input.total > octets) return CloseWith(CloseReason::kStarttlsInjection, {});\n",
+              ""),),
+        SMTP, r"FAILED  \] .*starttls_injection"),
+    Defect(
+        "starttls-injection-session",
+        "octets behind STARTTLS are dropped, and the session goes on (PROTOCOL 12)",
+        (Edit(FRONT, "  if (input.total > octets) return CloseWith(CloseReason::kStarttlsInjection, {});\n",
+              ""),
+         Edit(SESSION,
+              "  if (!front_.input().empty()) {\n"
+              "    Close(CloseReason::kStarttlsInjection, Farewell::kSilent);\n"
+              "    return;\n  }\n",
+              "  front_.input().Clear();\n")),
+        DIALOGUES, r"FAILED  \] .*starttls_injection"),
+    Defect(
+        "state-kept-over-starttls",
+        "MAIL is allowed after the handshake without a new EHLO (PROTOCOL 13)",
+        (Edit(RELAY, "  hello_needed_ = true;\n", ""),),
+        SMTP, r"FAILED  \] .*starttls_same"),
+    Defect(
+        "bare-lf-ends-a-command",
+        "a bare LF ends a command line (PROTOCOL 1)",
+        (Edit(FRONT, "  const bool whole = EndsInCrlf(line);\n", "  const bool whole = true;\n"),
+         Edit(FRONT, "line.substr(0, octets - (whole ? kCrlfOctets : 1))",
+              "line.substr(0, octets - (EndsInCrlf(line) ? kCrlfOctets : 1))")),
+        SMTP, r"FAILED  \] .*bad_lines"),
+    Defect(
+        "bare-lf-terminator",
+        "LF . CR LF ends a message: SMTP smuggling",
+        BARE_LF_TERMINATOR,
+        SMTP, r"FAILED  \] SmugglingTest.MatrixCutAtEveryOctet"),
+    Defect(
+        "bare-newline-passes",
+        "a bare LF in a message is forwarded as it is",
+        (Edit(FRAMER, '      rewritten->append("\\r\\n");\n      ++i;\n      ++*bare_newlines;\n',
+              '      rewritten->append("\\n");\n      ++i;\n      ++*bare_newlines;\n'),),
+        unit("tests/smtp/smtp_test", "SmugglingTest*"), r"FAILED  \] SmugglingTest.MatrixCutAtEveryOctet"),
+    Defect(
+        "early-250",
+        "the client is told 250 at the final dot, before the backend has said so (PROTOCOL 7)",
+        EARLY_250,
+        SMTP, r"FAILED  \] .*backend_eof_final_reply"),
+    Defect(
+        "early-250-in-a-session",
+        "the same, in the simulation: a client believes that a message was stored which the backend "
+        "refused or lost",
+        EARLY_250,
+        SIMULATION, r"not the backend's reply: 250 2.0.0 Ok"),
+    Defect(
+        "reply-order",
+        "a refusal of ours overtakes the backend's replies to the commands before (PROTOCOL 8)",
+        (Edit(FRONT, "  pending_.Push(PendingReply{.from = PendingReply::From::kLocal, .local = reply});\n",
+              "  if (LocalReplyClose(reply) == CloseReason::kNone) {\n    text_ = LocalReplyText(reply);\n"
+              "    return DropAndInject(Side::kFront, octets, InjectDue::kFront);\n  }\n"
+              "  pending_.Push(PendingReply{.from = PendingReply::From::kLocal, .local = reply});\n"),),
+        SMTP, r"FAILED  \] .*pipelining"),
+    Defect(
+        "command-line-limit",
+        "a command line of exactly the longest length allowed is refused (PROTOCOL 2)",
+        (Edit(FRONT, "  const std::size_t octets = LineOctets(input.readable.substr(0, line_max));\n",
+              "  const std::size_t octets = LineOctets(input.readable.substr(0, line_max - 1));\n"),
+         Edit(FRONT,
+              "    if (input.readable.size() >= line_max) return LongLine(input.readable.substr(0, "
+              "line_max));\n",
+              "    if (input.readable.size() >= line_max - 1)\n"
+              "      return LongLine(input.readable.substr(0, line_max - 1));\n")),
+        SMTP, r"FAILED  \] RelayLimitsTest.CommandLines"),
+    Defect(
+        "truncated-message-ended",
+        "a message that was cut off is given a terminator, and the backend stores the half (PROTOCOL 33)",
+        TRUNCATED_ENDED,
+        SMTP, r"FAILED  \] .*truncated_data"),
+    Defect(
+        "client-xclient-forwarded",
+        "a client's own XCLIENT reaches the backend (PROTOCOL 40)",
+        (Edit(COMMAND, 'CommandRule{"XCLIENT", Verb::kIdentity,', 'CommandRule{"XCLIENT", Verb::kNoop,'),),
+        SMTP, r"FAILED  \] .*bad_lines"),
+    Defect(
+        "bdat-one-octet-short",
+        "a chunk ends one octet early, and its last octet is taken for a command (PROTOCOL 18)",
+        (Edit(FRONT, "  chunk_octets_ = argument->octets;\n",
+              "  chunk_octets_ = argument->octets > 1 ? argument->octets - 1 : argument->octets;\n"),),
+        SMTP, r"FAILED  \] .*/bdat\b"),
+    Defect(
+        "content-before-354",
+        "octets that came before the 354 are taken for content (PROTOCOL 9)",
+        (Edit(BACK, "reply.code == kStartContent && front_total_ > 0) {",
+              "reply.code == kStartContent && false) {"),),
+        SMTP, r"FAILED  \] .*data_content_before_354"),
+    Defect(
+        "backend-starttls-offered",
+        "STARTTLS is offered inside TLS (PROTOCOL 14)",
+        (Edit(BACK, "options_->tls_policy != TlsPolicy::kNone && !tls_;",
+              "options_->tls_policy != TlsPolicy::kNone;"),),
+        SMTP, r"FAILED  \] .*starttls_reconnected"),
+    Defect(
+        "clear-mail-on-an-encrypt-route",
+        "a route that demands TLS takes mail in clear (PROTOCOL 15)",
+        (Edit(FRONT, "options_->tls_policy >= TlsPolicy::kEncrypt && !tls_ && !rule.before_tls", "false"),),
+        SMTP, r"FAILED  \] .*encrypt_before_tls"),
+    Defect(
+        "response-splitting",
+        "a reply of the backend may change its code half-way (PROTOCOL 10)",
+        (Edit("src/smtp/reply.cc", "(lines > 1 && code_is_whole && line.code != reply.code)", "false"),),
+        SMTP, r"FAILED  \] .*backend_changing_code"),
+    Defect(
+        "deadlines-never-set",
+        "a client that says nothing keeps its session for ever (PROTOCOL 5)",
+        (Edit(SESSION_END, "  host_->wheel().Set(timer, deadline);\n", ""),),
+        DIALOGUES, r"FAILED  \] .*client_idle"),
+    # --- Memory and operations
+    Defect(
+        "block-moved-in-flight",
+        "octets that the kernel is sending are copied elsewhere and their block is given back",
+        (Edit(LEG, "  raw_in_.Compact();\n", "  raw_in_.Compact();\n  raw_out_.Compact();\n"),),
+        SIMULATION, r"octets changed while they were being sent"),
+    Defect(
+        "block-returned-in-flight",
+        "the octets of a send are let go when it is handed to the ring, not when it is complete",
+        (Edit(LEG, "  io.Send(send_, fd_, std::span(pieces).first(count));\n",
+              "  io.Send(send_, fd_, std::span(pieces).first(count));\n  raw_out_.Consume(send_.octets);\n"),
+         Edit(LEG, "    raw_out_.Consume(sent);\n", "")),
+        SIMULATION, r"octets changed while they were being sent"),
+    Defect(
+        "block-never-returned",
+        "a block that is received while a session ends is never given back",
+        (Edit(LEG, "      pool.Release(completion.block);\n", ""),),
+        SIMULATION, r"CHECK failed: free_large_"),
+    Defect(
+        "two-sends-in-flight",
+        "a second send is handed to the ring while the first is in flight",
+        (Edit(LEG, "  if (send_.in_flight || raw_out_.empty()", "  if (raw_out_.empty()"),),
+        SIMULATION, r"CHECK failed: !operation.in_flight"),
+    Defect(
+        "freed-in-flight",
+        "a session's memory is given back while the kernel may still write to it",
+        (Edit(LEG, "  if (state_ != LegState::kJoining || in_flight()) {\n",
+              "  if (state_ != LegState::kJoining) {\n"),),
+        SIMULATION, r"simulate --seed="),
+    Defect(
+        "second-close-reason",
+        "a later reason overwrites the first: the log names the wrong one",
+        SECOND_REASON,
+        DIALOGUES, r"FAILED  \] .*stop_behind_quit"),
+    Defect(
+        "starved-for-ever",
+        "a session that waits for blocks is never woken",
+        (Edit(SHARD_CC, "  WakeStarved();\n  WakeShort();\n", "  WakeShort();\n"),),
+        SIMULATION, r"simulate --seed="),
+    Defect(
+        "accept-spins",
+        "without descriptors the shard tries again at once, for ever",
+        (Edit("src/session/shard_accept.cc", "  accept_paused_until_ = io_->Now() + kAcceptPause;\n", ""),),
+        unit("tests/session/shard_test", "*WithoutDescriptorsAccepting*", seconds=20),
+        r"not done after 20 s"),
+    Defect(
+        "generation-not-checked",
+        "a completion of a session that has ended is given to the one that has its slot now",
+        (Edit("src/session/session_table.cc",
+              "used_[user_data.slot] &&\n"
+              "                 generations_[user_data.slot] == user_data.generation);\n",
+              "used_[user_data.slot]);\n"),),
+        TABLE, r"ACompletionOfAnEarlierSession"),
+    Defect(
+        "generation-not-advanced",
+        "a slot keeps its generation when it is used again",
+        (Edit("src/session/session_table.cc",
+              "  generations_[slot] = (generations_[slot] + 1) & kGenerationMask;\n", ""),),
+        TABLE, r"FindsTheSessionOfASlotAndGeneration|CHECK failed"),
+    Defect(
+        "sim-clear-text-before-the-handshake",
+        "what is said while a handshake is going on is sent in clear",
+        CLEAR_BEFORE_HANDSHAKE,
+        SIMULATION, r"clear octets on a TLS leg"),
+    Defect(
+        "sim-read-behind-close-notify",
+        "what follows a close_notify in clear is read as if it were inside TLS",
+        READ_BEHIND_CLOSE_NOTIFY,
+        SIMULATION, r"an answer to close_notify"),
+    Defect(
+        "sim-wrong-client",
+        "the backend is told the address of ringpost instead of the client's",
+        WRONG_CLIENT,
+        SIMULATION, r"Which is: .198.51.100.1"),
+    Defect(
+        "sim-tls-memory-kept",
+        "a TLS object is not given back with its session",
+        (Edit(ENGINE, "    wolfSSL_free(ssl_);\n", ""),),
+        SIMULATION, r"wolfSSL's memory"),
+    Defect(
+        "sim-octets-lost",
+        "octets that the other side has no room for are dropped",
+        (Edit(SESSION, "      if (other.failed()) {\n",
+              "      if (other.failed() || other.output_octets() > 20'000) {\n"),),
+        SIMULATION, r"at octet"),
+    Defect(
+        "sim-backend-kept-over-starttls",
+        "what a client authenticated as in clear still counts at the backend after STARTTLS (PROTOCOL 13)",
+        (Edit(SESSION, " || relay_.authenticated()) {\n", ") {\n"),),
+        SIMULATION, r"not the backend's reply"),
+    Defect(
+        "sim-allocation-failure-is-fatal",
+        "memory that is refused costs the process, not the session",
+        (Edit(SHARD_H, "      session.Close(CloseReason::kOutOfResources, Session::Farewell::kSilent);\n",
+              "      throw;\n"),),
+        SIMULATION, r"simulate --seed=", (SHARD_CC, "src/session/shard_accept.cc")),
+    Defect(
+        "blocks-not-reclaimed",
+        "peers that never read keep the blocks that others wait for",
+        (Edit(SHARD_CC, "    ReclaimBlocks();\n    RunProbes();\n", "    RunProbes();\n"),),
+        unit("tests/session/shard_test", "*CannotStarveTheOthers"), r"FAILED  \] ShardTest.ThoseWho"),
+    Defect(
+        "deaf-client-keeps-its-session",
+        "a client that reads no replies is waited for like a backend that gives none",
+        (Edit(SESSION_END, "  return front_.output_octets() >= Leg::kOutputMax && wait", "  return false && wait"),),
+        SHARD, r"FAILED  \] ShardTest.WhoDoesNotReadIsNotWaitedFor"),
+    # --- Limits
+    Defect(
+        "client-limit-not-held",
+        "a client may have any number of sessions",
+        CLIENT_LIMIT,
+        SHARD, r"FAILED  \] ShardTest.AClientWithTooManySessionsIsTold"),
+    Defect(
+        "handshakes-not-counted",
+        "a client may begin any number of handshakes",
+        (Edit("src/session/client_limits.cc", "  if (full_at > now + share * per_minute) {\n", "  if (false) {\n"),),
+        SHARD, r"FAILED  \] ShardTest.TheHandshakesOfAClientAreCounted"),
+    Defect(
+        "running-sessions-lose-descriptors",
+        "accepting takes the descriptors that sessions which were let in will need",
+        (Edit(SESSION, "    HoldBackendSocket();\n", ""),),
+        SHARD, r"FAILED  \] ShardTest.ASessionThatRunsKeepsItsDescriptors"),
+    Defect(
+        "client-not-counted-back",
+        "a session that ends does not give its client's slot back: in the end nobody is let in",
+        (Edit(SHARD_CC, "  Leave(std::exchange(session.counted, std::nullopt));\n", ""),),
+        SERVER, r"CHECK failed"),
+    Defect(
+        "client-slot-kept",
+        "the table of clients does not count sessions down",
+        (Edit("src/session/client_limits.cc", "  if (--slot->sessions > 0) {\n",
+              "  if (slot->sessions > 0) {\n"),),
+        LIMITS, r"FAILED|CHECK failed"),
+    # --- TLS
+    Defect(
+        "clear-text-before-the-handshake",
+        "what is said while a handshake is going on is sent in clear",
+        CLEAR_BEFORE_HANDSHAKE,
+        DIALOGUES, r"FAILED  \] .*implicit_silent"),
+    Defect(
+        "read-behind-close-notify",
+        "what follows a close_notify in clear is read as if it were inside TLS (PROTOCOL 36)",
+        READ_BEHIND_CLOSE_NOTIFY,
+        DIALOGUES, r"FAILED  \] .*client_notify_then_clear"),
+    Defect(
+        "key-update-flood",
+        "KeyUpdates and empty records are not counted (PROTOCOL 31)",
+        (Edit(ENGINE, "  empty_records_ += weight;\n", ""),),
+        TLS, r"FAILED  \] .*KeyUpdateFlood"),
+    Defect(
+        "long-chain-accepted",
+        "a path longer than a CA allows is accepted",
+        (Edit("src/tls/certificate_path.cc", "      if (depth_left == 0) {\n",
+              "      if (depth_left < 0) {\n"),),
+        TLS, r"FAILED  \] Trust.PathLength"),
+    Defect(
+        "secret-not-wiped",
+        "a queue that held a secret gives its blocks back as they are",
+        (Edit("src/base/byte_queue.cc",
+              "    explicit_bzero(pool_->data(slice.block) + slice.offset, slice.length);\n",
+              ""),),
+        BASE, r"FAILED  \] ByteQueueTest.WipeLeavesZeros"),
+    # --- Identity
+    Defect(
+        "proxy-header-swapped",
+        "the PROXY header names the server's address as the client's",
+        (Edit("src/identity/proxy_header_write.cc",
+              "    writer.Octets(from.ipv4_octets(), sizeof(in_addr));\n"
+              "    writer.Octets(to.ipv4_octets(), sizeof(in_addr));\n",
+              "    writer.Octets(to.ipv4_octets(), sizeof(in_addr));\n"
+              "    writer.Octets(from.ipv4_octets(), sizeof(in_addr));\n"),),
+        PROXY_HEADER, r"FAILED  \] ProxyHeaderWrite.V2Ipv4"),
+    Defect(
+        "identity-of-another",
+        "the backend is told the address of ringpost instead of the client's (PROTOCOL 41)",
+        WRONG_CLIENT,
+        DIALOGUES, r"FAILED  \] .*proxy_v2"),
+    # --- The storing backend, on which the chaos run relies
+    Defect(
+        "sink-acknowledges-before-storing",
+        "ringpost-sink says 250 to a message that it could not store",
+        (Edit("src/tools/sink_session.cc", "(store_ != nullptr && !store_->Commit(envelope_))",
+              "(store_ != nullptr && !store_->Commit(envelope_) && false)"),),
+        SINK, r"FAILED"),
+    # --- The sanitizers
+    Defect(
+        "read-out-of-bounds",
+        "the ClientHello reader believes the lengths in it",
+        (Edit("src/tls/client_hello.cc",
+              "    const std::string_view taken = rest_.substr(0, count);\n    rest_.remove_prefix(count);\n",
+              "    const std::string_view taken(rest_.data(), count);\n    rest_.remove_prefix(count);\n"),
+         Edit("src/tls/client_hello.cc", "    if (!ok_ || count > rest_.size()) {\n", "    if (!ok_) {\n")),
+        unit("tests/tls/tls_test", "ClientHello*", "asan"), r"AddressSanitizer: heap-buffer-overflow"),
+    Defect(
+        "signed-overflow",
+        "the size of a chunk is computed with a sign and without a limit",
+        (Edit(COMMAND, "  if (digits.empty() || digits.size() > kBdatDigitsMax) return std::nullopt;\n",
+              "  if (digits.empty()) return std::nullopt;\n"),
+         Edit(COMMAND,
+              "    argument.octets = argument.octets * 10 + static_cast<std::uint64_t>(digit - '0');\n",
+              "    argument.octets = "
+              "static_cast<std::uint64_t>("
+              "static_cast<std::int64_t>(argument.octets) * 10 + (digit - '0'));\n")),
+        unit("tests/smtp/smtp_test", "*", "asan"), r"runtime error: signed integer overflow"),
+    Defect(
+        "log-ring-race",
+        "a shard's log line is read by the log's thread before it is written",
+        (Edit("src/log/log_ring.cc", "  written_.store(written + needed, std::memory_order_seq_cst);\n",
+              "  written_.store(written + needed, std::memory_order_relaxed);\n"),),
+        unit("tests/log/log_ring_test", "*", "tsan"), r"ThreadSanitizer: data race"),
+    Defect(
+        "session-registry-race",
+        "the policy service reads a shard's sessions without their lock",
+        (Edit("src/session/session_registry.cc",
+              "void SessionRegistry::Find(const SessionKey& key, std::vector<RegisteredSession>& "
+              "out) const {\n"
+              "  const std::lock_guard<std::mutex> lock(mutex_);\n",
+              "void SessionRegistry::Find(const SessionKey& key, std::vector<RegisteredSession>& "
+              "out) const {\n"),),
+        unit("tests/process/shards_test", "*", "tsan"), r"ThreadSanitizer: data race"),
+    Defect(
+        "reload-race",
+        "a shard takes a new configuration while the main thread is writing it",
+        (Edit("src/session/shard_reload.cc", "    const std::lock_guard lock(update_mutex_);\n    update.swap(update_);\n",
+              "    update.swap(update_);\n"),),
+        unit("tests/process/shards_test", "*", "tsan"), r"ThreadSanitizer: data race"),
+    Defect(
+        "client-limits-race",
+        "the shards count clients without the lock of their common table",
+        (Edit("src/session/client_limits.cc",
+              "void ClientLimits::Leave(ClientNetwork client, TimeNs now) {\n"
+              "  const Place place = PlaceOf(client.bits());\n"
+              "  const std::lock_guard lock(place.stripe->mutex);\n",
+              "void ClientLimits::Leave(ClientNetwork client, TimeNs now) {\n"
+              "  const Place place = PlaceOf(client.bits());\n"),),
+        unit("tests/process/shards_test", "*", "tsan"), r"ThreadSanitizer: data race"),
+    # --- Real processes
+    Defect(
+        "process-truncated-message-ended",
+        "a message that was cut off is given a terminator, and the backend stores the half",
+        TRUNCATED_ENDED,
+        e2e("truncation_in_data[fin,clear]"), r"FAIL attacks.truncation_in_data"),
+    Defect(
+        "process-spins",
+        "a shard with nothing to do looks again at once",
+        (Edit(SHARD_CC, "  TimeNs timeout = wheel_.UntilNext(now);\n", "  TimeNs timeout = 0;\n"),),
+        e2e("an_idle_proxy_does_nothing"), r"FAIL faults.an_idle_proxy_does_nothing"),
+    Defect(
+        "process-client-limit-not-held",
+        "a client may have any number of sessions",
+        CLIENT_LIMIT,
+        e2e("limits.sessions_per_client"), r"FAIL limits.sessions_per_client"),
+    Defect(
+        "process-takes-more-than-planned",
+        "each session takes 2 KB more than the start says",
+        (Edit(SESSION, "  timer.session = this;\n",
+              "  timer.session = this;\n  static char* volatile lost;\n  lost = new char[2000];\n"
+              "  std::fill_n(lost, 2000, 'x');\n"),),
+        e2e("crowd", seconds=150), r"FAIL crowd.a_crowd_takes_what_was_planned"),
+    Defect(
+        "process-floods-not-counted",
+        "KeyUpdates and empty records are not counted (PROTOCOL 31)",
+        (Edit(ENGINE, "  empty_records_ += weight;\n", ""),),
+        e2e("key_update_flood[each in its record]"), r"FAIL floods.key_update_flood"),
+    Defect(
+        "process-forgets-the-client",
+        "the backend is told the address of ringpost instead of the client's (PROTOCOL 41)",
+        WRONG_CLIENT,
+        e2e("received_shows_the_true_client[proxy-v2]"), r"FAIL mail.received_shows_the_true_client"),
+    Defect(
+        "chaos-early-250",
+        "the client is told 250 at the final dot, before the backend has said so",
+        EARLY_250,
+        chaos("ringpost"), r"BROKEN .*positive replies are the backend's"),
+    Defect(
+        "chaos-truncated-message-ended",
+        "a message that was cut off is given a terminator, and the backend stores the half",
+        TRUNCATED_ENDED,
+        chaos("ringpost"), r"BROKEN .*nothing cut off is stored"),
+    Defect(
+        "chaos-wrong-client",
+        "the backend is told the address of ringpost instead of the client's",
+        WRONG_CLIENT,
+        chaos("ringpost"), r"BROKEN .*the client's address is true"),
+    Defect(
+        "chaos-sink-acknowledges-before-storing",
+        "the storing backend says 250 to the second message of a session and has not stored it",
+        (Edit("src/tools/sink_session.cc", "(store_ != nullptr && !store_->Commit(envelope_))",
+              "(store_ != nullptr && messages_ != 1 && !store_->Commit(envelope_))"),),
+        chaos("ringpost-sink"), r"BROKEN .*acknowledged means stored"),
+    # --- The fuzz targets, each by a short run
+    Defect(
+        "fuzz-bare-lf-terminator",
+        "LF . CR LF ends a message",
+        BARE_LF_TERMINATOR,
+        fuzz("content"), r"FUZZ|libFuzzer: deadly signal"),
+    Defect(
+        "fuzz-early-250",
+        "the client is told 250 before the backend has said so",
+        EARLY_250,
+        fuzz("relay", 3_000), r"libFuzzer: deadly signal"),
+    Defect(
+        "fuzz-chunk-one-octet-short",
+        "a chunk ends one octet early",
+        (Edit(FRONT, "  chunk_octets_ = argument->octets;\n",
+              "  chunk_octets_ = argument->octets > 1 ? argument->octets - 1 : argument->octets;\n"),),
+        fuzz("bdat", 3_000), r"libFuzzer: deadly signal"),
+    Defect(
+        "fuzz-client-hello-off-by-one",
+        "the ClientHello reader takes one octet more than there is",
+        (Edit("src/tls/client_hello.cc",
+              "    const std::string_view taken = rest_.substr(0, count);\n    rest_.remove_prefix(count);\n",
+              "    const std::string_view taken(rest_.data(), count);\n"
+              "    rest_.remove_prefix(std::min(count, rest_.size()));\n"),
+         Edit("src/tls/client_hello.cc", "    if (!ok_ || count > rest_.size()) {\n",
+              "    if (!ok_ || count > rest_.size() + 1) {\n")),
+        fuzz("client_hello"), r"libFuzzer: deadly signal|AddressSanitizer|runtime error"),
+    Defect(
+        "fuzz-certificate-length",
+        "the DER reader believes a length that is longer than the certificate",
+        (Edit("src/tls/der.cc", "  if (length > rest_.size() - header) {\n", "  if (false) {\n"),),
+        fuzz("x509"), r"libFuzzer: deadly signal|AddressSanitizer"),
+    Defect(
+        "fuzz-octal-chunk-size",
+        "BDAT 010 is ten octets to ringpost, and eight to whoever reads it as C does (PROTOCOL 19)",
+        (Edit(COMMAND, "  if (digits.size() > 1 && digits.front() == '0') return std::nullopt;\n", ""),),
+        fuzz("command"), r"libFuzzer: deadly signal"),
+    Defect(
+        "fuzz-response-splitting",
+        "a reply of the backend may change its code half-way",
+        (Edit("src/smtp/reply.cc", "(lines > 1 && code_is_whole && line.code != reply.code)", "false"),),
+        fuzz("reply"), r"libFuzzer: deadly signal"),
+    Defect(
+        "fuzz-proxy-header-swapped",
+        "the PROXY header names the server's port as the client's",
+        (Edit("src/identity/proxy_header_write.cc",
+              "  writer.Octets(&from.port, sizeof from.port);\n  writer.Octets(&to.port, sizeof to.port);\n",
+              "  writer.Octets(&to.port, sizeof to.port);\n"
+              "  writer.Octets(&from.port, sizeof from.port);\n"),),
+        fuzz("proxy"), r"libFuzzer: deadly signal"),
+)
