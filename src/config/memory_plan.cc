@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // The figures were measured with 4,000 and 8,000 idle TLS sessions (tools: ringpost-load --idle) on
-// x86-64 with one and two shards; tests/e2e/cases/limits.py holds the process to them. STARTTLS or
+// x86-64 with one and two shards; tests/e2e/cases/crowd.py holds the process to them. STARTTLS or
 // implicit TLS, key and group make no difference once a handshake is over.
 #include <algorithm>
 #include <cstdint>

@@ -23,7 +23,7 @@ namespace ringpost {
 
 class WireWatch final : public SimWire {
  public:
-  // `io` says the time in failures. Ports below 1000 but 25 are implicit TLS.
+  // `io` says the time in failures.
   explicit WireWatch(SimIo* io) : io_(io) {}
   void set_implicit_tls(bool implicit_tls) { implicit_tls_ = implicit_tls; }
   // No memory is refused or counted unless this is on.
