@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -213,6 +214,18 @@ int Uring::OpenSocket(int family) { return OpenStreamSocket(family); }
 void Uring::ShutdownSend(int fd) { shutdown(fd, SHUT_WR); }
 void Uring::ShutdownBoth(int fd) { shutdown(fd, SHUT_RDWR); }
 void Uring::CloseSocket(int fd) { close(fd); }
+int Uring::RecvNow(int fd, std::span<const BlockId> blocks) {
+  RINGPOST_CHECK(!blocks.empty() && blocks.size() <= kRecvBlocksMax);
+  std::array<iovec, kRecvBlocksMax> pieces;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    pieces[i] = {pool_->data(blocks[i]), BufferPool::kLargeBytes};
+  }
+  msghdr message{};
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = blocks.size();
+  const ssize_t result = recvmsg(fd, &message, MSG_DONTWAIT);
+  return result < 0 ? -errno : static_cast<int>(result);
+}
 void Uring::TrySend(int fd, std::string_view text) {
   // The client gets the whole of it or goes without: there is nobody to try again.
   (void)!send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -74,7 +74,7 @@ void HealthProbe::Start(std::size_t address, TimeNs deadline) {
 void HealthProbe::OnCompletion(OperationKind kind, const Completion& completion) {
   switch (kind) {
     case OperationKind::kRecv:
-      leg_.OnRecv(*pool_, completion);
+      leg_.OnRecv(*io_, *pool_, completion, /*greedy=*/false);
       if (leg_.starved() && phase_ != Phase::kEnding) {
         WaitForBlocks();  // armed again at once it would be refused again
         return;

@@ -103,7 +103,8 @@ void Session::OnCompletion(Side side, OperationKind kind, const Completion& comp
   Leg& leg = side == Side::kFront ? front_ : back_;
   switch (kind) {
     case OperationKind::kRecv:
-      leg.OnRecv(host_->pool(), completion);
+      // Nobody but a sender of content has so much to say.
+      leg.OnRecv(host_->io(), host_->pool(), completion, relay_.in_content() && !IsTight());
       if (leg.starved()) {
         host_->WaitForBlocks(*this);
         return;

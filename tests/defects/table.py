@@ -284,6 +284,17 @@ DEFECTS = (
               "  if (state_ != LegState::kJoining) {\n"),),
         SIMULATION, r"simulate --seed="),
     Defect(
+        "bulk-out-of-order",
+        "what was taken behind a full block goes in front of it",
+        (Edit(LEG, "      raw_in_.AppendBlock(blocks[i], length);\n",
+              "      raw_in_.AppendBlock(blocks[count - 1 - i], length);\n"),),
+        SIMULATION, r"simulate --seed="),
+    Defect(
+        "bulk-block-lost",
+        "a block that a direct receive left empty is not given back",
+        (Edit(LEG, "    } else {\n      pool.Release(blocks[i]);\n    }\n", "    }\n"),),
+        SIMULATION, r"simulate --seed=|CHECK failed"),
+    Defect(
         "second-close-reason",
         "a later reason overwrites the first: the log names the wrong one",
         SECOND_REASON,

@@ -234,6 +234,46 @@ TEST_P(ContractTest, AReceiveTakesOneBlockAtMost) {
   EXPECT_EQ(received, text);
 }
 
+TEST_P(ContractTest, ADirectReceiveTakesWhatIsThereIntoAllItsBlocks) {
+  Establish();
+  std::array<BlockId, 3> blocks;
+  for (BlockId& block : blocks) {
+    block = world_->pool().Take(BlockSize::kLarge).value();
+  }
+  EXPECT_EQ(io().RecvNow(fd_, blocks), -EAGAIN);
+  const std::string text = Pattern(40'000);
+  ASSERT_EQ(peer_->Write(text), text.size());
+  std::string received;
+  ASSERT_TRUE(world_->Until([&] {
+    const int result = io().RecvNow(fd_, blocks);
+    for (int done = 0; done < result;) {
+      const BlockId block = blocks[static_cast<std::size_t>(done) / BufferPool::kLargeBytes];
+      const int part = std::min(result - done, static_cast<int>(BufferPool::kLargeBytes));
+      received.append(reinterpret_cast<const char*>(world_->pool().data(block)),
+                      static_cast<std::size_t>(part));
+      done += part;
+    }
+    return received.size() == text.size();
+  }));
+  EXPECT_EQ(received, text);
+  peer_->CloseSend();
+  ASSERT_TRUE(world_->Until([&] { return io().RecvNow(fd_, blocks) == 0; }));
+  for (const BlockId block : blocks) {
+    world_->pool().Release(block);
+  }
+}
+
+TEST_P(ContractTest, ADirectReceiveReportsTheResetOnce) {
+  Establish();
+  const BlockId block = world_->pool().Take(BlockSize::kLarge).value();
+  peer_->Reset();
+  int result = -EAGAIN;
+  ASSERT_TRUE(world_->Until([&] { return (result = io().RecvNow(fd_, {&block, 1})) != -EAGAIN; }));
+  EXPECT_EQ(result, -ECONNRESET);
+  EXPECT_EQ(io().RecvNow(fd_, {&block, 1}), 0);
+  world_->pool().Release(block);
+}
+
 TEST_P(ContractTest, EndOfFileBehindTheLastOctets) {
   Establish();
   peer_->Write("QUIT\r\n");

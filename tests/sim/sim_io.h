@@ -194,6 +194,7 @@ class SimIo final : public Io {
   void ShutdownSend(int fd) override;
   void ShutdownBoth(int fd) override;
   void CloseSocket(int fd) override;
+  [[nodiscard]] int RecvNow(int fd, std::span<const BlockId> blocks) override;
   void TrySend(int fd, std::string_view text) override;
   [[nodiscard]] int PeerAddress(int fd, SocketAddress* address) override;
   [[nodiscard]] int LocalAddress(int fd, SocketAddress* address) override;
@@ -251,6 +252,7 @@ class SimIo final : public Io {
   void RunAccept(SimRequest& request);
   void RunConnect(SimRequest& request);
   void RunRecv(SimRequest& request);
+  [[nodiscard]] std::int32_t TakeOctets(int fd, SimEnd& end, std::span<const BlockId> blocks);
   void RunSend(SimRequest& request);
   void VerifyPieces(const SimRequest& request) const;
   [[nodiscard]] TimeNs DrawDelay();

@@ -381,6 +381,18 @@ void SimIo::RunRecv(SimRequest& request) {
     Finish(request, -ENOBUFS);
     return;
   }
+  const BlockId block = lent_.front();
+  const std::int32_t result = TakeOctets(request.fd, end, {&block, 1});
+  if (result > 0) {
+    lent_.pop_front();
+  }
+  Finish(request, result, result > 0 ? block : kNoBlock);
+  if (result > 0) {
+    Poke(*end.other);
+  }
+}
+
+std::int32_t SimIo::TakeOctets(int fd, SimEnd& end, std::span<const BlockId> blocks) {
   if (!end.dead && !end.fin_in) {
     if (Happens(SimFault::kReset, options_.faults.reset)) {
       Cut(end, SimCut::kReset);
@@ -389,27 +401,51 @@ void SimIo::RunRecv(SimRequest& request) {
     }
   }
   if (end.in.empty()) {
-    Finish(request, end.fin_in ? 0 : -std::exchange(end.error, 0));
-    return;
+    return end.fin_in ? 0 : -std::exchange(end.error, 0);
   }
-  std::size_t n = std::min(end.in.size(), BufferPool::kLargeBytes);
+  std::size_t n = std::min(end.in.size(), blocks.size() * BufferPool::kLargeBytes);
   if (n > 1 && Happens(SimFault::kShortRecv, options_.faults.short_recv)) {
     n = 1 + random_.Below(random_.Below(2) == 0 ? std::min<std::size_t>(n, 8) : n);
   }
   if (options_.faults.recv_max > 0) {
     n = std::min(n, options_.faults.recv_max);
   }
-  const BlockId block = lent_.front();
-  lent_.pop_front();
-  std::memcpy(pool_->data(block), end.in.data(), n);
   const std::string_view octets(end.in.data(), n);
+  for (std::size_t done = 0; done < n; done += BufferPool::kLargeBytes) {
+    const std::string_view part = octets.substr(done, BufferPool::kLargeBytes);
+    std::memcpy(pool_->data(blocks[done / BufferPool::kLargeBytes]), part.data(), part.size());
+  }
   trace_.Mix(octets);
   if (wire_ != nullptr) {
-    wire_->Received(request.fd, octets);
+    wire_->Received(fd, octets);
   }
   end.in.erase(0, n);
-  Finish(request, static_cast<std::int32_t>(n), block);
-  Poke(*end.other);
+  return static_cast<std::int32_t>(n);
+}
+
+int SimIo::RecvNow(int fd, std::span<const BlockId> blocks) {
+  const SimScope scope(*this, SimScope::Who::kTest);
+  SimEnd* end = EndOf(fd, "receive");
+  if (end == nullptr) {
+    return -EBADF;
+  }
+  if (blocks.empty() || blocks.size() > kRecvBlocksMax) {
+    Misuse("a direct receive into " + std::to_string(blocks.size()) + " blocks");
+  }
+  if (end->recv != nullptr) {
+    Misuse("a direct receive overtakes one that is in flight");
+  }
+  if (end->other == nullptr) {
+    return -ENOTCONN;
+  }
+  if (!end->recv_ready()) {
+    return -EAGAIN;
+  }
+  const std::int32_t result = TakeOctets(fd, *end, blocks);
+  if (result > 0) {
+    Poke(*end->other);
+  }
+  return result;
 }
 
 // --- Send

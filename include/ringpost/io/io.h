@@ -101,6 +101,12 @@ class Io {
   virtual void ShutdownSend(int fd) = 0;                 // FIN behind what is already sent
   virtual void ShutdownBoth(int fd) = 0;                 // also ends an armed receive
   virtual void CloseSocket(int fd) = 0;
+  // What is in the socket at once, into `blocks` (1 to kRecvBlocksMax, all of them large) from the
+  // first on: the rest of what a completed receive had no room for. result 0 is EOF; -EAGAIN:
+  // nothing is there. CHECKs nothing and takes no block: they stay the caller's. No receive may be
+  // in flight on the socket.
+  static constexpr std::size_t kRecvBlocksMax = 7;
+  [[nodiscard]] virtual int RecvNow(int fd, std::span<const BlockId> blocks) = 0;
   // What the socket takes at once, for a word to a client that gets no session.
   virtual void TrySend(int fd, std::string_view text) = 0;
   [[nodiscard]] virtual int PeerAddress(int fd, SocketAddress* address) = 0;

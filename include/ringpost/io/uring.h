@@ -49,6 +49,7 @@ class Uring final : public Io {
   void ShutdownSend(int fd) override;
   void ShutdownBoth(int fd) override;
   void CloseSocket(int fd) override;
+  [[nodiscard]] int RecvNow(int fd, std::span<const BlockId> blocks) override;
   void TrySend(int fd, std::string_view text) override;
   [[nodiscard]] int PeerAddress(int fd, SocketAddress* address) override;
   [[nodiscard]] int LocalAddress(int fd, SocketAddress* address) override;

@@ -37,6 +37,8 @@ class Leg {
  public:
   // Input beyond this is left in the socket until the relay has made room.
   static constexpr std::size_t kInputMax = 2 * BufferPool::kLargeBytes;
+  // What one receive may add to that: its block, and these if it filled it.
+  static constexpr std::size_t kMoreBlocks = Io::kRecvBlocksMax;
   // Output beyond this stops the relay, and with it the other side's receives.
   static constexpr std::size_t kOutputMax = 4 * BufferPool::kLargeBytes;
 
@@ -80,7 +82,8 @@ class Leg {
   // Where octets are already there when the socket is opened, a first try saves a poll.
   void set_recv_hint(RecvHint hint) { recv_hint_ = hint; }
 
-  void OnRecv(BufferPool& pool, const Completion& completion);
+  // With `greedy` also what is waiting behind a receive that filled its block.
+  void OnRecv(Io& io, BufferPool& pool, const Completion& completion, bool greedy);
   void OnSend(const Completion& completion);
   // True when connected; the leg is kOpen then, kJoining otherwise.
   [[nodiscard]] bool OnConnect(Io& io, const Completion& completion);
@@ -111,6 +114,7 @@ class Leg {
   [[nodiscard]] int connect_error() const { return connect_error_; }
 
  private:
+  void RecvMore(Io& io, BufferPool& pool);
   [[nodiscard]] bool in_flight() const {
     return recv_.in_flight || send_.in_flight || connect_.in_flight;
   }
