@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -149,6 +150,30 @@ int OpenStreamSocket(int family) {
     return -error;
   }
   return fd;
+}
+
+bool PacesByDefault() {
+  std::array<char, 16> name{};  // TCP_CA_NAME_MAX
+  auto length = static_cast<socklen_t>(name.size());
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const bool known =
+      fd >= 0 && getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), &length) == 0;
+  if (fd >= 0) {
+    close(fd);
+  }
+  return known && std::string_view(name.data()).starts_with("bbr");
+}
+
+void LeavePacing(int fd, const sockaddr& address) {
+  const bool local =
+      (address.sa_family == AF_INET &&
+       ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr) >> 24 == 127) ||
+      (address.sa_family == AF_INET6 &&
+       IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6&>(address).sin6_addr));
+  if (local) {
+    constexpr std::string_view kName = "reno";  // every kernel has it, and everybody may choose it
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kName.data(), kName.size());
+  }
 }
 
 int PeerAddressOf(int fd, SocketAddress* address) {

@@ -139,7 +139,11 @@ absl::StatusOr<std::string> Uring::Probe() {
 }
 
 Uring::Uring(std::unique_ptr<Ring> ring, const UringOptions& options, BufferPool* pool)
-    : ring_(std::move(ring)), options_(options), pool_(pool), now_(ReadClock()) {
+    : ring_(std::move(ring)),
+      options_(options),
+      pool_(pool),
+      paced_(PacesByDefault()),
+      now_(ReadClock()) {
   LendBlocks();
 }
 
@@ -160,6 +164,9 @@ void Uring::Accept(Operation& operation, int listener) {
 }
 
 void Uring::Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length) {
+  if (paced_) {
+    LeavePacing(fd, *address);
+  }
   io_uring_sqe* sqe = ring_->NextSqe(operation);
   io_uring_prep_connect(sqe, fd, address, length);
   io_uring_sqe_set_data64(sqe, operation.user_data);

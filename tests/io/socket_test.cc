@@ -153,6 +153,31 @@ TEST_F(UnixSocketTest, AStaleSocketFileIsRemoved) {
   }
 }
 
+std::string CongestionControl(int fd) {
+  std::array<char, 16> name{};
+  auto length = static_cast<socklen_t>(name.size());
+  EXPECT_EQ(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), &length), 0);
+  return name.data();
+}
+
+TEST(SocketTest, OnlyWhatStaysOnThisMachineIsNotPaced) {
+  for (const SocketAddress& local : {V4("127.0.0.1", 25), V4("127.9.9.9", 25), V6("::1", 25)}) {
+    const int fd = OpenStreamSocket(local.any.sa_family);
+    LeavePacing(fd, local.any);
+    EXPECT_EQ(CongestionControl(fd), "reno");
+    close(fd);
+  }
+  for (const SocketAddress& far :
+       {V4("128.0.0.1", 25), V4("192.0.2.1", 25), V6("2001:db8::1", 25)}) {
+    const int fd = OpenStreamSocket(far.any.sa_family);
+    const std::string before = CongestionControl(fd);
+    LeavePacing(fd, far.any);
+    EXPECT_EQ(CongestionControl(fd), before);
+    EXPECT_EQ(PacesByDefault(), before.starts_with("bbr"));
+    close(fd);
+  }
+}
+
 TEST(SocketTest, AStreamSocketSendsAtOnceAndIsNotInherited) {
   const int fd = OpenStreamSocket(AF_INET6);
   ASSERT_GE(fd, 0);

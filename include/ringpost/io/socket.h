@@ -42,6 +42,11 @@ std::string_view FormatHost(const SocketAddress& address, std::span<char> out);
 
 // A stream socket, close-on-exec, TCP_NODELAY where it applies; or -errno.
 [[nodiscard]] int OpenStreamSocket(int family);
+// Whether the system's congestion control paces what is sent, as BBR does: a timer for each burst,
+// which a connection within one machine has no use for.
+[[nodiscard]] bool PacesByDefault();
+// Before a connect: no pacing if `address` is of this machine (127.0.0.0/8, ::1).
+void LeavePacing(int fd, const sockaddr& address);
 [[nodiscard]] int PeerAddressOf(int fd, SocketAddress* address);   // 0 or -errno
 [[nodiscard]] int LocalAddressOf(int fd, SocketAddress* address);  // 0 or -errno
 

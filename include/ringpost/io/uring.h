@@ -69,6 +69,7 @@ class Uring final : public Io {
   std::unique_ptr<Ring> ring_;
   UringOptions options_;
   BufferPool* pool_;
+  const bool paced_;
   unsigned lent_ = 0;
   TimeNs now_ = 0;
 };
