@@ -2,6 +2,7 @@
 #include "ringpost/base/timer_wheel.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "ringpost/base/check.h"
 
@@ -26,15 +27,30 @@ void TimerWheel::Cancel(Entry& entry) {
 }
 
 TimerWheel::Time TimerWheel::UntilNext(Time now) const {
-  if (occupied_.none()) {
+  const std::size_t slot = static_cast<std::size_t>(now_tick_) % kSlots;
+  const std::size_t next = NextOccupied(slot);
+  if (next == kSlots) {
     return -1;
   }
-  for (Time tick = now_tick_;; ++tick) {
-    if (occupied_.test(static_cast<std::size_t>(tick) % kSlots)) {
-      // The slot is looked at when its whole tick is over, so that nothing is reported early.
-      return std::max<Time>(0, (tick + 1) * kTick - now);
+  const Time tick = now_tick_ + static_cast<Time>((next + kSlots - slot) % kSlots);
+  // The slot is looked at when its whole tick is over, so that nothing is reported early.
+  return std::max<Time>(0, (tick + 1) * kTick - now);
+}
+
+// From `slot` on, round the wheel; kSlots if there is none.
+std::size_t TimerWheel::NextOccupied(std::size_t slot) const {
+  constexpr std::size_t kWords = kSlots / kWordBits;
+  const std::size_t first = slot / kWordBits;
+  std::uint64_t bits = occupied_[first] & ~std::uint64_t{0} << slot % kWordBits;
+  // The first word twice: what is before `slot` comes last.
+  for (std::size_t i = 0; i <= kWords; ++i) {
+    const std::size_t word = (first + i) % kWords;
+    bits = i == 0 ? bits : occupied_[word];
+    if (bits != 0) {
+      return word * kWordBits + static_cast<std::size_t>(std::countr_zero(bits));
     }
   }
+  return kSlots;
 }
 
 TimerWheel::Entry* TimerWheel::PopDue(Time now) {
@@ -44,7 +60,7 @@ TimerWheel::Entry* TimerWheel::PopDue(Time now) {
     Entry* entry = slots_[slot];
     if (entry == nullptr) {
       // After a long pause one round over the wheel has seen everything.
-      now_tick_ = occupied_.none() ? tick_end : now_tick_ + 1;
+      now_tick_ = NextOccupied(slot) == kSlots ? tick_end : now_tick_ + 1;
       continue;
     }
     Unlink(*entry);
@@ -67,7 +83,7 @@ void TimerWheel::Link(Entry& entry) {
     entry.next->previous = &entry;
   }
   slots_[slot] = &entry;
-  occupied_.set(slot);
+  occupied_[slot / kWordBits] |= std::uint64_t{1} << slot % kWordBits;
 }
 
 void TimerWheel::Unlink(Entry& entry) {
@@ -75,7 +91,9 @@ void TimerWheel::Unlink(Entry& entry) {
     entry.previous->next = entry.next;
   } else {
     slots_[entry.slot] = entry.next;
-    occupied_.set(entry.slot, entry.next != nullptr);
+    if (entry.next == nullptr) {
+      occupied_[entry.slot / kWordBits] &= ~(std::uint64_t{1} << entry.slot % kWordBits);
+    }
   }
   if (entry.next != nullptr) {
     entry.next->previous = entry.previous;

@@ -9,7 +9,6 @@
 #define RINGPOST_BASE_TIMER_WHEEL_H_
 
 #include <array>
-#include <bitset>
 #include <cstddef>
 #include <cstdint>
 
@@ -54,10 +53,13 @@ class TimerWheel {
   [[nodiscard]] Entry* PopDue(Time now);
   void Link(Entry& entry);
   void Unlink(Entry& entry);
+  [[nodiscard]] std::size_t NextOccupied(std::size_t slot) const;
 
   Time now_tick_;  // every slot before this tick has been looked at
   std::array<Entry*, kSlots> slots_{};
-  std::bitset<kSlots> occupied_;
+  // A bit for each slot, by word because the next one is looked for in every turn of the loop.
+  static constexpr std::size_t kWordBits = 64;
+  std::array<std::uint64_t, kSlots / kWordBits> occupied_{};
 };
 
 }  // namespace ringpost
