@@ -61,7 +61,7 @@ def written_results(path, what):
 
 # What writes results of its own, by scope, besides the unit tests.
 PARTS = {
-    "all": ("style", "e2e", "fuzz", "chaos", "defects"),
+    "all": ("style", "instructions", "e2e", "fuzz", "chaos", "defects"),
     "quick": ("style", "e2e"),
     "unit": (),
     "asan": ("defects",),
