@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a measured proxy has in common with the others: how it is started, told to be ready, accounted for and ended."""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+PROXY_CPU, LOAD_CPU = "0", "1"
+TLS13_SUITE = "TLS_AES_128_GCM_SHA256"
+TLS12_SUITES = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start(cpu, folder, name, command):
+    with open(pathlib.Path(folder, f"{name}.log"), "wb") as log:
+        return subprocess.Popen(["taskset", "-c", cpu, *map(str, command)], stdout=log, stderr=log, cwd=folder)
+
+
+def wait_for_port(process, port, log):
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"compare: {' '.join(process.args)} did not start: {log.read_text(errors='replace')}")
+            time.sleep(0.05)
+
+
+def end(process):
+    """SIGTERM, then SIGKILL for what does not end by it."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def family(pid):
+    """A process and all its descendants."""
+    parents = {}
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text(errors="replace").rsplit(")", 1)[1].split()
+        except OSError:
+            continue  # ended meanwhile
+        parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    pids, queue = [], [pid]
+    while queue:
+        pids.append(queue.pop())
+        queue += parents.get(pids[-1], [])
+    return pids
+
+
+def cpu_clock(pid):
+    """The kernel's CPU clock of a whole process, threads that have ended included (clock_getcpuclockid(3))."""
+    return (~pid << 3) | 2
+
+
+class Peer:
+    """One proxy with one certificate. Subclasses say how to write its configuration and to start it."""
+
+    name = ""
+    packages = ()  # Debian's
+    identity = "PROXY v2"  # what it tells the backend; None: nothing
+    note = ""
+    share = 1.0  # of a workload's connections, where each one takes long
+
+    def __init__(self, mode, folder, certificate, sinks, build):
+        self.mode, self.certificate, self.build = mode, certificate, build
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir()
+        os.chmod(self.folder, 0o755)
+        self.port = free_port()
+        self.sink_port = sinks["proxy" if self.identity else "none"]
+        self.helpers = []
+        self.process = start(PROXY_CPU, self.folder, "proxy", self.command())
+        wait_for_port(self.process, self.port, self.folder / "proxy.log")
+
+    def __str__(self):
+        return f"{self.name}, {self.mode}"
+
+    def command(self):
+        raise NotImplementedError
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def pem(self):
+        """Certificate and key in one file, as some want it."""
+        return self.write("both.pem", self.certificate.with_suffix(".pem").read_text() +
+                          self.certificate.with_suffix(".key").read_text())
+
+    def cpu_ns(self):
+        return sum(time.clock_gettime_ns(cpu_clock(pid)) for pid in family(self.process.pid))
+
+    def memory(self):
+        """Private memory of its processes in octets, as smaps accounts for it."""
+        total = 0
+        for pid in family(self.process.pid):
+            text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total += 1024 * sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_"))
+        return total
+
+    def version(self):
+        raise NotImplementedError
+
+    def close(self):
+        for process in (self.process, *self.helpers):
+            end(process)
+
+
+def output(*command):
+    """The first line that a command prints, wherever it prints it."""
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return (result.stdout.splitlines() or [""])[0]

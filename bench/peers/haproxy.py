@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""HAProxy in TCP mode, one thread. It has no STARTTLS."""
+
+from .base import Peer, TLS12_SUITES, TLS13_SUITE, output
+
+CONFIGURATION = """\
+global
+    nbthread 1
+    maxconn 9500
+    ssl-default-bind-ciphersuites {suite13}
+    ssl-default-bind-ciphers {suites12}
+    ssl-default-bind-options ssl-min-ver TLSv1.2
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 5m
+    timeout server 5m
+frontend in
+    bind 127.0.0.1:{port} ssl crt {pem} curves X25519:P-256
+    default_backend out
+backend out
+    server sink 127.0.0.1:{sink_port} send-proxy-v2
+"""
+
+
+class Haproxy(Peer):
+    name = "HAProxy"
+    packages = ("haproxy",)
+
+    def command(self):
+        path = self.write("haproxy.cfg", CONFIGURATION.format(suite13=TLS13_SUITE, suites12=TLS12_SUITES, port=self.port,
+                                                              sink_port=self.sink_port, pem=self.pem()))
+        return ["/usr/sbin/haproxy", "-db", "-q", "-f", path]
+
+    def version(self):
+        return output("/usr/sbin/haproxy", "-v")

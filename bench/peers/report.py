@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tables and plots of what bench/compare has measured."""
+
+import html
+import json
+import statistics
+
+# What ringpost wants to need of what the best peer needs, and who is left out because it does less: without a message nginx
+# has no connection to the backend.
+GOALS = [
+    ("full handshake, TLS 1.3, ECDSA P-256", 0.45, "nginx"),
+    ("10 KB message, 20 per connection", 0.50, None),
+    ("25 MB messages, per octet", 0.55, None),
+    ("memory per idle TLS session, 8000 open", 0.34, "nginx"),
+]
+PLOTTED = {
+    "full handshake, TLS 1.3, ECDSA P-256": "handshake",
+    "10 KB message, 20 per connection": "message",
+    "25 MB messages, per octet": "bulk",
+    "memory per idle TLS session, 8000 open": "idle",
+    "one quiet client is ready after, p50": "ready",
+}
+STYLE = """<style>
+text { font: 13px system-ui, sans-serif; fill: #1f2328 } .bar { fill: #8c959f } .ours { fill: #0969da } .title { font-weight: 600 }
+@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .bar { fill: #6e7681 } .ours { fill: #4493f8 } }
+</style>"""
+
+
+def mode_of(peer):
+    return peer.rsplit(", ", 1)[1]
+
+
+def ratio(figure, peer):
+    """ringpost's median beside this peer's, both with TLS begun in the same way."""
+    ours = figure["values"].get(f"ringpost, {mode_of(peer)}")
+    theirs = statistics.median(figure["values"][peer])
+    return statistics.median(ours) / theirs if ours and theirs else None
+
+
+def best_peer(figure, without):
+    """(ratio, peer) for the peer that comes nearest to ringpost, or None."""
+    ratios = [(ratio(figure, peer), peer) for peer in figure["values"]
+              if not peer.startswith(("ringpost", without or "ringpost"))]
+    return max((pair for pair in ratios if pair[0] is not None), default=None)
+
+
+def table(title, figure):
+    lines = [f"### {title}", "", f"| | {figure['unit']}, median (minimum – maximum) | ringpost needs |", "|---|---|---|"]
+    for peer, values in figure["values"].items():
+        beside = "" if peer.startswith("ringpost") or ratio(figure, peer) is None else f"{ratio(figure, peer):.2f} of it"
+        lines.append(f"| {peer} | {statistics.median(values):.2f} ({min(values):.2f} – {max(values):.2f}) | {beside} |")
+    for peer, why in figure["missing"].items():
+        lines.append(f"| {peer} | – | {why.splitlines()[0] if why else ''} |")
+    return lines + [""]
+
+
+def goals(figures):
+    lines = ["| | goal | ringpost needs | of what |", "|---|---|---|---|"]
+    for title, goal, without in GOALS:
+        best = best_peer(figures[title], without) if title in figures else None
+        if best:
+            lines.append(f"| {title} | ≤ {goal:.2f} | {best[0]:.2f} | {best[1]} needs |")
+    return lines + [""]
+
+
+def floor(figures, crypto):
+    """The plain relay and the cryptography alone, added: what TLS in front of this relay cannot be cheaper than."""
+    parts = [  # what is measured, and what cryptography there is in it
+        ("full handshake, TLS 1.3, ECDSA P-256", crypto["handshake"]),
+        ("one 10 KB message per connection", crypto["handshake"] + 10.24 * crypto["message_octet"]),
+        ("10 KB message, 20 per connection", crypto["handshake"] / 20 + 10.24 * crypto["message_octet"]),
+        ("25 MB messages, per octet", crypto["bulk_octet"]),
+    ]
+    lines = ["| | plain relay | cryptography in memory | floor | ringpost, implicit TLS | floor / ringpost |",
+             "|---|---|---|---|---|---|"]
+    for title, alone in parts:
+        values = figures.get(title, {"values": {}})["values"]
+        if "ringpost, plain" in values and "ringpost, implicit" in values:
+            plain, ours = (statistics.median(values[f"ringpost, {mode}"]) for mode in ("plain", "implicit"))
+            lines.append(f"| {title} ({figures[title]['unit']}) | {plain:.2f} | {alone:.2f} | {plain + alone:.2f} | {ours:.2f} "
+                         f"| {(plain + alone) / ours:.2f} |")
+    return ["## The floor", "", *lines, ""] if len(lines) > 2 else []
+
+
+def plot(title, figure):
+    """Horizontal bars of the medians; ringpost's are coloured."""
+    rows = [(peer, statistics.median(values)) for peer, values in figure["values"].items()]
+    longest = max(value for _, value in rows)
+    height = 40 + 24 * len(rows)
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="720" height="{height}" role="img">', STYLE,
+             f'<text class="title" x="8" y="20">{html.escape(title)} ({figure["unit"]}, less is better)</text>']
+    for index, (peer, value) in enumerate(rows):
+        y = 34 + 24 * index
+        kind = "ours" if peer.startswith("ringpost") else "bar"
+        width = max(1, 460 * value / longest)
+        parts += [f'<text x="150" y="{y + 13}" text-anchor="end">{html.escape(peer)}</text>',
+                  f'<rect class="{kind}" x="160" y="{y}" width="{width:.0f}" height="17" rx="2"/>',
+                  f'<text x="{168 + width:.0f}" y="{y + 13}">{value:.3g}</text>']
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def write_results(folder, date, results):
+    """Returns the path of the page that was written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{date}.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    figures = results["figures"]
+    lines = [f"# ringpost beside others, {date}", "",
+             f"{results['machine']}. {results['rounds']} rounds in turn (latency 3, memory 1); one worker of each on CPU 0, load and backend on CPU 1. "
+             "`bench/compare` runs it again.", "",
+             *(f"- {name}: {version}{'; ' + results['notes'][name] if results['notes'][name] else ''}"
+               for name, version in results["versions"].items()), "", *goals(figures), *floor(figures, results["crypto"])]
+    for title, name in PLOTTED.items():
+        if title in figures:
+            (folder / f"{date}-{name}.svg").write_text(plot(title, figures[title]))
+            lines += [f"![{title}]({date}-{name}.svg)", ""]
+    for title, figure in figures.items():
+        lines += table(title, figure)
+    page = folder / f"{date}.md"
+    page.write_text("\n".join(lines))
+    return page
