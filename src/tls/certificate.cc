@@ -185,4 +185,20 @@ absl::Status CheckKeyPem(const TlsCertificatePem& pem) {
   return absl::OkStatus();
 }
 
+Secret ReadRsaKey(const TlsCertificatePem& pem) {
+  DerBuffer* raw = nullptr;
+  const int read = wc_PemToDer(reinterpret_cast<const unsigned char*>(pem.key_pem.view().data()),
+                               static_cast<long>(pem.key_pem.view().size()), PRIVATEKEY_TYPE, &raw,
+                               nullptr, nullptr, nullptr);
+  const std::unique_ptr<DerBuffer, FreeDerBuffer> der(raw);  // which overwrites a private key
+  if (read != 0 || der == nullptr) {
+    return {};
+  }
+  const std::string_view whole(reinterpret_cast<const char*>(der->buffer), der->length);
+  word32 offset = 0;
+  const int bare = wc_GetPkcs8TraditionalOffset(der->buffer, &offset, der->length);
+  return Secret(std::string(bare > 0 ? whole.substr(offset, static_cast<std::size_t>(bare))
+                                     : whole));  // or PKCS #1
+}
+
 }  // namespace ringpost

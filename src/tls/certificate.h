@@ -21,6 +21,10 @@ absl::StatusOr<CertificateFacts> ReadCertificate(const TlsCertificatePem& pem);
 // Finds the usual mistakes before wolfSSL is asked, whose words for them are few.
 absl::Status CheckKeyPem(const TlsCertificatePem& pem);
 
+// The RSAPrivateKey (RFC 8017 A.1.2) of a PEM that wolfSSL has accepted, in DER without the
+// envelope of PKCS #8. Empty: there is none.
+Secret ReadRsaKey(const TlsCertificatePem& pem);
+
 }  // namespace ringpost
 
 #endif  // RINGPOST_SRC_TLS_CERTIFICATE_H_

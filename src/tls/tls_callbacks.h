@@ -21,6 +21,12 @@ struct TlsCallbacks {
   static int Send(WOLFSSL* ssl, char* buffer, int size, void* engine);
   static int Ticket(WOLFSSL* ssl, unsigned char* name, unsigned char* nonce, unsigned char* tag,
                     int seal, unsigned char* text, int text_size, int* out_size, void* set);
+  // The context of both is an RsaSigner.
+  static int RsaSign(WOLFSSL* ssl, const unsigned char* in, unsigned in_size, unsigned char* out,
+                     unsigned* out_size, const unsigned char* key, unsigned key_size, void* signer);
+  static int RsaPssSign(WOLFSSL* ssl, const unsigned char* in, unsigned in_size, unsigned char* out,
+                        unsigned* out_size, int hash, int mgf, const unsigned char* key,
+                        unsigned key_size, void* signer);
   // For each certificate that a client presents, the leaf last.
   static int PeerCertificate(WOLFSSL* ssl, DecodedCert* certificate);
   // Once for each Certificate message of a client, after its leaf.

@@ -247,6 +247,10 @@ TlsOutcome TlsEngine::ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out) {
   wolfSSL_SetIOReadCtx(ssl_, this);
   wolfSSL_SetIOWriteCtx(ssl_, this);
   wolfSSL_SetCertCbCtx(ssl_, this);
+  if (RsaSigner* const signer = contexts_->SignerOf(context); signer != nullptr) {
+    wolfSSL_SetRsaSignCtx(ssl_, signer);
+    wolfSSL_SetRsaPssSignCtx(ssl_, signer);
+  }
   stage_ = Stage::kHandshake;
   // The first flight was bounded by the reader; NextRecord() counts what comes after.
   if (result.record_count > 1) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "tls_library.h"
 
+#include <openssl/crypto.h>
 #include <sys/random.h>
 
 #include <algorithm>
@@ -13,7 +14,10 @@ namespace {
 
 class Library {
  public:
-  Library() : started_(wolfSSL_Init() == WOLFSSL_SUCCESS) {}
+  // libcrypto signs with RSA keys (rsa_signer.h). No openssl.cnf has a say in how.
+  Library()
+      : started_(OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr) == 1 &&
+                 wolfSSL_Init() == WOLFSSL_SUCCESS) {}
   ~Library() {
     if (started_) {
       wolfSSL_Cleanup();

@@ -24,6 +24,8 @@ typedef struct WOLFSSL_CTX WOLFSSL_CTX;
 
 namespace ringpost {
 
+class RsaSigner;
+
 // The paths only serve error texts.
 struct TlsCertificatePem {
   std::string cert_path;
@@ -69,6 +71,8 @@ class TlsContextSet {
   // The context for this client: by name (exact, then wildcard, then the default), then ECDSA
   // before RSA if the client can do it. nullptr: it can verify none of them.
   [[nodiscard]] WOLFSSL_CTX* Choose(const ClientHello& hello) const;
+  // What signs for a context of this set; nullptr if wolfSSL itself does.
+  [[nodiscard]] RsaSigner* SignerOf(const WOLFSSL_CTX* context) const;
 
   [[nodiscard]] const std::string& route() const { return route_; }
   [[nodiscard]] const TicketKeys* ticket_keys() const { return ticket_keys_; }
@@ -80,12 +84,13 @@ class TlsContextSet {
  private:
   struct Entry {
     WOLFSSL_CTX* context = nullptr;
+    std::unique_ptr<RsaSigner> signer;
     TlsKeyKind kind = TlsKeyKind::kRsa;
     bool is_default = false;
   };
   enum class Match : std::uint8_t { kNone, kDefault, kWildcard, kExact };
 
-  TlsContextSet() = default;
+  TlsContextSet();
   absl::Status Add(const TlsCertificatePem& certificate, std::int64_t now);
   void MarkDefaults();
   [[nodiscard]] Match MatchName(std::size_t index, std::string_view name) const;
