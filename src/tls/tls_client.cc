@@ -101,6 +101,7 @@ absl::StatusOr<std::unique_ptr<TlsClientContext>> TlsClientContext::Create(
   if (context == nullptr) {
     return absl::ResourceExhaustedError("no memory for a TLS context");
   }
+  wolfSSL_CTX_SetDevId(context, TlsCryptoDevice());
   if (!tls12_only) {
     made->key_share_group_ = groups->front();
     const bool tls13_only = options.versions == TlsVersions::kTls13Only;

@@ -7,17 +7,24 @@
 #include <algorithm>
 #include <array>
 
+#include "aes_gcm.h"
 #include "ringpost/base/check.h"
+#include "tls_callbacks.h"
 
 namespace ringpost {
 namespace {
+
+constexpr int kCryptoDevice = 1;
 
 class Library {
  public:
   // libcrypto signs with RSA keys (rsa_signer.h). No openssl.cnf has a say in how.
   Library()
       : started_(OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr) == 1 &&
-                 wolfSSL_Init() == WOLFSSL_SUCCESS) {}
+                 wolfSSL_Init() == WOLFSSL_SUCCESS &&
+                 (!AesGcmAvailable() ||
+                  wc_CryptoCb_RegisterDevice(kCryptoDevice, &TlsCallbacks::Crypto, nullptr) == 0)) {
+  }
   ~Library() {
     if (started_) {
       wolfSSL_Cleanup();
@@ -38,6 +45,8 @@ bool TlsLibraryStart() {
   static const Library library;
   return library.started();
 }
+
+int TlsCryptoDevice() { return AesGcmAvailable() ? kCryptoDevice : INVALID_DEVID; }
 
 void RandomOctets(std::span<unsigned char> octets) {
   constexpr std::size_t kAtOnce = 256;  // getentropy(3) gives no more

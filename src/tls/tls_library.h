@@ -25,6 +25,10 @@ namespace ringpost {
 // times. False: it could not be started.
 [[nodiscard]] bool TlsLibraryStart();
 
+// The crypto device that contexts are to be given (wolfSSL_CTX_SetDevId): TlsCallbacks::Crypto, or
+// none. After TlsLibraryStart().
+[[nodiscard]] int TlsCryptoDevice();
+
 // From the kernel's generator. Aborts where there is none: nothing may go on without.
 void RandomOctets(std::span<unsigned char> octets);
 

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "aes_gcm.h"
+
+#include <intel-ipsec-mb.h>
+#include <openssl/crypto.h>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+
+namespace ringpost {
+namespace {
+
+// The functions for one key length.
+struct Cipher {
+  aes_gcm_pre_t prepare = nullptr;
+  aes_gcm_enc_dec_t seal = nullptr;
+  aes_gcm_enc_dec_t open = nullptr;
+};
+
+struct Ciphers {
+  bool available = false;
+  Cipher aes128;
+  Cipher aes256;
+};
+
+// The manager, some 300 KB of it for other uses, is only asked for its choice of functions.
+Ciphers Choose() {
+  struct FreeManager {
+    void operator()(IMB_MGR* manager) const { free_mb_mgr(manager); }
+  };
+  constexpr std::uint64_t kWanted =
+      IMB_FEATURE_VAES | IMB_FEATURE_VPCLMULQDQ | IMB_FEATURE_AVX512_SKX;
+  const std::unique_ptr<IMB_MGR, FreeManager> manager(alloc_mb_mgr(0));
+  if (manager == nullptr) {
+    return {};
+  }
+  IMB_ARCH arch = IMB_ARCH_NONE;
+  init_mb_mgr_auto(manager.get(), &arch);
+  if (imb_get_errno(manager.get()) != 0 || arch != IMB_ARCH_AVX512 ||
+      (manager->features & kWanted) != kWanted) {
+    return {};
+  }
+  return {.available = true,
+          .aes128 = {manager->gcm128_pre, manager->gcm128_enc, manager->gcm128_dec},
+          .aes256 = {manager->gcm256_pre, manager->gcm256_enc, manager->gcm256_dec}};
+}
+
+const Ciphers& Chosen() {
+  static const Ciphers ciphers = Choose();
+  return ciphers;
+}
+
+const Cipher* CipherFor(const GcmCall& call) {
+  if (call.in.size() > kGcmTextBytesMax) {
+    return nullptr;
+  }
+  switch (call.key.size()) {
+    case 16:
+      return &Chosen().aes128;
+    case 32:
+      return &Chosen().aes256;
+    default:
+      return nullptr;
+  }
+}
+
+// A key schedule and the state of one call, wiped when it is over.
+class Schedule {
+ public:
+  Schedule(const Cipher& cipher, const GcmCall& call) { cipher.prepare(call.key.data(), &key_); }
+  ~Schedule() {
+    OPENSSL_cleanse(&key_, sizeof key_);
+    OPENSSL_cleanse(&state_, sizeof state_);
+  }
+  Schedule(const Schedule&) = delete;
+  Schedule& operator=(const Schedule&) = delete;
+
+  void Run(aes_gcm_enc_dec_t function, const GcmCall& call, unsigned char* tag) {
+    function(&key_, &state_, call.out, call.in.data(), call.in.size(), call.nonce,
+             call.associated.data(), call.associated.size(), tag, kGcmTagBytes);
+  }
+
+ private:
+  gcm_key_data key_;  // its alignment is the type's own
+  gcm_context_data state_;
+};
+
+}  // namespace
+
+bool AesGcmAvailable() { return Chosen().available; }
+
+bool AesGcmSeal(const GcmCall& call, unsigned char* tag) {
+  const Cipher* const cipher = CipherFor(call);
+  if (cipher == nullptr) {
+    return false;
+  }
+  Schedule(*cipher, call).Run(cipher->seal, call, tag);
+  return true;
+}
+
+GcmOpened AesGcmOpen(const GcmCall& call, const unsigned char* tag) {
+  const Cipher* const cipher = CipherFor(call);
+  if (cipher == nullptr) {
+    return GcmOpened::kUnsupported;
+  }
+  std::array<unsigned char, kGcmTagBytes> computed;
+  Schedule(*cipher, call).Run(cipher->open, call, computed.data());
+  if (CRYPTO_memcmp(computed.data(), tag, computed.size()) != 0) {
+    std::memset(call.out, 0, call.in.size());
+    return GcmOpened::kForged;
+  }
+  return GcmOpened::kYes;
+}
+
+}  // namespace ringpost

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// In place of aes_gcm.cc where there is no intel-ipsec-mb.
+#include "aes_gcm.h"
+
+namespace ringpost {
+
+bool AesGcmAvailable() { return false; }
+
+bool AesGcmSeal(const GcmCall& /*call*/, unsigned char* /*tag*/) { return false; }
+
+GcmOpened AesGcmOpen(const GcmCall& /*call*/, const unsigned char* /*tag*/) {
+  return GcmOpened::kUnsupported;
+}
+
+}  // namespace ringpost
