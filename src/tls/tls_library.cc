@@ -64,3 +64,9 @@ std::string TlsLibraryError(int code) {
 }
 
 }  // namespace ringpost
+
+// Named in subprojects/packagefiles/wolfssl/ringpost_random.h; wolfSSL has no other generator.
+extern "C" int RingpostRandomBlock(unsigned char* octets, unsigned size) {
+  ringpost::RandomOctets({octets, size});
+  return 0;
+}

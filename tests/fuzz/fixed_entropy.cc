@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "fixed_entropy.h"
 
-#include <wolfssl/options.h>
-// The options come first.
-#include <wolfssl/wolfcrypt/random.h>
+#include <cstddef>
 
-#include "ringpost/base/check.h"
 #include "sim/sim_random.h"
 
 namespace ringpost::fuzz {
@@ -16,17 +13,17 @@ SimRandom& Source() {
   return source;
 }
 
-int Fill(OS_Seed* /*unused*/, byte* seed, word32 size) {
-  for (word32 i = 0; i < size; ++i) seed[i] = static_cast<byte>(Source().Next());
-  return 0;
-}
-
 }  // namespace
 
-void StartEntropyAnew() {
-  Source() = SimRandom(1);
-  static const int result = wc_SetSeed_Cb(&Fill);
-  RINGPOST_CHECK(result == 0);
-}
+void StartEntropyAnew() { Source() = SimRandom(1); }
 
 }  // namespace ringpost::fuzz
+
+// The C library's, for all of this program: ringpost draws from it, for wolfSSL too.
+extern "C" int getentropy(void* buffer, std::size_t length) {
+  auto* const octets = static_cast<unsigned char*>(buffer);
+  for (std::size_t i = 0; i < length; ++i) {
+    octets[i] = static_cast<unsigned char>(ringpost::fuzz::Source().Next());
+  }
+  return 0;
+}

@@ -13,7 +13,6 @@
 #include "tls_library.h"
 // The library's settings come first.
 #include <wolfssl/wolfcrypt/memory.h>
-#include <wolfssl/wolfcrypt/random.h>
 
 namespace ringpost::sim_process {
 namespace {
@@ -92,16 +91,10 @@ void* Reallocate(void* block, std::size_t octets) {
 // Before the library has taken anything.
 const bool allocators_set = wolfSSL_SetAllocators(&Allocate, &Free, &Reallocate) == 0;
 
-int Seed(OS_Seed* /*source*/, unsigned char* output, unsigned size) {
-  FillFrom(TheState().entropy, output, size);
-  return 0;
-}
-
 }  // namespace
 
 void Restart(std::uint64_t seed, const AllocationFaults& faults) {
   RINGPOST_CHECK(allocators_set && TlsLibraryStart());
-  RINGPOST_CHECK(wc_SetSeed_Cb(&Seed) == 0);
   State& state = TheState();
   state.entropy = SimRandom(seed ^ 0x5eed'5eed'5eed'5eedu);
   state.fortune = SimRandom(seed ^ 0xa110'ca7e'a110'ca7eu);

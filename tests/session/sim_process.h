@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// What a simulated run shares with its whole process, tamed: where wolfSSL takes its entropy from,
-// what ringpost itself draws (getentropy), what time it is, and whose memory is refused. From
+// What a simulated run shares with its whole process, tamed: what ringpost draws at random, for
+// itself and for wolfSSL (getentropy), what time it is, and whose memory is refused. From
 // Restart() on all of it follows from the seed, so that TLS is the same octet for octet whenever a
 // seed is run again.
 //
