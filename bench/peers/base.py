@@ -8,10 +8,18 @@ import socket
 import subprocess
 import sys
 import time
+import typing
 
 PROXY_CPU, LOAD_CPU = "0", "1"
 TLS13_SUITE = "TLS_AES_128_GCM_SHA256"
 TLS12_SUITES = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
+
+
+class Sink(typing.NamedTuple):
+    """Where a backend listens: two ways to the same process."""
+
+    port: int
+    path: pathlib.Path
 
 
 def free_port():
@@ -70,27 +78,40 @@ def cpu_clock(pid):
 
 
 class Peer:
-    """One proxy with one certificate. Subclasses say how to write its configuration and to start it."""
+    """One proxy with one certificate. Subclasses say how to write its configuration and to start it.
+
+    Its mode is how TLS begins, and ", unix" behind it where the backend is reached by a unix socket instead of TCP.
+    """
 
     name = ""
     packages = ()  # Debian's
     identity = "PROXY v2"  # what it tells the backend; None: nothing
     note = ""
     share = 1.0  # of a workload's connections, where each one takes long
+    no_messages = ""  # why no workload with a message is for it
 
     def __init__(self, mode, folder, certificate, sinks, build):
         self.mode, self.certificate, self.build = mode, certificate, build
+        self.tls, _, socket_kind = mode.partition(", ")
+        self.unix = socket_kind == "unix"
         self.folder = pathlib.Path(folder)
         self.folder.mkdir()
         os.chmod(self.folder, 0o755)
+        self.sink = sinks["proxy" if self.identity else "none"]
+        self.begin()
+
+    def __str__(self):
+        return f"{self.name}, {self.mode}"
+
+    def begin(self):
         self.port = free_port()
-        self.sink_port = sinks["proxy" if self.identity else "none"]
         self.helpers = []
         self.process = start(PROXY_CPU, self.folder, "proxy", self.command())
         wait_for_port(self.process, self.port, self.folder / "proxy.log")
 
-    def __str__(self):
-        return f"{self.name}, {self.mode}"
+    def restart(self):
+        self.close()
+        self.begin()
 
     def command(self):
         raise NotImplementedError
@@ -124,7 +145,7 @@ class Peer:
             end(process)
 
 
-def output(*command):
-    """The first line that a command prints, wherever it prints it."""
+def output(*command, containing=""):
+    """The first line with this text that a command prints, wherever it prints it."""
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    return (result.stdout.splitlines() or [""])[0]
+    return next((line for line in result.stdout.splitlines() if containing in line), "")

@@ -19,7 +19,7 @@ frontend in
     bind 127.0.0.1:{port} ssl crt {pem} curves X25519:P-256
     default_backend out
 backend out
-    server sink 127.0.0.1:{sink_port} send-proxy-v2
+    server sink {sink} send-proxy-v2
 """
 
 
@@ -28,8 +28,9 @@ class Haproxy(Peer):
     packages = ("haproxy",)
 
     def command(self):
+        sink = f"unix@{self.sink.path}" if self.unix else f"127.0.0.1:{self.sink.port}"
         path = self.write("haproxy.cfg", CONFIGURATION.format(suite13=TLS13_SUITE, suites12=TLS12_SUITES, port=self.port,
-                                                              sink_port=self.sink_port, pem=self.pem()))
+                                                              sink=sink, pem=self.pem()))
         return ["/usr/sbin/haproxy", "-db", "-q", "-f", path]
 
     def version(self):

@@ -5,7 +5,7 @@ from .base import Peer, TLS12_SUITES, TLS13_SUITE, output
 
 CONFIGURATION = """\
 frontend = "[127.0.0.1]:{port}"
-backend = "[127.0.0.1]:{sink_port}"
+backend = "{sink}"
 pem-file = "{pem}"
 workers = 1
 backlog = 1000
@@ -25,8 +25,9 @@ class Hitch(Peer):
     packages = ("hitch",)
 
     def command(self):
+        sink = self.sink.path if self.unix else f"[127.0.0.1]:{self.sink.port}"
         path = self.write("hitch.conf", CONFIGURATION.format(suite13=TLS13_SUITE, suites12=TLS12_SUITES, port=self.port,
-                                                             sink_port=self.sink_port, pem=self.pem()))
+                                                             sink=sink, pem=self.pem()))
         return ["/usr/sbin/hitch", f"--config={path}"]
 
     def version(self):

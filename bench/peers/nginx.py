@@ -67,9 +67,9 @@ class Nginx(Peer):
 
     def command(self):
         auth_port = free_port()
-        values = {"folder": self.folder, "port": self.port, "auth_port": auth_port, "sink_port": self.sink_port,
+        values = {"folder": self.folder, "port": self.port, "auth_port": auth_port, "sink_port": self.sink.port,
                   "certificate": self.certificate, "suite13": TLS13_SUITE, "suites12": TLS12_SUITES,
-                  "ssl": "ssl" if self.mode == "implicit" else "", "starttls": "off" if self.mode == "implicit" else "on"}
+                  "ssl": "ssl" if self.tls == "implicit" else "", "starttls": "off" if self.tls == "implicit" else "on"}
         auth = start(LOAD_CPU, self.folder, "auth", ["/usr/sbin/nginx", "-c", self.write("auth.conf", AUTH.format(**values))])
         self.helpers.append(auth)
         wait_for_port(auth, auth_port, self.folder / "auth.log")

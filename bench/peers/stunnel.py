@@ -8,10 +8,10 @@ foreground = yes
 debug = 0
 pid =
 socket = l:TCP_NODELAY=1
-socket = r:TCP_NODELAY=1
+{remote_options}
 [in]
 accept = 127.0.0.1:{port}
-connect = 127.0.0.1:{sink_port}
+connect = {sink}
 cert = {pem}
 sslVersionMin = TLSv1.2
 ciphersuites = {suite13}
@@ -27,15 +27,18 @@ class Stunnel(Peer):
     note = "tells the backend nothing of the client with STARTTLS, PROXY v1 without"
 
     def __init__(self, mode, *arguments):
-        self.identity = "PROXY v1" if mode == "implicit" else None
-        self.share = 1.0 if mode == "implicit" else 0.2  # 200 ms each, whatever the load
+        implicit = mode.startswith("implicit")
+        self.identity = "PROXY v1" if implicit else None
+        self.share = 1.0 if implicit else 0.2  # 200 ms each, whatever the load
         super().__init__(mode, *arguments)
 
     def command(self):
         path = self.write("stunnel.conf", CONFIGURATION.format(
-            suite13=TLS13_SUITE, suites12=TLS12_SUITES, port=self.port, sink_port=self.sink_port, pem=self.pem(),
-            protocol="proxy" if self.mode == "implicit" else "smtp"))
+            suite13=TLS13_SUITE, suites12=TLS12_SUITES, port=self.port, pem=self.pem(),
+            sink=self.sink.path if self.unix else f"127.0.0.1:{self.sink.port}",
+            remote_options="" if self.unix else "socket = r:TCP_NODELAY=1",
+            protocol="proxy" if self.tls == "implicit" else "smtp"))
         return ["/usr/bin/stunnel4", path]
 
     def version(self):
-        return output("/usr/bin/stunnel4", "-version")
+        return output("/usr/bin/stunnel4", "-version", containing="stunnel ")
