@@ -248,7 +248,8 @@ TlsContextSet::Match TlsContextSet::MatchName(std::size_t index, std::string_vie
 
 WOLFSSL_CTX* TlsContextSet::Choose(const ClientHello& hello) const {
   WOLFSSL_CTX* best = nullptr;
-  // The name counts most. ECDSA before RSA: its signature costs 19 µs, one of RSA-2048 some 200.
+  // The name counts most. ECDSA before RSA: a signature on P-256 costs 13 µs, one of RSA-2048 some
+  // 200.
   std::tuple<Match, Fit, bool> best_rank;
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const Match match = MatchName(i, hello.sni());

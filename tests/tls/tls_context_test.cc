@@ -60,17 +60,6 @@ void ExpectError(const TlsCertificatePem& pem, const std::string& words) {
       << message;
 }
 
-// A self-signed certificate by the openssl program.
-TlsCertificatePem Odd(const std::string& name, const std::string& key_options,
-                      const std::string& options = "") {
-  const std::string base = TemporaryFolder() + "/" + name;
-  RunCommand("openssl genpkey " + key_options + " -out " + base +
-             ".key 2>/dev/null && openssl req -x509 -new "
-             "-key " +
-             base + ".key -subj /CN=odd.example -days 2 " + options + " -out " + base + ".pem");
-  return {base + ".pem", base + ".key", ReadFile(base + ".pem"), Secret(ReadFile(base + ".key"))};
-}
-
 TEST(TlsContextTest, Errors) {
   const TlsCertificatePem good = Certificate("ecdsa");
   TlsCertificatePem pem = good;
@@ -101,17 +90,48 @@ TEST(TlsContextTest, Errors) {
   pem.key_pem = Secret(ReadFile(encrypted));
   ExpectError(pem, "is encrypted");
 
-  ExpectError(Odd("small", "-algorithm RSA -pkeyopt rsa_keygen_bits:1024"), "1024 bits");
-  ExpectError(Odd("ed25519", "-algorithm ed25519"), "not supported");
-  ExpectError(Odd("sha1", "-algorithm RSA -pkeyopt rsa_keygen_bits:2048", "-sha1"), "SHA-1");
+  ExpectError(SelfSigned("small", "-algorithm RSA -pkeyopt rsa_keygen_bits:1024"), "1024 bits");
+  ExpectError(SelfSigned("ed25519", "-algorithm ed25519"), "not supported");
+  ExpectError(SelfSigned("sha1", "-algorithm RSA -pkeyopt rsa_keygen_bits:2048", "-sha1"), "SHA-1");
 
   EXPECT_FALSE(TlsContextSet::Load({}, kNow).ok());
 }
 
 TEST(TlsContextTest, CommonNameServesWhereThereIsNoSan) {
-  const auto contexts = Contexts({Odd("cn", "-algorithm EC -pkeyopt ec_paramgen_curve:P-384")});
+  const auto contexts =
+      Contexts({SelfSigned("cn", "-algorithm EC -pkeyopt ec_paramgen_curve:P-384")});
   EXPECT_EQ(contexts->summaries()[0].names, std::vector<std::string>{"odd.example"});
   EXPECT_EQ(contexts->summaries()[0].key, "ECDSA P-384");
+}
+
+TEST(TlsContextTest, LibcryptoSignsOnlyWithRsaKeys) {
+  const auto has_signer = [](TlsCertificatePem pem) {
+    const auto contexts = Contexts({std::move(pem)});
+    const WOLFSSL_CTX* const context = contexts->Choose(Hello(HelloBuilder()));
+    EXPECT_NE(context, nullptr);
+    return contexts->SignerOf(context) != nullptr;
+  };
+  EXPECT_TRUE(has_signer(Certificate("rsa")));
+  EXPECT_FALSE(has_signer(Certificate("ecdsa")));
+}
+
+TEST(TlsContextTest, EveryFormOfAnEcdsaKey) {
+  TlsCertificatePem pem = Certificate("ecdsa");
+  const std::string base = TemporaryFolder() + "/form";
+  const std::string sec1 = base + ".sec1.key";
+  RunCommand("openssl ec -in " + pem.key_path + " -out " + sec1 + " 2>/dev/null");
+  RunCommand("openssl ec -in " + pem.key_path + " -no_public -out " + base +
+             ".private.key 2>/dev/null");
+  RunCommand("(openssl ecparam -name prime256v1 && cat " + sec1 + ") > " + base + ".named.key");
+  for (const std::string form : {".sec1.key", ".private.key", ".named.key"}) {
+    SCOPED_TRACE(form);
+    pem.key_pem = Secret(ReadFile(base + form));
+    const auto contexts = Contexts({pem});
+    const auto client_context = ClientContext();
+    TlsPair pair;
+    pair.Start(contexts.get(), client_context.get());
+    EXPECT_EQ(pair.Handshake().client, TlsOutcome::kDone) << pair.client.engine->error();
+  }
 }
 
 TEST(TlsContextTest, NameMatches) {

@@ -137,6 +137,18 @@ INSTANTIATE_TEST_SUITE_P(Versions, Engine,
                          testing::Values(TlsVersions::kTls12Only, TlsVersions::kTls13Only,
                                          TlsVersions::kBoth));
 
+// The client checks the signature.
+TEST_P(Engine, SignsOnEveryCurve) {
+  for (const std::string curve : {"P-256", "P-384", "P-521"}) {
+    SCOPED_TRACE(curve);
+    contexts_ = Contexts({SelfSigned(curve, "-algorithm EC -pkeyopt ec_paramgen_curve:" + curve)});
+    ASSERT_EQ(contexts_->summaries()[0].key, "ECDSA " + curve);
+    options_.groups = {"X25519", "P-256", "P-384"};
+    Open();
+    ExpectEcho();
+  }
+}
+
 TEST_P(Engine, HandshakeInPieces) {
   for (const std::size_t chunk : {1U, 2U, 5U, 7U, 100U}) {
     Open(chunk);

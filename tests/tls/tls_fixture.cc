@@ -69,6 +69,16 @@ TlsCertificatePem Certificate(const std::string& kind, const std::vector<std::st
   return {base + ".pem", base + ".key", ReadFile(base + ".pem"), Secret(ReadFile(base + ".key"))};
 }
 
+TlsCertificatePem SelfSigned(const std::string& name, const std::string& key_options,
+                             const std::string& options) {
+  const std::string base = TemporaryFolder() + "/" + name;
+  RunCommand("openssl genpkey " + key_options + " -out " + base +
+             ".key 2>/dev/null && openssl req -x509 -new "
+             "-key " +
+             base + ".key -subj /CN=odd.example -days 2 " + options + " -out " + base + ".pem");
+  return {base + ".pem", base + ".key", ReadFile(base + ".pem"), Secret(ReadFile(base + ".key"))};
+}
+
 std::string CaPem() {
   const std::string path = Certificate("ecdsa").cert_path;
   return ReadFile(std::filesystem::path(path).parent_path() / "ca.pem");

@@ -34,6 +34,9 @@ void RunCommand(const std::string& command);
 // "ecdsa" or "rsa", for these names; made on first use.
 TlsCertificatePem Certificate(const std::string& kind, const std::vector<std::string>& names = {
                                                            "mx.example.test", "localhost"});
+// By the openssl program, for odd.example: `key_options` are those of genpkey, `options` of req.
+TlsCertificatePem SelfSigned(const std::string& name, const std::string& key_options,
+                             const std::string& options = "");
 // The CA of certificates with the default names.
 std::string CaPem();
 

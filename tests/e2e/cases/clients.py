@@ -170,7 +170,7 @@ def openssl_s_client(world, variant):  # PROTOCOL 23, 24
 
 
 @each(("-tls1_2", "RSA+SHA256"), ("-tls1_3", "RSA-PSS+SHA256"), ("-tls1_2", "ECDSA+SHA256"),
-      ("-tls1_3", "ECDSA+SHA256"))
+      ("-tls1_2", "ECDSA+SHA384"), ("-tls1_2", "ECDSA+SHA512"), ("-tls1_3", "ECDSA+SHA256"))
 def the_certificate_fits_the_client(world, variant):
     version, algorithm = variant
     said = openssl_message(world, "starttls", [version, "-sigalgs", algorithm])
