@@ -41,6 +41,9 @@ bool Succeeded(int result) {
 
 std::size_t Sign(EVP_PKEY_CTX* operation, std::span<const unsigned char> text,
                  std::span<unsigned char> signature) {
+  if (signature.empty()) {
+    return 0;  // without a buffer libcrypto would only tell the size
+  }
   std::size_t bytes = signature.size();
   return Succeeded(EVP_PKEY_sign(operation, signature.data(), &bytes, text.data(), text.size()))
              ? bytes

@@ -133,6 +133,8 @@ TEST(RsaSignerTest, RefusesWhatItCannotSign) {
   EXPECT_EQ(signer->SignPss(Counting(32), small), 0U);
   EXPECT_EQ(signer->SignPkcs1(Counting(51), small), 0U);
   EXPECT_EQ(small, Octets(255, 0xee));
+  EXPECT_EQ(signer->SignPss(Counting(32), {}), 0U);
+  EXPECT_EQ(signer->SignPkcs1(Counting(51), {}), 0U);
   // And goes on.
   EXPECT_EQ(signer->SignPkcs1(Counting(245), signature), 256U);
 }
