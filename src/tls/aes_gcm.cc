@@ -4,10 +4,12 @@
 #include <intel-ipsec-mb.h>
 #include <openssl/crypto.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 namespace ringpost {
 namespace {
@@ -17,6 +19,9 @@ struct Cipher {
   aes_gcm_pre_t prepare = nullptr;
   aes_gcm_enc_dec_t seal = nullptr;
   aes_gcm_enc_dec_t open = nullptr;
+  aes_gcm_init_t begin = nullptr;
+  aes_gcm_enc_dec_update_t open_piece = nullptr;
+  aes_gcm_enc_dec_finalize_t finish = nullptr;
 };
 
 struct Ciphers {
@@ -42,9 +47,12 @@ Ciphers Choose() {
       (manager->features & kWanted) != kWanted) {
     return {};
   }
-  return {.available = true,
-          .aes128 = {manager->gcm128_pre, manager->gcm128_enc, manager->gcm128_dec},
-          .aes256 = {manager->gcm256_pre, manager->gcm256_enc, manager->gcm256_dec}};
+  return {
+      .available = true,
+      .aes128 = {manager->gcm128_pre, manager->gcm128_enc, manager->gcm128_dec,
+                 manager->gcm128_init, manager->gcm128_dec_update, manager->gcm128_dec_finalize},
+      .aes256 = {manager->gcm256_pre, manager->gcm256_enc, manager->gcm256_dec,
+                 manager->gcm256_init, manager->gcm256_dec_update, manager->gcm256_dec_finalize}};
 }
 
 const Ciphers& Chosen() {
@@ -52,8 +60,8 @@ const Ciphers& Chosen() {
   return ciphers;
 }
 
-const Cipher* CipherFor(const GcmCall& call) {
-  if (call.in.size() > kGcmTextBytesMax) {
+const Cipher* CipherFor(const GcmCall& call, std::size_t text_bytes) {
+  if (text_bytes > kGcmTextBytesMax) {
     return nullptr;
   }
   switch (call.key.size()) {
@@ -81,6 +89,16 @@ class Schedule {
     function(&key_, &state_, call.out, call.in.data(), call.in.size(), call.nonce,
              call.associated.data(), call.associated.size(), tag, kGcmTagBytes);
   }
+  void Begin(const Cipher& cipher, const GcmCall& call) {
+    cipher.begin(&key_, &state_, call.nonce, call.associated.data(), call.associated.size());
+  }
+  void OpenPiece(const Cipher& cipher, std::string_view in, unsigned char* out) {
+    cipher.open_piece(&key_, &state_, out, reinterpret_cast<const unsigned char*>(in.data()),
+                      in.size());
+  }
+  void Finish(const Cipher& cipher, unsigned char* tag) {
+    cipher.finish(&key_, &state_, tag, kGcmTagBytes);
+  }
 
  private:
   gcm_key_data key_;  // its alignment is the type's own
@@ -92,7 +110,7 @@ class Schedule {
 bool AesGcmAvailable() { return Chosen().available; }
 
 bool AesGcmSeal(const GcmCall& call, unsigned char* tag) {
-  const Cipher* const cipher = CipherFor(call);
+  const Cipher* const cipher = CipherFor(call, call.in.size());
   if (cipher == nullptr) {
     return false;
   }
@@ -101,7 +119,7 @@ bool AesGcmSeal(const GcmCall& call, unsigned char* tag) {
 }
 
 GcmOpened AesGcmOpen(const GcmCall& call, const unsigned char* tag) {
-  const Cipher* const cipher = CipherFor(call);
+  const Cipher* const cipher = CipherFor(call, call.in.size());
   if (cipher == nullptr) {
     return GcmOpened::kUnsupported;
   }
@@ -109,6 +127,43 @@ GcmOpened AesGcmOpen(const GcmCall& call, const unsigned char* tag) {
   Schedule(*cipher, call).Run(cipher->open, call, computed.data());
   if (CRYPTO_memcmp(computed.data(), tag, computed.size()) != 0) {
     std::memset(call.out, 0, call.in.size());
+    return GcmOpened::kForged;
+  }
+  return GcmOpened::kYes;
+}
+
+GcmOpened AesGcmOpenPieces(const GcmCall& call, std::span<const std::string_view> pieces,
+                           std::span<unsigned char> first, std::span<unsigned char> rest,
+                           const unsigned char* tag) {
+  std::size_t text_bytes = 0;
+  for (const std::string_view piece : pieces) {
+    text_bytes += piece.size();
+  }
+  const Cipher* const cipher = CipherFor(call, text_bytes);
+  if (cipher == nullptr || text_bytes > first.size() + rest.size()) {
+    return GcmOpened::kUnsupported;
+  }
+  Schedule schedule(*cipher, call);
+  schedule.Begin(*cipher, call);
+  std::span<unsigned char> room = first;
+  std::span<unsigned char> other = rest;
+  for (std::string_view piece : pieces) {
+    while (!piece.empty()) {
+      if (room.empty()) {
+        room = std::exchange(other, {});
+      }
+      const std::string_view part = piece.substr(0, room.size());
+      schedule.OpenPiece(*cipher, part, room.data());
+      room = room.subspan(part.size());
+      piece.remove_prefix(part.size());
+    }
+  }
+  std::array<unsigned char, kGcmTagBytes> computed;
+  schedule.Finish(*cipher, computed.data());
+  if (CRYPTO_memcmp(computed.data(), tag, computed.size()) != 0) {
+    const std::size_t in_first = std::min(text_bytes, first.size());
+    std::memset(first.data(), 0, in_first);
+    std::memset(rest.data(), 0, text_bytes - in_first);
     return GcmOpened::kForged;
   }
   return GcmOpened::kYes;

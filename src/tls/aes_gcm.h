@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string_view>
 
 namespace ringpost {
 
@@ -37,6 +38,14 @@ struct GcmCall {
 enum class GcmOpened : unsigned char { kYes, kForged, kUnsupported };
 // kForged: `out` is all zeros.
 [[nodiscard]] GcmOpened AesGcmOpen(const GcmCall& call, const unsigned char* tag);
+
+// The same of a text that lies in pieces (`call.in` and `call.out` are not looked at). Its first
+// octets go to `first`, what that has no room for to `rest`, which must have room for it. kForged:
+// all that was written is zeros.
+[[nodiscard]] GcmOpened AesGcmOpenPieces(const GcmCall& call,
+                                         std::span<const std::string_view> pieces,
+                                         std::span<unsigned char> first,
+                                         std::span<unsigned char> rest, const unsigned char* tag);
 
 }  // namespace ringpost
 

@@ -13,4 +13,10 @@ GcmOpened AesGcmOpen(const GcmCall& /*call*/, const unsigned char* /*tag*/) {
   return GcmOpened::kUnsupported;
 }
 
+GcmOpened AesGcmOpenPieces(const GcmCall& /*call*/, std::span<const std::string_view> /*pieces*/,
+                           std::span<unsigned char> /*first*/, std::span<unsigned char> /*rest*/,
+                           const unsigned char* /*tag*/) {
+  return GcmOpened::kUnsupported;
+}
+
 }  // namespace ringpost

@@ -30,6 +30,8 @@ struct TlsCallbacks {
   static int RsaPssSign(WOLFSSL* ssl, const unsigned char* in, unsigned in_size, unsigned char* out,
                         unsigned* out_size, int hash, int mgf, const unsigned char* key,
                         unsigned key_size, void* signer);
+  // A secret of TLS 1.3, as soon as it is known. The context is the TlsEngine.
+  static int Secret(WOLFSSL* ssl, int kind, const unsigned char* secret, int size, void* engine);
   // For each certificate that a client presents, the leaf last.
   static int PeerCertificate(WOLFSSL* ssl, DecodedCert* certificate);
   // Once for each Certificate message of a client, after its leaf.

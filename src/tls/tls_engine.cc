@@ -5,7 +5,9 @@
 #include <array>
 #include <cstring>
 #include <span>
+#include <utility>
 
+#include "record_layer.h"
 #include "ringpost/base/check.h"
 #include "ringpost/tls/client_hello.h"
 #include "ringpost/tls/tls_client.h"
@@ -133,9 +135,12 @@ int TlsCallbacks::Send(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) 
   return size;
 }
 
-std::unique_ptr<TlsEngine> TlsEngine::Server(const TlsContextSet* contexts) {
+TlsEngine::TlsEngine(Role role) : role_(role) {}
+
+std::unique_ptr<TlsEngine> TlsEngine::Server(const TlsContextSet* contexts, TlsRecords records) {
   std::unique_ptr<TlsEngine> engine(new TlsEngine(Role::kServer));
   engine->contexts_ = contexts;
+  engine->records_of_ = records;
   return engine;
 }
 
@@ -247,6 +252,9 @@ TlsOutcome TlsEngine::ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out) {
   wolfSSL_SetIOReadCtx(ssl_, this);
   wolfSSL_SetIOWriteCtx(ssl_, this);
   wolfSSL_SetCertCbCtx(ssl_, this);
+  if (records_of_ == TlsRecords::kOwn) {
+    wolfSSL_set_tls13_secret_cb(ssl_, &TlsCallbacks::Secret, this);
+  }
   if (RsaSigner* const signer = contexts_->SignerOf(context); signer != nullptr) {
     wolfSSL_SetRsaSignCtx(ssl_, signer);
     wolfSSL_SetRsaPssSignCtx(ssl_, signer);
@@ -343,6 +351,26 @@ TlsEngine::Record TlsEngine::RefuseOversized(bool sealed, bool tls13) {
 TlsOutcome TlsEngine::FinishHandshake() {
   stage_ = Stage::kOpen;
   empty_records_ = 0;
+  facts_ = ReadFacts();
+  if (secrets_ == nullptr) {
+    return TlsOutcome::kDone;
+  }
+  // A ticket has been sealed with the server's secret already; of the client there was nothing.
+  word64 sequence = 0;
+  (void)wolfSSL_GetSequenceNumber(ssl_, &sequence);  // its result only says whether that is 0
+  const std::unique_ptr<TrafficSecrets> secrets = std::move(secrets_);
+  records_ = RecordLayer::Make(static_cast<std::uint16_t>(wolfSSL_get_current_cipher_suite(ssl_)),
+                               {.secret = std::span(secrets->client).first(secrets->client_bytes),
+                                .key = wolfSSL_GetClientWriteKey(ssl_),
+                                .iv = wolfSSL_GetClientWriteIV(ssl_)},
+                               {.secret = std::span(secrets->server).first(secrets->server_bytes),
+                                .key = wolfSSL_GetServerWriteKey(ssl_),
+                                .iv = wolfSSL_GetServerWriteIV(ssl_)},
+                               sequence);
+  if (records_ == nullptr) {
+    return End(TlsOutcome::kFailed, "no memory for the record layer");
+  }
+  wolfSSL_free(std::exchange(ssl_, nullptr));
   return TlsOutcome::kDone;
 }
 
@@ -355,6 +383,9 @@ TlsOutcome TlsEngine::Read(ByteQueue& cipher_in, ByteQueue& plain_in, std::size_
     return TlsOutcome::kPeerClosed;  // PROTOCOL 36
   }
   RINGPOST_CHECK(handshake_complete());
+  if (records_ != nullptr) {
+    return ReadRecords(cipher_in, plain_in, plain_max, cipher_out);
+  }
   const Call call(this, &cipher_in, &cipher_out);
   while (plain_in.size() < plain_max) {
     switch (NextRecord()) {
@@ -401,6 +432,9 @@ TlsOutcome TlsEngine::Write(ByteQueue& plain_out, ByteQueue& cipher_out, std::si
   if (close_sent_) {
     return TlsOutcome::kDone;
   }
+  if (records_ != nullptr) {
+    return WriteRecords(plain_out, cipher_out, cipher_max);
+  }
   const Call call(this, nullptr, &cipher_out);
   while (!plain_out.empty() && cipher_out.size() < cipher_max) {
     std::string_view piece = plain_out.Front().substr(0, kPlainRecordMax);
@@ -422,8 +456,12 @@ void TlsEngine::CloseNotify(ByteQueue& cipher_out) {
   if (!handshake_complete() || close_sent_) {
     return;
   }
-  const Call call(this, nullptr, &cipher_out);
   close_sent_ = true;
+  if (records_ != nullptr) {
+    records_->CloseNotify(cipher_out);
+    return;
+  }
+  const Call call(this, nullptr, &cipher_out);
   wolfSSL_shutdown(ssl_);
 }
 
@@ -509,11 +547,8 @@ bool TlsEngine::handshake_complete() const {
   return stage_ == Stage::kOpen || stage_ == Stage::kPeerClosed;
 }
 
-TlsFacts TlsEngine::facts() const {
+TlsFacts TlsEngine::ReadFacts() const {
   TlsFacts facts;
-  if (!handshake_complete()) {
-    return facts;
-  }
   facts.version = wolfSSL_get_version(ssl_);
   const int suite_id = wolfSSL_get_current_cipher_suite(ssl_);
   for (const TlsSuite& suite : kTlsSuites) {

@@ -415,6 +415,27 @@ DEFECTS = (
         (Edit(ENGINE, "  empty_records_ += weight;\n", ""),),
         TLS, r"FAILED  \] .*KeyUpdateFlood"),
     Defect(
+        "record-keys-not-changed",
+        "a client's KeyUpdate is taken, but not followed",
+        (Edit("src/tls/record_layer.cc", "  if (!client_.Update()) {\n", "  if (message_.empty()) {\n"),),
+        TLS, r"FAILED  \] .*FollowsAKeyUpdate"),
+    Defect(
+        "record-too-long-accepted",
+        "padding hides a content of more than 2^14 octets (PROTOCOL 32)",
+        (Edit("src/tls/record_layer.cc", "inner.bytes > kPlainBytesMax) {\n", "inner.bytes > kSealedBytesMax) {\n"),),
+        TLS, r"CHECK failed: n <= TailRoom|FAILED  \] .*RefusesLongerContent"),
+    Defect(
+        "record-number-stands-still",
+        "each record is opened as if it were the first, so that one can be repeated",
+        (Edit("src/tls/record_cipher.cc", "  ++sequence_;\n", "  sequence_ += 0;\n"),),
+        TLS, r"FAILED  \] .*(ReplayedRecord|RefusesRecordsOutOfOrder)"),
+    Defect(
+        "record-within-message",
+        "content may stand between the parts of a handshake message (RFC 8446 5.1)",
+        (Edit("src/tls/record_layer.cc", "    if (message_bytes_ > 0 && type != ContentType::kHandshake) {\n",
+              "    if (message_bytes_ > kKeyUpdateBytes) {\n"),),
+        TLS, r"FAILED  \] .*RefusesOthersWithinAMessage"),
+    Defect(
         "long-chain-accepted",
         "a path longer than a CA allows is accepted",
         (Edit("src/tls/certificate_path.cc", "      if (depth_left == 0) {\n",

@@ -7,10 +7,12 @@
 // The options come first.
 #include <wolfssl/wolfcrypt/aes.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <numeric>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace ringpost::test {
@@ -116,6 +118,39 @@ TEST_F(AesGcmTest, OpensInPlace) {
       Octets octets = sample.sealed;
       ASSERT_EQ(AesGcmOpen(sample.Call(octets, octets.data()), sample.tag.data()), GcmOpened::kYes);
       ASSERT_EQ(octets, sample.text) << size;
+    }
+  }
+}
+
+TEST_F(AesGcmTest, OpensInPieces) {
+  for (const std::size_t key_bytes : kKeySizes) {
+    for (const std::size_t size : {1, 15, 16, 17, 1000, 16385, 16624}) {
+      const Sample sample(key_bytes, size);
+      for (const std::size_t cut : {std::size_t{0}, size / 3, size - 1, size}) {
+        for (const std::size_t in_first : {std::size_t{0}, size / 2, size - 1, size}) {
+          const std::string_view sealed(reinterpret_cast<const char*>(sample.sealed.data()), size);
+          const std::array pieces = {sealed.substr(0, cut), sealed.substr(cut)};
+          Octets out(size);
+          const std::span<unsigned char> first = std::span(out).first(in_first);
+          Octets rest(size - in_first);
+          ASSERT_EQ(
+              AesGcmOpenPieces(sample.Call({}, nullptr), pieces, first, rest, sample.tag.data()),
+              GcmOpened::kYes);
+          std::copy(rest.begin(), rest.end(), out.begin() + static_cast<long>(in_first));
+          ASSERT_EQ(out, sample.text) << size << ' ' << cut << ' ' << in_first;
+          Octets tag = sample.tag;
+          tag.back() ^= 1;
+          ASSERT_EQ(AesGcmOpenPieces(sample.Call({}, nullptr), pieces, first, rest, tag.data()),
+                    GcmOpened::kForged);
+          ASSERT_EQ(std::count(first.begin(), first.end(), 0), static_cast<long>(first.size()));
+          ASSERT_EQ(std::count(rest.begin(), rest.end(), 0), static_cast<long>(rest.size()));
+        }
+      }
+      Octets small(size - 1);
+      const std::array pieces = {
+          std::string_view(reinterpret_cast<const char*>(sample.sealed.data()), size)};
+      EXPECT_EQ(AesGcmOpenPieces(sample.Call({}, nullptr), pieces, small, {}, sample.tag.data()),
+                GcmOpened::kUnsupported);
     }
   }
 }

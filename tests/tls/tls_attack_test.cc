@@ -340,13 +340,27 @@ TEST_P(AttackAfter13, KeyUpdateIsAnswered) {
   EXPECT_FALSE(server_.cipher_out.empty());
 }
 
-// PROTOCOL 31: wolfSSL takes many KeyUpdates in one record.
-TEST_P(AttackAfter13, KeyUpdateFloodInOneRecord) {
+// PROTOCOL 31, RFC 8446 5.1: a change of keys ends its record.
+TEST_P(AttackAfter13, ManyKeyUpdatesInOneRecord) {
   std::string updates;
   for (int i = 0; i < 3000; ++i) {
     updates += Number(24, 1) + Vector(3, std::string(1, '\0'));
   }
-  EXPECT_EQ(Read(client_.Seal(22, updates)), TlsOutcome::kFlood);
+  EXPECT_EQ(Read(client_.Seal(22, updates)), TlsOutcome::kFailed);
+  Answer();
+  EXPECT_EQ(client_.alert(), 10) << server_.engine->error();
+}
+
+// The same where wolfSSL has the records: it takes many.
+TEST_P(AttackAfter13, KeyUpdateFloodInOneRecordOfTheLibrary) {
+  server_.engine = TlsEngine::Server(contexts_.get(), TlsRecords::kLibrary);
+  RawClient client(GetParam());
+  client.Handshake(server_);
+  std::string updates;
+  for (int i = 0; i < 3000; ++i) {
+    updates += Number(24, 1) + Vector(3, std::string(1, '\0'));
+  }
+  EXPECT_EQ(Read(client.Seal(22, updates)), TlsOutcome::kFlood);
 }
 
 // PROTOCOL 31

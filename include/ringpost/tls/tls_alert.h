@@ -13,7 +13,9 @@ namespace ringpost {
 
 // The ones that ringpost sends by itself (RFC 8446 6.2); wolfSSL sends the others.
 enum class TlsAlert : std::uint8_t {
+  kCloseNotify = 0,
   kUnexpectedMessage = 10,
+  kBadRecordMac = 20,
   kRecordOverflow = 22,
   kHandshakeFailure = 40,
   kIllegalParameter = 47,

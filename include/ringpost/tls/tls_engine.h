@@ -7,12 +7,17 @@
 // Contract with the caller: before each call the pool has at least kBlocksNeeded large blocks free,
 // so that output never fails half-way; where it does anyway, the outcome is kFailed.
 //
+// Once the handshake of a TLS 1.3 server is over, wolfSSL's connection is freed and records are
+// opened and sealed by our own record layer (src/tls/record_layer.h); TLS 1.2 and the client stay
+// with wolfSSL.
+//
 // Invariants: wolfSSL is given one record at a time, so that a record without content can be
 // counted; after kPeerClosed no octet is read; after kFlood or kFailed every call returns the same
 // again.
 #ifndef RINGPOST_TLS_TLS_ENGINE_H_
 #define RINGPOST_TLS_TLS_ENGINE_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -27,9 +32,11 @@ typedef struct WOLFSSL WOLFSSL;
 
 namespace ringpost {
 
+class RecordLayer;
 class TlsClientContext;
 class TlsContextSet;
 class TlsSession;
+struct TrafficSecrets;
 
 enum class TlsOutcome : std::uint8_t {
   kDone,        // handshake complete, or: all that could be done was done
@@ -48,6 +55,12 @@ struct TlsFacts {
   bool resumed = false;
 };
 
+// Whose record layer a TLS 1.3 server has after the handshake.
+enum class TlsRecords : std::uint8_t {
+  kOwn,
+  kLibrary,  // wolfSSL's: what the tests compare ours with
+};
+
 class TlsEngine {
  public:
   static constexpr std::size_t kBlocksNeeded = 6;
@@ -55,7 +68,8 @@ class TlsEngine {
   // Server: the ClientHello is at the front of `cipher_in` on the first calls and is read by our
   // own reader until the certificate is chosen; nothing is allocated in wolfSSL before. `contexts`
   // must outlive the engine (the session holds a reference).
-  static std::unique_ptr<TlsEngine> Server(const TlsContextSet* contexts);
+  static std::unique_ptr<TlsEngine> Server(const TlsContextSet* contexts,
+                                           TlsRecords records = TlsRecords::kOwn);
   // Client: `sni` may be empty; `session` (or nullptr) is one that TakeSession() gave earlier.
   // nullptr: wolfSSL could not be given this name or session.
   static std::unique_ptr<TlsEngine> Client(const TlsClientContext* context, std::string_view sni,
@@ -87,7 +101,7 @@ class TlsEngine {
   [[nodiscard]] std::unique_ptr<ClientCertificate> TakeClientCertificate();
 
   [[nodiscard]] bool handshake_complete() const;
-  [[nodiscard]] TlsFacts facts() const;          // after the handshake
+  [[nodiscard]] const TlsFacts& facts() const { return facts_; }  // after the handshake
   [[nodiscard]] std::string_view sni() const;    // lower case; empty if none was sent
   [[nodiscard]] std::string_view error() const;  // one phrase for the log, after kFailed
 
@@ -106,14 +120,27 @@ class TlsEngine {
   enum class Stage : std::uint8_t { kHello, kHandshake, kOpen, kPeerClosed, kEnded };
   enum class Record : std::uint8_t { kReady, kNeedInput, kEnded };
 
-  explicit TlsEngine(Role role) : role_(role) {}
+  explicit TlsEngine(Role role);
 
   [[nodiscard]] TlsOutcome ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out);
   [[nodiscard]] TlsOutcome FinishHandshake();
   [[nodiscard]] Record NextRecord();
   [[nodiscard]] Record RefuseOversized(bool sealed, bool tls13);
   [[nodiscard]] Record CountEmptyRecord();
+  [[nodiscard]] TlsFacts ReadFacts() const;
   void SendMissingAlert(int error);
+
+  // With our own record layer.
+  enum class Received : std::uint8_t { kWhole, kPart, kRefused };
+  [[nodiscard]] TlsOutcome ReadRecords(ByteQueue& cipher_in, ByteQueue& plain_in,
+                                       std::size_t plain_max, ByteQueue& cipher_out);
+  [[nodiscard]] TlsOutcome WriteRecords(ByteQueue& plain_out, ByteQueue& cipher_out,
+                                        std::size_t cipher_max);
+  [[nodiscard]] Received ReadHeader(ByteQueue& cipher_in, ByteQueue& cipher_out);
+  [[nodiscard]] TlsOutcome OpenRecord(ByteQueue& cipher_in, ByteQueue& plain_in,
+                                      ByteQueue& cipher_out);
+  [[nodiscard]] Received Gather(ByteQueue& cipher_in);
+  TlsOutcome EndRefused(std::string_view reason, int alert);
   TlsOutcome End(TlsOutcome outcome, std::string_view reason);
   TlsOutcome EndWithAlert(TlsAlert alert, std::string_view reason, ByteQueue& cipher_out);
   TlsOutcome EndWithError(int error);
@@ -127,17 +154,24 @@ class TlsEngine {
   // header is split. Read before `in_`, freed once read.
   std::unique_ptr<std::string> reframed_;
   std::unique_ptr<ClientCertificate> client_certificate_;
+  std::unique_ptr<TrafficSecrets> secrets_;  // during a handshake of TLS 1.3
+  std::unique_ptr<RecordLayer> records_;     // after it; then there is no ssl_
+  // A record of which a part has come, or which lies in too many pieces; freed once it is opened.
+  std::unique_ptr<char[]> gathered_;
 
+  TlsFacts facts_;
   std::string sni_;
   std::string error_;
   std::uint32_t hello_needed_ = 1;   // octets in all before the hello is worth reading again
   std::uint32_t record_left_ = 0;    // octets of the record at hand that wolfSSL has not taken
   std::uint32_t record_length_ = 0;  // of its content
+  std::array<unsigned char, 5> header_{};  // of the record at hand, for records_
   std::uint32_t handshake_bytes_ = 0;
   std::uint32_t empty_records_ = 0;
   std::uint16_t handshake_records_ = 0;
   std::uint8_t ticket_chain_ = 0;  // how many resumptions led here, each from the ticket before
   Role role_;
+  TlsRecords records_of_ = TlsRecords::kOwn;
   Stage stage_ = Stage::kHello;
   TlsOutcome ended_ = TlsOutcome::kDone;  // kEnded: what each further call returns
   bool out_failed_ = false;               // the pool had no block for output

@@ -55,7 +55,7 @@ class Plan:
     """The memory that a server said at its start it would need, in octets."""
 
     def __init__(self, proxy):
-        found = re.search(r"memory: ([\d.]+) MiB and (\d+) octets for each idle TLS session: .*"
+        found = re.search(r"memory: ([\d.]+) MiB and (\d+) octets for each idle TLS session \(.*"
                           r"at most (\d+) MiB .* and (\d+) octets more for each session stopped", proxy.log)
         check(found, "the log has no line about memory")
         self.fixed = int(float(found.group(1)) * (1 << 20))
