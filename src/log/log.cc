@@ -58,9 +58,9 @@ bool WarningLimiter::Allow(std::int64_t now, std::uint64_t* suppressed) {
 
 bool Logger::Wants(LogLevel level) const { return level <= log_->level_; }
 
-void Logger::Write(std::string_view line) {
+void Logger::Write(std::string_view line, LogLineKind kind) {
   // A full ring keeps the writer awake by itself.
-  if (ring_.Write(line)) log_->WakeIfAsleep();
+  if (ring_.Write(line, kind)) log_->WakeIfAsleep();
 }
 
 void Logger::Session(const SessionRecord& record) {
@@ -68,7 +68,7 @@ void Logger::Session(const SessionRecord& record) {
   SessionRecord timed = record;
   if (timed.unix_ms == 0) timed.unix_ms = UnixMs();
   std::array<char, kLogLineMax> line;
-  Write({line.data(), FormatSession(timed, log_->format_, line)});
+  Write({line.data(), FormatSession(timed, log_->format_, line)}, LogLineKind::kRecord);
 }
 
 void Logger::Policy(const PolicyRecord& record) {
@@ -76,7 +76,7 @@ void Logger::Policy(const PolicyRecord& record) {
   PolicyRecord timed = record;
   if (timed.unix_ms == 0) timed.unix_ms = UnixMs();
   std::array<char, kLogLineMax> line;
-  Write({line.data(), FormatPolicy(timed, log_->format_, line)});
+  Write({line.data(), FormatPolicy(timed, log_->format_, line)}, LogLineKind::kRecord);
 }
 
 void Logger::Shard(const ShardRecord& record) {
@@ -84,13 +84,14 @@ void Logger::Shard(const ShardRecord& record) {
   ShardRecord timed = record;
   if (timed.unix_ms == 0) timed.unix_ms = UnixMs();
   std::array<char, kLogLineMax> line;
-  Write({line.data(), FormatShard(timed, log_->format_, line)});
+  Write({line.data(), FormatShard(timed, log_->format_, line)}, LogLineKind::kNotice);
 }
 
 void Logger::Event(LogLevel level, std::string_view component, std::string_view text) {
   if (!Wants(level)) return;
   std::array<char, kLogLineMax> line;
-  Write({line.data(), FormatEvent(log_->format_, UnixMs(), level, component, text, line)});
+  Write({line.data(), FormatEvent(log_->format_, UnixMs(), level, component, text, line)},
+        LogLineKind::kNotice);
 }
 
 void Logger::Warning(WarningLimiter& limiter, std::int64_t now, std::string_view component,

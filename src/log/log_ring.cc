@@ -13,13 +13,14 @@ LogRing::LogRing(std::size_t bytes) : mask_(bytes - 1), octets_(new char[bytes])
   RINGPOST_CHECK(std::has_single_bit(bytes));
 }
 
-bool LogRing::Write(std::string_view line) {
-  const std::size_t capacity = mask_ + 1;
+bool LogRing::Write(std::string_view line, LogLineKind kind) {
+  const std::size_t capacity = Capacity(kind);
   const std::uint64_t written = written_.load(std::memory_order_relaxed);
   const std::size_t needed = line.size() + 1;
-  if (needed > capacity - (written - read_seen_)) {
+  // Notices may have filled more than `capacity`: it is compared, not subtracted from.
+  if (written - read_seen_ + needed > capacity) {
     read_seen_ = read_.load(std::memory_order_acquire);
-    if (needed > capacity - (written - read_seen_)) {
+    if (written - read_seen_ + needed > capacity) {
       dropped_.fetch_add(1, std::memory_order_relaxed);
       return false;
     }
@@ -44,6 +45,11 @@ std::size_t LogRing::Read(std::span<char> out) {
   while (count > 0 && out[count - 1] != '\n') --count;
   read_.store(read + count, std::memory_order_release);
   return count;
+}
+
+std::size_t LogRing::Capacity(LogLineKind kind) const {
+  const std::size_t all = mask_ + 1;
+  return kind == LogLineKind::kNotice ? all : all - all / kNoticeShare;
 }
 
 void LogRing::CopyIn(std::uint64_t position, std::string_view text) {

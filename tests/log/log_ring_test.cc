@@ -5,6 +5,7 @@
 
 #include <array>
 #include <string>
+#include <string_view>
 #include <thread>
 
 namespace ringpost {
@@ -17,12 +18,16 @@ std::string ReadAll(LogRing& ring, std::size_t room = 4096) {
   return all;
 }
 
+bool WriteNotice(LogRing& ring, std::string_view line) {
+  return ring.Write(line, LogLineKind::kNotice);
+}
+
 TEST(LogRing, LinesInOrder) {
   LogRing ring(64);
   EXPECT_TRUE(ring.empty());
-  EXPECT_TRUE(ring.Write("one"));
-  EXPECT_TRUE(ring.Write(""));
-  EXPECT_TRUE(ring.Write("three"));
+  EXPECT_TRUE(WriteNotice(ring, "one"));
+  EXPECT_TRUE(WriteNotice(ring, ""));
+  EXPECT_TRUE(WriteNotice(ring, "three"));
   EXPECT_FALSE(ring.empty());
   EXPECT_EQ(ReadAll(ring), "one\n\nthree\n");
   EXPECT_TRUE(ring.empty());
@@ -31,8 +36,8 @@ TEST(LogRing, LinesInOrder) {
 
 TEST(LogRing, WholeLinesOnly) {
   LogRing ring(64);
-  ASSERT_TRUE(ring.Write("12345"));
-  ASSERT_TRUE(ring.Write("67890"));
+  ASSERT_TRUE(WriteNotice(ring, "12345"));
+  ASSERT_TRUE(WriteNotice(ring, "67890"));
   std::array<char, 8> out;
   ASSERT_EQ(ring.Read(out), 6U);
   EXPECT_EQ(std::string(out.data(), 6), "12345\n");
@@ -43,22 +48,37 @@ TEST(LogRing, WholeLinesOnly) {
 
 TEST(LogRing, OverflowDropsWholeLinesAndCounts) {
   LogRing ring(16);
-  EXPECT_TRUE(ring.Write("1234567"));    // 8 octets with the newline
-  EXPECT_FALSE(ring.Write("12345678"));  // 9: one too many
-  EXPECT_TRUE(ring.Write("abcdefg"));    // 8: full to the last octet
-  EXPECT_FALSE(ring.Write(""));
-  EXPECT_FALSE(ring.Write(std::string(1000, 'x')));
+  EXPECT_TRUE(WriteNotice(ring, "1234567"));    // 8 octets with the newline
+  EXPECT_FALSE(WriteNotice(ring, "12345678"));  // 9: one too many
+  EXPECT_TRUE(WriteNotice(ring, "abcdefg"));    // 8: full to the last octet
+  EXPECT_FALSE(WriteNotice(ring, ""));
+  EXPECT_FALSE(WriteNotice(ring, std::string(1000, 'x')));
   EXPECT_EQ(ring.dropped(), 3U);
   EXPECT_EQ(ReadAll(ring), "1234567\nabcdefg\n");
-  EXPECT_TRUE(ring.Write("123456789012345"));
+  EXPECT_TRUE(WriteNotice(ring, "123456789012345"));
   EXPECT_EQ(ReadAll(ring), "123456789012345\n");
+}
+
+TEST(LogRing, RecordsLeaveTheLastSixteenthToNotices) {
+  LogRing ring(64);
+  const std::string line(29, 'r');
+  EXPECT_TRUE(ring.Write(line, LogLineKind::kRecord));
+  EXPECT_TRUE(ring.Write(line, LogLineKind::kRecord));  // 60 octets: all that records may have
+  EXPECT_FALSE(ring.Write("", LogLineKind::kRecord));
+  EXPECT_TRUE(WriteNotice(ring, "ab"));
+  EXPECT_FALSE(ring.Write("", LogLineKind::kRecord)) << "63 octets, more than records may have";
+  EXPECT_TRUE(WriteNotice(ring, ""));  // full to the last octet
+  EXPECT_FALSE(WriteNotice(ring, ""));
+  EXPECT_EQ(ring.dropped(), 3U);
+  EXPECT_EQ(ReadAll(ring), line + "\n" + line + "\nab\n\n");
+  EXPECT_TRUE(ring.Write(line, LogLineKind::kRecord));
 }
 
 TEST(LogRing, WrapsAtEveryOffset) {
   LogRing ring(32);
   for (std::size_t i = 0; i < 1000; ++i) {
     const std::string line = std::to_string(i) + std::string(i % 20, '.');
-    ASSERT_TRUE(ring.Write(line));
+    ASSERT_TRUE(WriteNotice(ring, line));
     ASSERT_EQ(ReadAll(ring, 32), line + "\n");
   }
 }
@@ -68,8 +88,8 @@ TEST(LogRing, TwoThreads) {
   constexpr int kLines = 200'000;
   LogRing ring(1024);
   std::thread producer([&ring] {
-    for (int i = 0; i < kLines; ++i) (void)ring.Write(std::to_string(i));
-    while (!ring.Write("end")) std::this_thread::yield();
+    for (int i = 0; i < kLines; ++i) (void)WriteNotice(ring, std::to_string(i));
+    while (!WriteNotice(ring, "end")) std::this_thread::yield();
   });
   std::uint64_t received = 0;
   long last = -1;

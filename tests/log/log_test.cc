@@ -186,6 +186,26 @@ TEST(Log, DroppedLinesAreReported) {
   EXPECT_NE(text.find("warning log: 9 log lines dropped\n"), std::string::npos) << text;
 }
 
+TEST(Log, AFloodOfRecordsCostsNoAnswerAndNoWarning) {
+  Pipe pipe;
+  {
+    Log log(LogFormat::kText, LogLevel::kInfo, pipe.writer());
+    Logger* const logger = log.AddLogger(16384);
+    for (int i = 0; i < 200; ++i) {
+      logger->Session(SessionRecord{});
+      logger->Policy(PolicyRecord{});
+    }
+    logger->Shard({.shard = 7});
+    WarningLimiter limiter;
+    logger->Warning(limiter, 0, "shard", "out of descriptors");
+  }
+  pipe.CloseWriter();
+  const std::string text = pipe.ReadRest();
+  EXPECT_NE(text.find("log lines dropped\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("info status shard=7 "), std::string::npos) << text;
+  EXPECT_NE(text.find("warning shard: out of descriptors\n"), std::string::npos) << text;
+}
+
 // A shard must not wait for whoever reads the log, and nor must the end of the process.
 TEST(Log, AStoppedReaderStopsNobody) {
   Pipe pipe;

@@ -3,7 +3,7 @@
 // The process's log: one writer thread, and one Logger for each thread that has something to say. A
 // shard never waits for the log: its lines go into a ring of its own (log_ring.h), the writer
 // carries them to the descriptor, and what does not fit is dropped, counted, and reported by the
-// writer.
+// writer. Lines about sessions leave room for all others.
 //
 // Waking the writer: while lines come, it looks at the rings 50 times a second and nobody wakes it,
 // so a line costs the shard a copy and no system call. After a second without lines it sleeps, and
@@ -75,7 +75,7 @@ class Logger {
 
  private:
   friend class Log;
-  void Write(std::string_view line);
+  void Write(std::string_view line, LogLineKind kind);
 
   Log* const log_;
   LogRing ring_;

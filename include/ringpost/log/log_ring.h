@@ -4,6 +4,9 @@
 // and one consumer. The producer never blocks, never allocates and never waits for a lock: a line
 // that does not fit is dropped and counted.
 //
+// Records come by the thousand when thousands of sessions end at once. They leave the ring's last
+// sixteenth to notices, so that no flood of them costs a warning or an answer.
+//
 // Invariant: the consumer sees whole lines only, in order.
 #ifndef RINGPOST_LOG_LOG_RING_H_
 #define RINGPOST_LOG_LOG_RING_H_
@@ -17,11 +20,18 @@
 
 namespace ringpost {
 
+enum class LogLineKind : std::uint8_t {
+  kRecord,  // of a session or of one of its commands: as many as the peers like
+  kNotice,  // everything else: answers, warnings, events
+};
+
 class LogRing {
  public:
   // At 300 octets a line, 800 lines: the writer comes by 50 times a second, so 40,000 sessions a
   // second.
   static constexpr std::size_t kDefaultBytes = 256 * 1024;
+  // For notices alone: of the default ring 16 KiB, the longest six or 80 of 200 octets.
+  static constexpr std::size_t kNoticeShare = 16;
 
   explicit LogRing(std::size_t bytes = kDefaultBytes);  // a power of two
   LogRing(const LogRing&) = delete;
@@ -29,7 +39,7 @@ class LogRing {
 
   // --- The producer's side.
   // Appends `line` and a newline. False: no room, the line is dropped and counted.
-  bool Write(std::string_view line);
+  bool Write(std::string_view line, LogLineKind kind);
 
   // --- The consumer's side.
   [[nodiscard]] bool empty() const;
@@ -41,6 +51,7 @@ class LogRing {
   [[nodiscard]] std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
 
  private:
+  [[nodiscard]] std::size_t Capacity(LogLineKind kind) const;
   void CopyIn(std::uint64_t position, std::string_view text);
   void CopyOut(std::uint64_t position, std::span<char> out) const;
 

@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import re
@@ -30,15 +31,23 @@ def resident(proxy):
 
 
 def status(proxy):
-    """What each shard says of itself on SIGUSR2, by its number."""
-    def said():
-        return [line for line in proxy.events("status") if "shard" in line]
-    before = len(said())
-    proxy.process.signal(signal.SIGUSR2)
+    """What each shard says of itself on SIGUSR2, by its number. While an answer is missing, all are asked every 5 s."""
     shards = int(re.search(r"(\d+) shard\(s\)", proxy.log).group(1))
-    return {line["shard"]: line
-            for line in eventually(lambda: said()[before:before + shards][shards - 1:] and said()[before:before + shards],
-                                   "each shard's line about itself")}
+    before = len(_said(proxy))
+    asked = -math.inf
+
+    def complete():
+        nonlocal asked
+        if time.monotonic() > asked + 5:
+            proxy.process.signal(signal.SIGUSR2)
+            asked = time.monotonic()
+        answers = {line["shard"]: line for line in _said(proxy)[before:]}
+        return answers if len(answers) == shards else None
+    return eventually(complete, "each shard's line about itself")
+
+
+def _said(proxy):
+    return [line for line in proxy.events("status") if "shard" in line]
 
 
 def blocks_in_use(proxy):
