@@ -22,6 +22,8 @@ struct TlsCallbacks {
   static int Send(WOLFSSL* ssl, char* buffer, int size, void* engine);
   static int Ticket(WOLFSSL* ssl, unsigned char* name, unsigned char* nonce, unsigned char* tag,
                     int seal, unsigned char* text, int text_size, int* out_size, void* set);
+  // A client's: the server has given a ticket.
+  static int TicketReceived(WOLFSSL* ssl, const unsigned char* ticket, int size, void* engine);
   // AES-GCM for all contexts, where this CPU has something better than wolfSSL (aes_gcm.h).
   static int Crypto(int device, wc_CryptoInfo* info, void* unused);
   // The context of both is an RsaSigner.

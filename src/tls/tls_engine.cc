@@ -135,6 +135,12 @@ int TlsCallbacks::Send(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) 
   return size;
 }
 
+int TlsCallbacks::TicketReceived(WOLFSSL* /*ssl*/, const unsigned char* /*ticket*/, int /*size*/,
+                                 void* context) {
+  static_cast<TlsEngine*>(context)->ticket_received_ = true;
+  return 0;
+}
+
 TlsEngine::TlsEngine(Role role) : role_(role) {}
 
 std::unique_ptr<TlsEngine> TlsEngine::Server(const TlsContextSet* contexts, TlsRecords records) {
@@ -154,6 +160,7 @@ std::unique_ptr<TlsEngine> TlsEngine::Client(const TlsClientContext* context, st
   WOLFSSL* const ssl = engine->ssl_;
   wolfSSL_SetIOReadCtx(ssl, engine.get());
   wolfSSL_SetIOWriteCtx(ssl, engine.get());
+  wolfSSL_set_SessionTicket_cb(ssl, &TlsCallbacks::TicketReceived, engine.get());
   engine->stage_ = Stage::kHandshake;
   engine->sni_ = sni;
   bool ok = true;
@@ -467,6 +474,11 @@ void TlsEngine::CloseNotify(ByteQueue& cipher_out) {
 
 std::unique_ptr<TlsSession> TlsEngine::TakeSession() {
   if (role_ != Role::kClient || !handshake_complete()) {
+    return nullptr;
+  }
+  // A resumed connection without a new ticket has the old one, beside its own secret (RFC 8446
+  // 4.6.1): the next server would find the binder wrong. In TLS 1.2 the secret is still the same.
+  if (!ticket_received_ && wolfSSL_version(ssl_) == kVersionTls13) {
     return nullptr;
   }
   WOLFSSL_SESSION* const session = wolfSSL_get1_session(ssl_);

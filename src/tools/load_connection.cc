@@ -415,6 +415,10 @@ bool LoadConnection::FeedContent() {
 
 void LoadConnection::StartTls() {
   tls_ = TlsEngine::Client(plan_->tls_context, plan_->sni, session_.get());
+  if (tls_ == nullptr && session_ != nullptr) {
+    session_.reset();  // the ticket's lifetime is over
+    tls_ = TlsEngine::Client(plan_->tls_context, plan_->sni, nullptr);
+  }
   if (tls_ == nullptr) {
     Fail(LoadFailure::kTls, "no TLS engine");
     return;
@@ -432,6 +436,8 @@ void LoadConnection::Finish() {
   SetPhase(Phase::kEnd);
   if (tls_ != nullptr) {
     if (plan_->resume) {
+      // Without a new ticket the slot's old one goes on: a server that does not want it twice makes
+      // a full handshake of it.
       if (std::unique_ptr<TlsSession> session = tls_->TakeSession(); session != nullptr) {
         session_ = std::move(session);
       }

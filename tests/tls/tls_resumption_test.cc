@@ -187,6 +187,35 @@ TEST(ResumptionModes, PskAloneIsRefused) {
   EXPECT_FALSE(server.engine->error().empty());
 }
 
+// A server need not give a ticket where one was used. What wolfSSL then has is the old ticket
+// beside the new connection's secret: no pair.
+TEST(ResumptionModes, NoTicketNoSession) {
+  const auto keys = TicketKeys::Random(kStart);
+  const auto contexts = Contexts({Certificate("ecdsa")}, keys.get());
+  TlsClientOptions options;
+  options.versions = TlsVersions::kTls13Only;
+  options.resumption = TlsResumption::kOn;
+  const auto client_context = ClientContext(options);
+  std::unique_ptr<TlsSession> session;
+  // The first connection reads its ticket, the others leave it unread.
+  for (int i = 0; i < 3; ++i) {
+    SCOPED_TRACE(i);
+    TlsPair pair;
+    pair.Start(contexts.get(), client_context.get(), "mx.example.test", session.get());
+    const TlsPair::Outcomes outcomes = pair.Handshake();
+    ASSERT_EQ(outcomes.server, TlsOutcome::kDone) << pair.server.engine->error();
+    ASSERT_EQ(outcomes.client, TlsOutcome::kDone) << pair.client.engine->error();
+    EXPECT_EQ(pair.client.engine->facts().resumed, i > 0);
+    EXPECT_EQ(pair.client.engine->TakeSession(), nullptr);
+    if (i == 0) {
+      pair.ToClient();
+      EXPECT_EQ(pair.client.Read(), TlsOutcome::kDone);
+      session = pair.client.engine->TakeSession();
+      ASSERT_NE(session, nullptr);
+    }
+  }
+}
+
 struct Sealed {
   std::string text;
   std::array<unsigned char, TicketKeys::kNameBytes> name{};

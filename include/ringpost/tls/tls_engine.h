@@ -92,8 +92,9 @@ class TlsEngine {
                                  std::size_t cipher_max);
   // Appends close_notify, once. Nothing can be written after it.
   void CloseNotify(ByteQueue& cipher_out);
-  // Client: what a later connection can resume; nullptr if the server gave no ticket. In TLS 1.3
-  // tickets come after the handshake: call Read() first.
+  // Client: what a later connection can resume; nullptr if the server gave no ticket on this one.
+  // In TLS 1.3 tickets come after the handshake: call Read() first. A server may give none where
+  // one was used; the session of that one is as good as before.
   [[nodiscard]] std::unique_ptr<TlsSession> TakeSession();
 
   // Server, after the handshake, once: what the client presented and proved to hold the key of;
@@ -176,6 +177,7 @@ class TlsEngine {
   TlsOutcome ended_ = TlsOutcome::kDone;  // kEnded: what each further call returns
   bool out_failed_ = false;               // the pool had no block for output
   bool oversized_ = false;                // zeros are fed instead of a record that is too long
+  bool ticket_received_ = false;          // client
   bool sent_ = false;                     // wolfSSL has sent something
   bool peer_key_read_ = false;            // of the client's certificate, by wolfSSL
   bool close_sent_ = false;

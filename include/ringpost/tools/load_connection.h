@@ -124,7 +124,7 @@ class LoadConnection {
   ByteQueue plain_in_;
   ByteQueue plain_out_;
   std::unique_ptr<TlsEngine> tls_;
-  std::unique_ptr<TlsSession> session_;  // of the slot's last connection
+  std::unique_ptr<TlsSession> session_;  // of the slot's last connection that got a ticket
   std::string_view content_left_;
   std::uint32_t messages_left_ = 0;
   TimeNs scheduled_ = 0;
