@@ -2,8 +2,9 @@
 //
 // The ring alone: what a send and the receive of it cost through the real Uring, by size and by the
 // kind of socket. One iteration sends, waits and takes the octets on the other end, all in this
-// thread.
+// thread. Below that floor: a request that touches no socket.
 #include <benchmark/benchmark.h>
+#include <liburing.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -90,6 +91,13 @@ class Loop {
     return received;
   }
 
+  // A request that is answered at once: to cancel what is not there.
+  void CancelNothing() {
+    ring_->Cancel(recv_, send_);
+    Need(ring_->Wait(kNsPerSecond, completions_) == 1, "nothing came");
+    recv_.Complete(completions_[0]);
+  }
+
   // A turn in which nothing is asked for and nothing comes.
   void EmptyTurn() { Need(ring_->Wait(0, completions_) == 0, "something came"); }
 
@@ -108,6 +116,32 @@ void EmptyTurn(benchmark::State& state) {
   }
 }
 BENCHMARK(EmptyTurn);
+
+void CancelNothing(benchmark::State& state) {
+  Loop loop;
+  for (auto _ : state) {
+    loop.CancelNothing();
+  }
+}
+BENCHMARK(CancelNothing);
+
+// The kernel's part alone: a request that does nothing, by liburing, on a ring as Uring makes it.
+void Nop(benchmark::State& state) {
+  io_uring ring{};
+  io_uring_params params{};
+  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL;
+  Need(io_uring_queue_init_params(64, &ring, &params) == 0, "no ring");
+  (void)io_uring_register_ring_fd(&ring);
+  for (auto _ : state) {
+    io_uring_prep_nop(io_uring_get_sqe(&ring));
+    io_uring_submit_and_wait(&ring, 1);
+    io_uring_cqe* cqe = nullptr;
+    Need(io_uring_peek_cqe(&ring, &cqe) == 0 && cqe->res == 0, "nothing came");
+    io_uring_cqe_seen(&ring, cqe);
+  }
+  io_uring_queue_exit(&ring);
+}
+BENCHMARK(Nop);
 
 void RoundTrip(benchmark::State& state, Sockets (*open)()) {
   const Sockets sockets = open();
