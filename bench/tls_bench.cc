@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The TLS layer alone, in memory: the server's part of a handshake, judging a client's certificate,
-// records by size, memory per idle connection. Only the server's calls are timed.
+// The TLS layer alone, in memory: the server's part of a handshake, what a connection costs apart
+// from it, judging a client's certificate, records by size, memory per idle connection. Only the
+// server's calls are timed.
 #include <benchmark/benchmark.h>
 #include <malloc.h>
 
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -18,11 +20,13 @@
 
 #include "ringpost/base/buffer_pool.h"
 #include "ringpost/base/byte_queue.h"
+#include "ringpost/tls/client_hello.h"
 #include "ringpost/tls/ticket_keys.h"
 #include "ringpost/tls/tls_client.h"
 #include "ringpost/tls/tls_context.h"
 #include "ringpost/tls/tls_engine.h"
 #include "ringpost/tls/trust_store.h"
+#include "tls_library.h"
 
 namespace ringpost {
 namespace {
@@ -41,6 +45,9 @@ std::string ReadFile(const std::string& path) {
   return text.str();
 }
 
+// Of a certificate: ECDSA on either curve, or RSA with 2048 bits.
+enum class Key : std::uint8_t { kP256, kP384, kRsa };
+
 // Certificates, made once.
 class Certificates {
  public:
@@ -53,7 +60,15 @@ class Certificates {
     if (std::system(command.c_str()) != 0) {
       Stop("tools/make-certs failed");
     }
-    for (const std::string kind : {"ecdsa", "rsa"}) {
+    const std::string self_signed =
+        "cd '" + pattern +
+        "' && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:secp384r1 -nodes -days 30 "
+        "-subj /CN=mx.example.test -addext subjectAltName=DNS:mx.example.test "
+        "-keyout p384.key -out p384.pem 2>/dev/null";
+    if (std::system(self_signed.c_str()) != 0) {
+      Stop("the openssl program made no certificate");
+    }
+    for (const std::string kind : {"ecdsa", "p384", "rsa"}) {  // in the order of Key
       const std::string base = pattern + "/" + kind;
       pems_.push_back(
           {base + ".pem", base + ".key", ReadFile(base + ".pem"), Secret(ReadFile(base + ".key"))});
@@ -61,8 +76,9 @@ class Certificates {
     ca_ = ReadFile(pattern + "/ca.pem");
     std::filesystem::remove_all(pattern);
   }
-  [[nodiscard]] const TlsCertificatePem& ecdsa() const { return pems_[0]; }
-  [[nodiscard]] const TlsCertificatePem& rsa() const { return pems_[1]; }
+  [[nodiscard]] const TlsCertificatePem& of(Key key) const {
+    return pems_[static_cast<std::size_t>(key)];
+  }
   [[nodiscard]] const std::string& ca() const { return ca_; }
 
   static const Certificates& Get() {
@@ -89,7 +105,7 @@ struct Side {
 };
 
 struct Setting {
-  bool rsa = false;
+  Key key = Key::kP256;
   TlsVersions versions = TlsVersions::kTls13Only;
   const char* group = "X25519";
   bool tickets = true;
@@ -106,7 +122,7 @@ class Pair {
       : pool_(256, 64), keys_(TicketKeys::Random(kNow)), server(&pool_), client(&pool_) {
     const Certificates& certificates = Certificates::Get();
     TlsContextOptions options;
-    options.certificates = {setting.rsa ? certificates.rsa() : certificates.ecdsa()};
+    options.certificates = {certificates.of(setting.key)};
     options.route = "bench";
     options.ticket_keys = setting.tickets ? keys_.get() : nullptr;
     options.ask_certificate = setting.ask;
@@ -117,7 +133,7 @@ class Pair {
     client_options.resumption = setting.tickets ? TlsResumption::kOn : TlsResumption::kOff;
     if (setting.shown != Shown::kNone) {
       const TlsCertificatePem& pem =
-          setting.shown == Shown::kRsa ? certificates.rsa() : certificates.ecdsa();
+          certificates.of(setting.shown == Shown::kRsa ? Key::kRsa : Key::kP256);
       client_options.cert_pem = pem.cert_pem;
       client_options.key_pem = std::string(pem.key_pem.view());
     }
@@ -152,6 +168,18 @@ class Pair {
       client.cipher_out.MoveFront(client.cipher_out.size(), server.cipher_in);
     }
     Stop("the handshake failed: " + std::string(server.engine->error()));
+  }
+  // What the server makes a connection of, for this client.
+  WOLFSSL_CTX* Context() {
+    client.engine = TlsEngine::Client(client_context_.get(), "mx.example.test", nullptr);
+    (void)client.engine->Handshake(client.cipher_in, client.cipher_out);
+    ClientHello hello;
+    std::array<char, kClientHelloBytesMax> scratch;
+    if (ReadClientHello(client.cipher_out.Front(), scratch, hello).status !=
+        HelloStatus::kComplete) {
+      Stop("no hello");
+    }
+    return contexts_->Choose(hello);
   }
   void TakeSession() {
     (void)client.engine->Read(client.cipher_in, client.plain_in, 1 << 20, client.cipher_out);
@@ -195,6 +223,31 @@ void ServerHandshake(benchmark::State& state, Setting setting) {
     state.SetIterationTime(seconds);
   }
 }
+
+// What wolfSSL needs to make a connection's object and to free it, before any cryptography.
+void NewConnection(benchmark::State& state) {
+  Pair pair({});
+  WOLFSSL_CTX* const context = pair.Context();
+  for (auto _ : state) {
+    WOLFSSL* const ssl = wolfSSL_new(context);
+    if (ssl == nullptr) {
+      Stop("no connection");
+    }
+    wolfSSL_free(ssl);
+  }
+}
+BENCHMARK(NewConnection);
+
+// The end of an engine whose handshake is over; the handshake is not timed.
+void FreeEngine(benchmark::State& state) {
+  Pair pair({});
+  for (auto _ : state) {
+    pair.Handshake();
+    state.SetIterationTime(pair.Free());
+  }
+}
+// By its time alone, half a second of frees would need millions of handshakes.
+BENCHMARK(FreeEngine)->UseManualTime()->Iterations(5'000);
 
 // What SMTP waits for at the first MAIL of a connection: a chain of one certificate below its CA.
 void VerifyClient(benchmark::State& state, Shown shown) {
@@ -283,32 +336,38 @@ void IdleMemory(benchmark::State& state, Setting setting) {
 }
 
 void Register() {
-  const auto handshake = [](const char* name, Setting setting) {
-    benchmark::RegisterBenchmark((std::string("ServerHandshake/") + name).c_str(), ServerHandshake,
-                                 setting)
+  const auto handshake = [](const std::string& name, Setting setting) {
+    benchmark::RegisterBenchmark(("ServerHandshake/" + name).c_str(), ServerHandshake, setting)
         ->UseManualTime()
         ->Unit(benchmark::kMicrosecond);
   };
   Setting setting;
-  handshake("tls13_ecdsa_x25519", setting);
+  for (const auto& [name, group] : {std::pair{"x25519", "X25519"},
+                                    {"x25519mlkem768", "X25519MLKEM768"},
+                                    {"p256", "P-256"},
+                                    {"p384", "P-384"}}) {
+    setting.group = group;
+    setting.resumed = false;
+    for (const auto& [certificate, key] :
+         {std::pair{"ecdsa_", Key::kP256}, {"ecdsa384_", Key::kP384}, {"rsa_", Key::kRsa}}) {
+      setting.key = key;
+      handshake(std::string("tls13_") + certificate + name, setting);
+    }
+    setting.key = Key::kP256;
+    setting.resumed = true;
+    handshake(std::string("tls13_resumed_") + name, setting);
+  }
+  setting = {};
   setting.tickets = false;
   handshake("tls13_ecdsa_x25519_no_ticket", setting);
-  setting.tickets = true;
-  setting.group = "X25519MLKEM768";
-  handshake("tls13_ecdsa_x25519mlkem768", setting);
-  setting.group = "P-256";
-  handshake("tls13_ecdsa_p256", setting);
-  setting.group = "X25519";
-  setting.resumed = true;
-  handshake("tls13_resumed_x25519", setting);
+  setting = {};
   setting.versions = TlsVersions::kTls12Only;
+  handshake("tls12_ecdsa_x25519", setting);
+  setting.resumed = true;
   handshake("tls12_resumed", setting);
   setting.resumed = false;
-  handshake("tls12_ecdsa_x25519", setting);
-  setting.rsa = true;
+  setting.key = Key::kRsa;
   handshake("tls12_rsa_x25519", setting);
-  setting.versions = TlsVersions::kTls13Only;
-  handshake("tls13_rsa_x25519", setting);
 
   Setting asking;
   asking.tickets = false;  // as a route that asks has it
