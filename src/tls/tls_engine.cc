@@ -362,6 +362,9 @@ TlsOutcome TlsEngine::FinishHandshake() {
   if (secrets_ == nullptr) {
     return TlsOutcome::kDone;
   }
+  if (record_left_ > 0) {  // wolfSSL takes whole records; ours must begin with one
+    return End(TlsOutcome::kFailed, "handshake that ends within a record");
+  }
   // A ticket has been sealed with the server's secret already; of the client there was nothing.
   word64 sequence = 0;
   (void)wolfSSL_GetSequenceNumber(ssl_, &sequence);  // its result only says whether that is 0

@@ -2,7 +2,6 @@
 //
 // A TLS 1.3 server after the handshake: finds the records in what was received and hands each of
 // them, once it is whole, to our own record layer.
-#include <algorithm>
 #include <array>
 #include <cstring>
 #include <new>
@@ -55,9 +54,11 @@ TlsEngine::Received TlsEngine::ReadHeader(ByteQueue& cipher_in, ByteQueue& ciphe
   if (cipher_in.size() < header_.size()) {
     return Received::kPart;
   }
-  for (unsigned char& octet : header_) {
-    octet = static_cast<unsigned char>(cipher_in.Front().front());
-    cipher_in.Consume(1);
+  for (std::size_t read = 0; read < header_.size();) {  // one turn, unless blocks part it
+    const std::string_view part = cipher_in.Front().substr(0, header_.size() - read);
+    std::memcpy(header_.data() + read, part.data(), part.size());
+    read += part.size();
+    cipher_in.Consume(part.size());
   }
   record_length_ = static_cast<std::uint32_t>(header_[3] << 8 | header_[4]);
   record_left_ = record_length_;
