@@ -21,25 +21,12 @@ constexpr unsigned char kTypeApplicationData = 23;
 TlsOutcome TlsEngine::ReadRecords(ByteQueue& cipher_in, ByteQueue& plain_in, std::size_t plain_max,
                                   ByteQueue& cipher_out) {
   while (plain_in.size() < plain_max) {
-    if (record_left_ == 0) {
-      switch (ReadHeader(cipher_in, cipher_out)) {
-        case Received::kWhole:
-          break;
-        case Received::kPart:
-          return TlsOutcome::kDone;
-        case Received::kRefused:
-          return ended_;
-      }
+    Received received = record_left_ > 0 ? Received::kWhole : ReadHeader(cipher_in, cipher_out);
+    if (received == Received::kWhole && (gathered_ != nullptr || cipher_in.size() < record_left_)) {
+      received = Gather(cipher_in);
     }
-    if (gathered_ != nullptr || cipher_in.size() < record_left_) {
-      switch (Gather(cipher_in)) {
-        case Received::kWhole:
-          break;
-        case Received::kPart:
-          return TlsOutcome::kDone;
-        case Received::kRefused:
-          return ended_;
-      }
+    if (received != Received::kWhole) {
+      return received == Received::kPart ? TlsOutcome::kDone : ended_;
     }
     if (const TlsOutcome outcome = OpenRecord(cipher_in, plain_in, cipher_out);
         outcome != TlsOutcome::kDone) {
