@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -126,7 +125,7 @@ GcmOpened AesGcmOpen(const GcmCall& call, const unsigned char* tag) {
   std::array<unsigned char, kGcmTagBytes> computed;
   Schedule(*cipher, call).Run(cipher->open, call, computed.data());
   if (CRYPTO_memcmp(computed.data(), tag, computed.size()) != 0) {
-    std::memset(call.out, 0, call.in.size());
+    std::fill_n(call.out, call.in.size(), static_cast<unsigned char>(0));
     return GcmOpened::kForged;
   }
   return GcmOpened::kYes;
@@ -162,8 +161,8 @@ GcmOpened AesGcmOpenPieces(const GcmCall& call, std::span<const std::string_view
   schedule.Finish(*cipher, computed.data());
   if (CRYPTO_memcmp(computed.data(), tag, computed.size()) != 0) {
     const std::size_t in_first = std::min(text_bytes, first.size());
-    std::memset(first.data(), 0, in_first);
-    std::memset(rest.data(), 0, text_bytes - in_first);
+    std::fill_n(first.begin(), in_first, static_cast<unsigned char>(0));
+    std::fill_n(rest.begin(), text_bytes - in_first, static_cast<unsigned char>(0));
     return GcmOpened::kForged;
   }
   return GcmOpened::kYes;

@@ -182,8 +182,8 @@ bool RecordCipher::OpenByLibrary(std::span<const unsigned char, kHeaderBytes> he
     return false;
   }
   const std::size_t in_first = std::min(text_bytes, first.size());
-  std::memcpy(first.data(), text, in_first);
-  std::memcpy(rest.data(), text + in_first, text_bytes - in_first);
+  std::copy_n(text, in_first, first.begin());
+  std::copy_n(text + in_first, text_bytes - in_first, rest.begin());
   return true;
 }
 
