@@ -2,8 +2,8 @@
 //
 // AES-GCM for the records of TLS, by intel-ipsec-mb: on a CPU with VAES and VPCLMULQDQ in 512 bits
 // it needs a fifth of the time that wolfSSL's code for AES-NI takes for a full record
-// (bench/NOTES.md). wolfSSL asks for it through a crypto callback; where the CPU has less, or the
-// library is not there for it, wolfSSL's own code is used and nothing here is called.
+// (bench/NOTES.md). Our record layer uses it, and wolfSSL asks for it through a crypto callback;
+// where the CPU has less, or the library is not there for it, wolfSSL's own code is used instead.
 //
 // Holds no key: the key schedule is made for each record (0.1 µs, where an idle session would
 // otherwise have 2 KB of it) and wiped after it.

@@ -194,11 +194,8 @@ Secret ReadRsaKey(const TlsCertificatePem& pem) {
   if (read != 0 || der == nullptr) {
     return {};
   }
-  const std::string_view whole(reinterpret_cast<const char*>(der->buffer), der->length);
-  word32 offset = 0;
-  const int bare = wc_GetPkcs8TraditionalOffset(der->buffer, &offset, der->length);
-  return Secret(std::string(bare > 0 ? whole.substr(offset, static_cast<std::size_t>(bare))
-                                     : whole));  // or PKCS #1
+  // wolfSSL has taken it out of its PKCS #8 envelope, if it had one.
+  return Secret(std::string(reinterpret_cast<const char*>(der->buffer), der->length));
 }
 
 }  // namespace ringpost

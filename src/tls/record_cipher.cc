@@ -32,30 +32,28 @@ void Wipe(std::array<unsigned char, kSize>& octets) {
   explicit_bzero(octets.data(), octets.size());
 }
 
-// wolfSSL's AES with a key, wiped at its end. If the key is refused, so is what it is used for.
+// wolfSSL's AES with a key, wiped at its end.
 class LibraryAes {
  public:
-  explicit LibraryAes(std::span<const unsigned char> key) {
-    if (wc_AesInit(&aes_, nullptr, INVALID_DEVID) == 0) {
-      (void)wc_AesGcmSetKey(&aes_, key.data(), Length(key.size()));
-    }
-  }
+  explicit LibraryAes(std::span<const unsigned char> key)
+      : ready_(wc_AesInit(&aes_, nullptr, INVALID_DEVID) == 0 &&
+               wc_AesGcmSetKey(&aes_, key.data(), Length(key.size())) == 0) {}
   ~LibraryAes() { wc_AesFree(&aes_); }
   LibraryAes(const LibraryAes&) = delete;
   LibraryAes& operator=(const LibraryAes&) = delete;
-  [[nodiscard]] Aes* get() { return &aes_; }
+  // nullptr: wolfSSL refused the key, and refuses whatever is asked of none.
+  [[nodiscard]] Aes* get() { return ready_ ? &aes_ : nullptr; }
 
  private:
   Aes aes_{};
+  bool ready_;
 };
 
 // The last octets of a text in pieces, and the pieces without them.
 class Tail {
  public:
-  static constexpr std::size_t kPiecesMax = 8;
-
   Tail(std::span<const std::string_view> pieces, std::span<unsigned char> tail) {
-    RINGPOST_CHECK(pieces.size() <= kPiecesMax);
+    RINGPOST_CHECK(pieces.size() <= pieces_.size());
     std::copy(pieces.begin(), pieces.end(), pieces_.begin());
     count_ = pieces.size();
     for (std::size_t left = tail.size(); left > 0;) {
@@ -75,7 +73,7 @@ class Tail {
   }
 
  private:
-  std::array<std::string_view, kPiecesMax> pieces_;
+  std::array<std::string_view, RecordCipher::kPiecesMax> pieces_;
   std::size_t count_ = 0;
 };
 

@@ -49,6 +49,7 @@ class RecordCipher {
   static constexpr std::size_t kTagBytes = 16;
   static constexpr std::size_t kSecretBytesMax = 48;
   static constexpr std::size_t kSealedBytesMax = (1 << 14) + 256;  // RFC 8446 5.2
+  static constexpr std::size_t kPiecesMax = 8;
 
   RecordCipher() = default;
   ~RecordCipher();
@@ -63,8 +64,9 @@ class RecordCipher {
   [[nodiscard]] bool Update();
 
   // Opens the record with this header, whose sealed octets, tag included, are `pieces`: at least
-  // kTagBytes, at most kSealedBytesMax. The first octets go to `first`, what that has no room for
-  // to `rest`. False: it was not sealed with these keys and this number, and nothing was given out.
+  // kTagBytes, at most kSealedBytesMax, in at most kPiecesMax. The first octets go to `first`, what
+  // that has no room for to `rest`. False: it was not sealed with these keys and this number, and
+  // nothing was given out.
   [[nodiscard]] bool Open(std::span<const unsigned char, kHeaderBytes> header,
                           std::span<const std::string_view> pieces, std::span<unsigned char> first,
                           std::span<unsigned char> rest);

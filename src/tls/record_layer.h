@@ -46,7 +46,7 @@ class RecordLayer {
   static constexpr std::size_t kHeaderBytes = RecordCipher::kHeaderBytes;
   static constexpr std::size_t kPlainBytesMax = 1 << 14;  // RFC 8446 5.1
   static constexpr std::size_t kSealedBytesMax = RecordCipher::kSealedBytesMax;
-  static constexpr std::size_t kPiecesMax = 8;
+  static constexpr std::size_t kPiecesMax = RecordCipher::kPiecesMax;
   // Our keys are changed after so many records: 2^24.5 full ones are what AES-GCM allows (5.5).
   static constexpr std::uint64_t kRecordsPerKeyMax = std::uint64_t{1} << 23;
 

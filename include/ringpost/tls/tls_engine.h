@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // One TLS connection in memory: octets in, octets out, no socket. The leg owns it and the queues it
-// is handed on each call; the engine keeps no octet of its own outside wolfSSL. It is the server of
-// a connection, or, in the load generator and the tests, the client.
+// is handed on each call; the engine keeps no octets but those of a record that has not come as a
+// whole. It is the server of a connection, or, in the load generator and the tests, the client.
 //
 // Contract with the caller: before each call the pool has at least kBlocksNeeded large blocks free,
 // so that output never fails half-way; where it does anyway, the outcome is kFailed.
