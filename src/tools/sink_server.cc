@@ -208,7 +208,12 @@ void SinkServer::Process(Connection& connection) {
       }
       break;
     case SinkEnd::kClose:
-      if (channel.all_sent()) {
+      if (!channel.all_sent()) {
+        break;
+      }
+      if (channel.received().empty()) {
+        channel.Close(Ending::kOrderly);  // as mail servers do behind their 221
+      } else {
         StartLinger(connection);
       }
       break;
