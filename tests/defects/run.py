@@ -125,13 +125,14 @@ class Build:
         first = next(i for i, word in enumerate(command) if word.endswith(".o"))
         added = []
         for source, broken in objects.items():
-            # A program's own object makes room for its broken copy; one in a library is just not asked for.
+            # A program's own object makes room for its broken copy. One in a library is not asked for, unless for
+            # a function of the C++ library that it happens to have as well; then the broken one, ahead of it, counts.
             own = [i for i, word in enumerate(command) if word in self._outputs[source]]
             if own:
                 command[own[0]] = str(broken)
             else:
                 added.append(str(broken))
-        command[first:first] = added
+        command[first:first] = [*added, "-Wl,-z,muldefs"]
         code, text = bounded(command, 300, self.folder)
         if code != 0:
             raise Wrong(f"{target} does not link with the broken code:\n{tail(text)}")
