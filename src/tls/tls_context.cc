@@ -165,7 +165,6 @@ absl::Status TlsContextSet::Add(const TlsCertificatePem& certificate, std::int64
   if (context == nullptr) {
     return absl::ResourceExhaustedError("no memory for a TLS context");
   }
-  wolfSSL_CTX_SetDevId(context, TlsCryptoDevice());
   entries_.push_back({.context = context, .signer = nullptr, .kind = facts->kind});
   summaries_.push_back(facts->summary);
   const TlsCertificateSummary& summary = summaries_.back();

@@ -262,6 +262,10 @@ TlsOutcome TlsEngine::ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out) {
   if (records_of_ == TlsRecords::kOwn) {
     wolfSSL_set_tls13_secret_cb(ssl_, &TlsCallbacks::Secret, this);
   }
+  if (!hello.tls13 || records_of_ == TlsRecords::kLibrary) {
+    // For the records only: given to the context, it would be asked about each hash as well.
+    wolfSSL_SetDevId(ssl_, TlsCryptoDevice());
+  }
   if (RsaSigner* const signer = contexts_->SignerOf(context); signer != nullptr) {
     wolfSSL_SetRsaSignCtx(ssl_, signer);
     wolfSSL_SetRsaPssSignCtx(ssl_, signer);
