@@ -8,6 +8,8 @@
 #include <cstring>
 #include <span>
 
+#include "random_octets.h"
+
 namespace ringpost {
 namespace {
 

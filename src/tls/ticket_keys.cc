@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "random_octets.h"
 #include "ringpost/base/check.h"
 
 namespace ringpost {

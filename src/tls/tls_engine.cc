@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "random_octets.h"
 #include "record_layer.h"
 #include "ringpost/base/check.h"
 #include "ringpost/tls/client_hello.h"
@@ -202,6 +203,7 @@ TlsOutcome TlsEngine::Handshake(ByteQueue& cipher_in, ByteQueue& cipher_out) {
     }
   }
   const Call call(this, &cipher_in, &cipher_out);
+  const RandomBatch batch;
   while (true) {
     const int result = role_ == Role::kServer ? wolfSSL_accept(ssl_) : wolfSSL_connect(ssl_);
     if (result == WOLFSSL_SUCCESS) {

@@ -2,13 +2,10 @@
 #include "tls_library.h"
 
 #include <openssl/crypto.h>
-#include <sys/random.h>
 
-#include <algorithm>
 #include <array>
 
 #include "aes_gcm.h"
-#include "ringpost/base/check.h"
 #include "tls_callbacks.h"
 
 namespace ringpost {
@@ -48,15 +45,6 @@ bool TlsLibraryStart() {
 
 int TlsCryptoDevice() { return AesGcmAvailable() ? kCryptoDevice : INVALID_DEVID; }
 
-void RandomOctets(std::span<unsigned char> octets) {
-  constexpr std::size_t kAtOnce = 256;  // getentropy(3) gives no more
-  while (!octets.empty()) {
-    const std::size_t count = std::min(octets.size(), kAtOnce);
-    RINGPOST_CHECK(getentropy(octets.data(), count) == 0);
-    octets = octets.subspan(count);
-  }
-}
-
 std::string TlsLibraryError(int code) {
   std::array<char, WOLFSSL_MAX_ERROR_SZ> text{};
   wolfSSL_ERR_error_string_n(static_cast<unsigned long>(code), text.data(), text.size());
@@ -64,9 +52,3 @@ std::string TlsLibraryError(int code) {
 }
 
 }  // namespace ringpost
-
-// Named in subprojects/packagefiles/wolfssl/ringpost_random.h; wolfSSL has no other generator.
-extern "C" int RingpostRandomBlock(unsigned char* octets, unsigned size) {
-  ringpost::RandomOctets({octets, size});
-  return 0;
-}

@@ -16,7 +16,6 @@
 Remove the folder subprojects/wolfssl-* and set up the build again."
 #endif
 
-#include <span>
 #include <string>
 
 namespace ringpost {
@@ -28,9 +27,6 @@ namespace ringpost {
 // The crypto device that contexts are to be given (wolfSSL_CTX_SetDevId): TlsCallbacks::Crypto, or
 // none. After TlsLibraryStart().
 [[nodiscard]] int TlsCryptoDevice();
-
-// From the kernel's generator. Aborts where there is none: nothing may go on without.
-void RandomOctets(std::span<unsigned char> octets);
 
 // wolfSSL's own words for an error code.
 [[nodiscard]] std::string TlsLibraryError(int code);

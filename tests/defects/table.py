@@ -579,6 +579,13 @@ DEFECTS = (
         (Edit("src/tools/sink_session.cc", "(store_ != nullptr && !store_->Commit(envelope_))",
               "(store_ != nullptr && messages_ != 1 && !store_->Commit(envelope_))"),),
         chaos("ringpost-sink"), r"BROKEN .*acknowledged means stored"),
+    Defect(
+        "random-octets-twice",
+        "two draws of a handshake are given the same random octets",
+        (Edit("src/tls/random_octets.cc",
+              "  left_ -= octets.size();\n  unsigned char* const given = octets_.data() + left_;\n",
+              "  unsigned char* const given = octets_.data() + left_ - octets.size();\n"),),
+        unit("tests/tls/tls_test", "RandomOctets*"), r"FAILED  \] RandomOctets.ABatch"),
     # --- The fuzz targets, each by a short run
     Defect(
         "fuzz-bare-lf-terminator",
