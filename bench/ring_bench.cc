@@ -70,7 +70,7 @@ class Loop {
 
   // Until both are complete; returns how many octets were received.
   std::size_t SendAndReceive(const Sockets& sockets, std::string_view octets) {
-    ring_->Send(send_, sockets.first, {&octets, 1});
+    ring_->Send(send_, sockets.first, {&octets, 1}, SendHint::kAtOnce);
     std::size_t received = 0;
     while (received < octets.size() || send_.in_flight) {
       if (!recv_.in_flight && received < octets.size()) {

@@ -176,6 +176,13 @@ void LeavePacing(int fd, const sockaddr& address) {
   }
 }
 
+void DelayConnectAck(int fd, const sockaddr& address) {
+  if (address.sa_family != AF_UNIX) {
+    const int no = 0;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &no, sizeof no);
+  }
+}
+
 int PeerAddressOf(int fd, SocketAddress* address) {
   socklen_t length = sizeof *address;
   return getpeername(fd, &address->any, &length) == 0 ? 0 : -errno;

@@ -163,7 +163,11 @@ void Uring::Accept(Operation& operation, int listener) {
   io_uring_sqe_set_data64(sqe, operation.user_data);
 }
 
-void Uring::Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length) {
+void Uring::Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length,
+                    ConnectHint hint) {
+  if (hint == ConnectHint::kOctetsFollow) {
+    DelayConnectAck(fd, *address);
+  }
   if (paced_) {
     LeavePacing(fd, *address);
   }
@@ -183,16 +187,18 @@ void Uring::Recv(Operation& operation, int fd, RecvHint hint) {
   io_uring_sqe_set_data64(sqe, operation.user_data);
 }
 
-void Uring::Send(SendOperation& operation, int fd, std::span<const std::string_view> pieces) {
+void Uring::Send(SendOperation& operation, int fd, std::span<const std::string_view> pieces,
+                 SendHint hint) {
   RINGPOST_CHECK(!pieces.empty() && pieces.size() <= SendOperation::kPiecesMax);
   io_uring_sqe* sqe = ring_->NextSqe(operation);
-  constexpr int kFlags = MSG_WAITALL | MSG_NOSIGNAL;  // the kernel goes on after a short send
+  // With MSG_WAITALL the kernel goes on after a short send.
+  const int flags = MSG_WAITALL | MSG_NOSIGNAL | (hint == SendHint::kFinFollows ? MSG_MORE : 0);
   operation.octets = 0;
   for (const std::string_view piece : pieces) {
     operation.octets += piece.size();
   }
   if (pieces.size() == 1) {
-    io_uring_prep_send(sqe, fd, pieces[0].data(), pieces[0].size(), kFlags);
+    io_uring_prep_send(sqe, fd, pieces[0].data(), pieces[0].size(), flags);
   } else {
     for (std::size_t i = 0; i < pieces.size(); ++i) {
       operation.pieces[i] = {const_cast<char*>(pieces[i].data()), pieces[i].size()};
@@ -200,7 +206,7 @@ void Uring::Send(SendOperation& operation, int fd, std::span<const std::string_v
     operation.message = {};
     operation.message.msg_iov = operation.pieces.data();
     operation.message.msg_iovlen = pieces.size();
-    io_uring_prep_sendmsg(sqe, fd, &operation.message, kFlags);
+    io_uring_prep_sendmsg(sqe, fd, &operation.message, static_cast<unsigned>(flags));
   }
   io_uring_sqe_set_data64(sqe, operation.user_data);
 }
@@ -235,7 +241,7 @@ int Uring::RecvNow(int fd, std::span<const BlockId> blocks) {
 }
 void Uring::TrySend(int fd, std::string_view text) {
   // The client gets the whole of it or goes without: there is nobody to try again.
-  (void)!send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  (void)!send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
 }
 int Uring::PeerAddress(int fd, SocketAddress* address) { return PeerAddressOf(fd, address); }
 int Uring::LocalAddress(int fd, SocketAddress* address) { return LocalAddressOf(fd, address); }

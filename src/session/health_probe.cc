@@ -66,9 +66,8 @@ void HealthProbe::Start(std::size_t address, TimeNs deadline) {
   }
   phase_ = Phase::kGreeting;
   give_up_ = deadline_ = deadline;
-  identity_due_ = upstream_->identity == BackendIdentity::kProxyV2 ||
-                  upstream_->identity == BackendIdentity::kProxyV1;
-  leg_.Connect(*io_, fd, &endpoint.address.any, endpoint.length);
+  identity_due_ = upstream_->sends_proxy_header();
+  leg_.Connect(*io_, fd, &endpoint.address.any, endpoint.length, upstream_->connect_hint());
 }
 
 void HealthProbe::OnCompletion(OperationKind kind, const Completion& completion) {

@@ -24,11 +24,11 @@ void Leg::Open(int fd) {
   state_ = LegState::kOpen;
 }
 
-void Leg::Connect(Io& io, int fd, const sockaddr* address, socklen_t length) {
+void Leg::Connect(Io& io, int fd, const sockaddr* address, socklen_t length, ConnectHint hint) {
   RINGPOST_CHECK(state_ == LegState::kIdle);
   fd_ = fd;
   state_ = LegState::kConnecting;
-  io.Connect(connect_, fd, address, length);
+  io.Connect(connect_, fd, address, length, hint);
 }
 
 void Leg::AttachTls(std::unique_ptr<TlsEngine> engine) {
@@ -61,14 +61,19 @@ void Leg::CloseNotify() {
   }
 }
 
-void Leg::ArmSend(Io& io) {
+void Leg::ArmSend(Io& io, SendHint hint) {
   if (send_.in_flight || raw_out_.empty() || failed_ ||
       (state_ != LegState::kOpen && state_ != LegState::kRetiring)) {
     return;
   }
   std::array<std::string_view, SendOperation::kPiecesMax> pieces;
   const std::size_t count = raw_out_.Pieces(pieces);
-  io.Send(send_, fd_, std::span(pieces).first(count));
+  std::size_t octets = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    octets += pieces[i].size();
+  }
+  const bool all = octets == raw_out_.size();
+  io.Send(send_, fd_, std::span(pieces).first(count), all ? hint : SendHint::kAtOnce);
 }
 
 void Leg::ArmRecv(Io& io, std::size_t input_max) {
@@ -91,6 +96,7 @@ void Leg::OnRecv(Io& io, BufferPool& pool, const Completion& completion, bool gr
         length == BufferPool::kLargeBytes ? RecvHint::kDataLikely : RecvHint::kDataUnlikely;
     if (dropping_ || state_ != LegState::kOpen || tls_ended_) {
       pool.Release(completion.block);
+      recv_hint_ = RecvHint::kDataLikely;  // the FIN is what comes behind a client's last words
     } else {
       raw_in_.AppendBlock(completion.block, length);
       if (greedy && length == BufferPool::kLargeBytes) {

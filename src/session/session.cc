@@ -344,9 +344,9 @@ void Session::SealAndArm() {
   back_.ArmRecv(io);
 }
 
-void Session::ArmSend(Leg& leg) {
+void Session::ArmSend(Leg& leg, SendHint hint) {
   if (!leg.sending()) {
-    leg.ArmSend(host_->io());
+    leg.ArmSend(host_->io(), hint);
     moved_ = leg.sending() ? host_->io().Now() : moved_;
   }
 }

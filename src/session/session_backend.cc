@@ -35,7 +35,8 @@ void Session::ConnectBackend() {
     Close(CloseReason::kOutOfResources, Farewell::kSay);
     return;
   }
-  back_.Connect(host_->io(), fd, &endpoint.address.any, endpoint.length);
+  back_.Connect(host_->io(), fd, &endpoint.address.any, endpoint.length,
+                listener_->upstream->connect_hint());
   wait_ = Wait::kNothing;  // this address has its own time, whatever the last one took
 }
 
@@ -108,13 +109,12 @@ void Session::RetireBackend() {
 }
 
 void Session::SendIdentity() {
-  const BackendIdentity identity = listener_->upstream->identity;
-  if (identity == BackendIdentity::kNone || identity == BackendIdentity::kXclient) {
+  if (!listener_->upstream->sends_proxy_header()) {
     return;
   }
   std::array<char, kProxyHeaderMax> header;
   std::size_t length = 0;
-  if (identity == BackendIdentity::kProxyV1) {
+  if (listener_->upstream->identity == BackendIdentity::kProxyV1) {
     length = WriteProxyV1(header, &client_.any, &server_.any);
   } else {
     const ProxyTlsFacts facts{

@@ -60,8 +60,9 @@ void Session::PumpClosing() {
         front_.CloseNotify();
       }
     }
-    ArmSend(front_);
-    const bool flushed = front_.output_sent() && (front_.plain_sealed() || front_.tls_pending());
+    const bool sealed = front_.plain_sealed() || front_.tls_pending();
+    ArmSend(front_, sealed ? SendHint::kFinFollows : SendHint::kAtOnce);
+    const bool flushed = front_.output_sent() && sealed;
     if (front_.failed() || (flushed && front_.ended())) {
       phase_ = Phase::kJoining;
     } else if (flushed) {

@@ -25,7 +25,7 @@ void Channel::Open(int fd, std::uint32_t slot, std::uint32_t generation) {
 }
 
 void Channel::Connect(const sockaddr* address, socklen_t length) {
-  io_->Connect(connect_, fd_, address, length);
+  io_->Connect(connect_, fd_, address, length, ConnectHint::kAtOnce);
 }
 
 ChannelEvent Channel::Handle(ToolOperation kind, const Completion& completion) {
@@ -78,7 +78,7 @@ void Channel::ArmSend() {
   }
   std::array<std::string_view, SendOperation::kPiecesMax> pieces;
   const std::size_t count = to_send_.Pieces(pieces);
-  io_->Send(send_, fd_, {pieces.data(), count});
+  io_->Send(send_, fd_, {pieces.data(), count}, SendHint::kAtOnce);
 }
 
 void Channel::ShutdownSend() { io_->ShutdownSend(fd_); }

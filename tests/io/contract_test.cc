@@ -45,7 +45,9 @@ class ContractTest : public testing::TestWithParam<WorldMaker> {
 
   void Receive(RecvHint hint = RecvHint::kDataUnlikely) { io().Recv(recv_, fd_, hint); }
 
-  void Send(std::vector<std::string_view> pieces) { io().Send(send_, fd_, pieces); }
+  void Send(std::vector<std::string_view> pieces, SendHint hint = SendHint::kAtOnce) {
+    io().Send(send_, fd_, pieces, hint);
+  }
 
   void StopAccepting() {
     if (accept_.in_flight) {
@@ -155,7 +157,7 @@ TEST_P(ContractTest, ConnectToABackend) {
   const SocketAddress address = world_->BackendAddress(IoWorld::Backend::kAccepts);
   fd_ = io().OpenSocket(AF_INET);
   ASSERT_GE(fd_, 0);
-  io().Connect(connect_, fd_, &address.any, sizeof address.in);
+  io().Connect(connect_, fd_, &address.any, sizeof address.in, ConnectHint::kAtOnce);
   ASSERT_TRUE(world_->UntilDone(connect_));
   EXPECT_EQ(world_->result(connect_), 0);
   SocketAddress actual{};
@@ -170,7 +172,7 @@ TEST_P(ContractTest, ConnectToABackend) {
 TEST_P(ContractTest, ConnectRefused) {
   const SocketAddress address = world_->BackendAddress(IoWorld::Backend::kRefuses);
   fd_ = io().OpenSocket(AF_INET);
-  io().Connect(connect_, fd_, &address.any, sizeof address.in);
+  io().Connect(connect_, fd_, &address.any, sizeof address.in, ConnectHint::kAtOnce);
   ASSERT_TRUE(world_->UntilDone(connect_));
   EXPECT_EQ(world_->result(connect_), -ECONNREFUSED);
 }
@@ -178,7 +180,7 @@ TEST_P(ContractTest, ConnectRefused) {
 TEST_P(ContractTest, AConnectNobodyAnswersEndsWithACancel) {
   const SocketAddress address = world_->BackendAddress(IoWorld::Backend::kSilent);
   fd_ = io().OpenSocket(AF_INET);
-  io().Connect(connect_, fd_, &address.any, sizeof address.in);
+  io().Connect(connect_, fd_, &address.any, sizeof address.in, ConnectHint::kAtOnce);
   world_->Turn(0);
   world_->Turn(0);
   EXPECT_TRUE(connect_.in_flight);
@@ -190,7 +192,7 @@ TEST_P(ContractTest, AConnectNobodyAnswersEndsWithACancel) {
 TEST_P(ContractTest, AConnectNobodyAnswersEndsWithAShutdown) {
   const SocketAddress address = world_->BackendAddress(IoWorld::Backend::kSilent);
   fd_ = io().OpenSocket(AF_INET);
-  io().Connect(connect_, fd_, &address.any, sizeof address.in);
+  io().Connect(connect_, fd_, &address.any, sizeof address.in, ConnectHint::kAtOnce);
   world_->Turn(0);
   world_->Turn(0);
   EXPECT_TRUE(connect_.in_flight);
@@ -478,6 +480,50 @@ TEST_P(ContractTest, ShutdownSendIsBehindTheOctets) {
   Receive();
   ASSERT_TRUE(world_->UntilDone(recv_));
   EXPECT_EQ(world_->TakeOctets(recv_), "still heard");
+}
+
+TEST_P(ContractTest, OctetsThatWaitForTheFinArriveWithIt) {
+  Establish();
+  Send({"221 ", "bye\r\n"}, SendHint::kFinFollows);
+  ASSERT_TRUE(world_->UntilDone(send_));
+  EXPECT_EQ(world_->result(send_), 9);
+  io().ShutdownSend(fd_);
+  std::string received;
+  ASSERT_TRUE(world_->Until([&] {
+    received += peer_->Read();
+    return peer_->ended();
+  }));
+  EXPECT_EQ(received, "221 bye\r\n");
+}
+
+TEST_P(ContractTest, OctetsThatWaitForTheFinArriveWithTheClose) {
+  Establish();
+  Send({"221 bye\r\n"}, SendHint::kFinFollows);
+  ASSERT_TRUE(world_->UntilDone(send_));
+  io().CloseSocket(std::exchange(fd_, -1));
+  std::string received;
+  ASSERT_TRUE(world_->Until([&] {
+    received += peer_->Read();
+    return peer_->ended();
+  }));
+  EXPECT_EQ(received, "221 bye\r\n");
+}
+
+TEST_P(ContractTest, OctetsThatWaitForTheFinMayBeMoreThanTheSocketTakes) {
+  Establish();
+  const std::string text = Pattern(24 * 1024 * 1024);
+  Send({text}, SendHint::kFinFollows);
+  std::string received;
+  ASSERT_TRUE(world_->Until([&] {
+    received += peer_->Read();
+    return !send_.in_flight;
+  }));
+  io().ShutdownSend(fd_);
+  ASSERT_TRUE(world_->Until([&] {
+    received += peer_->Read();
+    return peer_->ended();
+  }));
+  EXPECT_TRUE(received == text);
 }
 
 TEST_P(ContractTest, ClosingWithUnreadOctetsResetsThePeer) {

@@ -44,7 +44,7 @@ class Echo {
       sending_ = std::move(out_);
       out_.clear();
       const std::string_view piece = sending_;
-      io_->Send(send_, fd_, {&piece, 1});
+      io_->Send(send_, fd_, {&piece, 1}, SendHint::kAtOnce);
     }
   }
 
@@ -267,8 +267,8 @@ class SimMisuseTest : public testing::Test {
       pool_.Release(completion.block);
     }
   }
-  void Send(SendOperation& operation, std::string_view text) {
-    io_->Send(operation, fd_, {&text, 1});
+  void Send(SendOperation& operation, std::string_view text, SendHint hint = SendHint::kAtOnce) {
+    io_->Send(operation, fd_, {&text, 1}, hint);
   }
 
   BufferPool pool_;
@@ -340,10 +340,21 @@ TEST_F(SimMisuseTest, OctetsThatChangeWhileTheyAreSent) {
   EXPECT_FALSE(send_.in_flight);
 }
 
+TEST_F(SimMisuseTest, ASendBehindOctetsThatWaitForTheFin) {
+  Send(send_, "221 bye\r\n", SendHint::kFinFollows);
+  (void)Next();
+  EXPECT_NONFATAL_FAILURE(
+      {
+        Send(send_, "but\r\n");
+        (void)Next();
+      },
+      "wait for the FIN");
+}
+
 TEST_F(SimMisuseTest, AnEmptyPieceAndNoPieceAtAll) {
   EXPECT_NONFATAL_FAILURE(Send(send_, ""), "an empty piece");
   (void)Next();
-  EXPECT_NONFATAL_FAILURE(io_->Send(send_, fd_, {}), "a send of 0 pieces");
+  EXPECT_NONFATAL_FAILURE(io_->Send(send_, fd_, {}, SendHint::kAtOnce), "a send of 0 pieces");
   (void)Next();
 }
 

@@ -113,6 +113,18 @@ TEST_F(ShardTest, AStarvedSessionIsWokenWhateverTheRingBorrows) {
   }
 }
 
+TEST_F(ShardTest, TheLastWordsLeaveWithTheFin) {
+  Start(WorldOptions());
+  ClientEnd& client = Connect();
+  Greet(client);
+  client.Say("QUIT\r\n");
+  ASSERT_TRUE(world_->Until([&] { return backends_.back().readable() > 0; }, kPatience));
+  backends_.back().Write("221 bye\r\n");
+  EXPECT_TRUE(world_->Until([&] { return client.ended(); }, kPatience));
+  EXPECT_EQ(client.received(), "221 bye\r\n");
+  EXPECT_EQ(world_->io().fins_with_octets(), 1u);
+}
+
 TEST_F(ShardTest, ASessionTooManyIsToldSo) {
   WorldOptions options;
   options.sessions_max = 1;

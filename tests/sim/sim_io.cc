@@ -143,7 +143,8 @@ void SimIo::Accept(Operation& operation, int listener) {
   }
 }
 
-void SimIo::Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length) {
+void SimIo::Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length,
+                    ConnectHint /*hint*/) {
   const SimScope scope(*this, SimScope::Who::kTest);
   SimRequest& request = AddRequest(operation, static_cast<int>(SimKind::kConnect), fd);
   std::memcpy(&request.address, address, std::min<std::size_t>(length, sizeof request.address));
@@ -167,9 +168,11 @@ void SimIo::Recv(Operation& operation, int fd, RecvHint hint) {
   }
 }
 
-void SimIo::Send(SendOperation& operation, int fd, std::span<const std::string_view> pieces) {
+void SimIo::Send(SendOperation& operation, int fd, std::span<const std::string_view> pieces,
+                 SendHint hint) {
   const SimScope scope(*this, SimScope::Who::kTest);
   SimRequest& request = AddRequest(operation, static_cast<int>(SimKind::kSend), fd);
+  request.fin_follows = hint == SendHint::kFinFollows;
   if (pieces.empty() || pieces.size() > SendOperation::kPiecesMax) {
     Misuse("a send of " + std::to_string(pieces.size()) + " pieces");
   }

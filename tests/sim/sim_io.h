@@ -169,6 +169,8 @@ class SimIo final : public Io {
 
   void set_faults(const SimFaults& faults) { options_.faults = faults; }
   [[nodiscard]] const SimFaultCounts& fault_counts() const { return fault_counts_; }
+  // How many FINs left in one segment with the last octets.
+  [[nodiscard]] std::size_t fins_with_octets() const { return fins_with_octets_; }
   void set_wire(SimWire* wire) { wire_ = wire; }  // null: nobody looks; else outlives its use
   [[nodiscard]] SimTrace& trace() { return trace_; }
   // Since the beginning.
@@ -184,9 +186,11 @@ class SimIo final : public Io {
 
   // --- Io
   void Accept(Operation& operation, int listener) override;
-  void Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length) override;
+  void Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length,
+               ConnectHint hint) override;
   void Recv(Operation& operation, int fd, RecvHint hint) override;
-  void Send(SendOperation& operation, int fd, std::span<const std::string_view> pieces) override;
+  void Send(SendOperation& operation, int fd, std::span<const std::string_view> pieces,
+            SendHint hint) override;
   void ReadEvent(Operation& operation, int fd, std::uint64_t* value) override;
   void Cancel(Operation& operation, const Operation& target) override;
 
@@ -278,6 +282,7 @@ class SimIo final : public Io {
   SimRandom random_;
   SimTrace trace_;
   SimFaultCounts fault_counts_{};
+  std::size_t fins_with_octets_ = 0;
   SimWire* wire_ = nullptr;
   bool in_shard_ = false;
   TimeNs now_;

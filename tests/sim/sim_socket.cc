@@ -152,6 +152,8 @@ void SimIo::FinishSending(SimEnd& end) {
     return;
   }
   end.fin_out = true;
+  fins_with_octets_ += end.held.empty() ? 0 : 1;
+  end.other->in += std::exchange(end.held, {});
   end.other->fin_in = true;
   Poke(*end.other);
   Poke(end);
@@ -479,12 +481,17 @@ void SimIo::RunSend(SimRequest& request) {
     ResetBoth(end, end.fin_in ? EPIPE : ECONNRESET);
     return;
   }
+  if (!end.held.empty()) {
+    Misuse("a send behind octets that wait for the FIN");
+  }
   const std::size_t room =
       options_.socket_buffer - std::min(options_.socket_buffer, other.in.size());
   std::size_t n = std::min(room, total - request.done);
   if (n > 1 && Happens(SimFault::kShortSend, options_.faults.short_send)) {
     n = 1 + random_.Below(n);
   }
+  // What is known not to be the end leaves at once.
+  const bool holds = request.fin_follows && request.done + n == total;
   // From the caller's memory, as the kernel would, so that octets overwritten too early arrive so.
   std::size_t skip = request.done;
   std::size_t left = n;
@@ -494,7 +501,7 @@ void SimIo::RunSend(SimRequest& request) {
       continue;
     }
     const std::string_view part = piece.substr(skip, left);
-    other.in += part;
+    (holds ? end.held : other.in) += part;
     trace_.Mix(part);
     if (wire_ != nullptr && !part.empty()) {
       wire_->Sent(request.fd, part);
@@ -511,7 +518,7 @@ void SimIo::RunSend(SimRequest& request) {
   } else if (n < room) {
     Schedule(request);
   }
-  if (n > 0) {
+  if (n > 0 && !holds) {
     Poke(other);
   }
 }

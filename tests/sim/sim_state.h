@@ -31,6 +31,7 @@ struct SimRequest {
   SocketAddress address{};               // connect
   std::vector<std::string_view> pieces;  // send: the caller's memory
   std::string copy;                      // ... and what it held when it was handed over
+  bool fin_follows = false;
   std::size_t done = 0;
   std::uint64_t* value = nullptr;  // event
   std::uint64_t target = 0;        // cancel: user_data
@@ -43,6 +44,7 @@ struct SimEnd : std::enable_shared_from_this<SimEnd> {
   SocketAddress remote{};
   std::shared_ptr<SimEnd> other;
   std::string in;        // arrived, not read
+  std::string held;      // sent, and kept back until the FIN
   bool fin_in = false;   // the other's FIN is behind `in`
   bool fin_out = false;  // ours is sent
   bool recv_shut = false;

@@ -50,6 +50,14 @@ struct UpstreamConfig {
   std::string name;
   std::vector<Endpoint> addresses;  // at least one
   BackendIdentity identity = BackendIdentity::kProxyV2;
+
+  // Before anything else is said, and before the greeting.
+  [[nodiscard]] bool sends_proxy_header() const {
+    return identity == BackendIdentity::kProxyV2 || identity == BackendIdentity::kProxyV1;
+  }
+  [[nodiscard]] ConnectHint connect_hint() const {
+    return sends_proxy_header() ? ConnectHint::kOctetsFollow : ConnectHint::kAtOnce;
+  }
 };
 
 struct ListenerConfig {

@@ -76,6 +76,15 @@ union SocketAddress {
 // Whether data is expected to be there already, so that the kernel may try before it polls.
 enum class RecvHint : std::uint8_t { kDataLikely, kDataUnlikely };
 
+// kOctetsFollow: the caller sends as soon as it is connected, and the last ACK of TCP's handshake
+// may wait for those octets to leave in one segment with them.
+enum class ConnectHint : std::uint8_t { kAtOnce, kOctetsFollow };
+
+// kFinFollows: these are the last octets, and may wait for the FIN to leave in one segment with it.
+// The caller says ShutdownSend() or CloseSocket() as soon as the send is complete; until then
+// nothing may have left.
+enum class SendHint : std::uint8_t { kAtOnce, kFinFollows };
+
 class Io {
  public:
   virtual ~Io() = default;
@@ -84,13 +93,15 @@ class Io {
   // Multishot; result is the new descriptor (close-on-exec). Ends without `more` on any error.
   virtual void Accept(Operation& operation, int listener) = 0;
   // `address` must stay valid until the completion.
-  virtual void Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length) = 0;
+  virtual void Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length,
+                       ConnectHint hint) = 0;
   // One-shot, into a block of the pool. result 0 is EOF; -ENOBUFS: arm again when blocks have
   // returned.
   virtual void Recv(Operation& operation, int fd, RecvHint hint) = 0;
   // Sends all of `pieces` (<= kPiecesMax, not empty) or fails: a short result means the peer is
   // gone. The octets must not move or change until the completion. At most one per socket.
-  virtual void Send(SendOperation& operation, int fd, std::span<const std::string_view> pieces) = 0;
+  virtual void Send(SendOperation& operation, int fd, std::span<const std::string_view> pieces,
+                    SendHint hint) = 0;
   // Reads 8 octets of an eventfd into `value`, which must stay valid.
   virtual void ReadEvent(Operation& operation, int fd, std::uint64_t* value) = 0;
   // Asks for the end of `target`. Its own completion frees nothing; the target's does.
@@ -107,7 +118,8 @@ class Io {
   // in flight on the socket.
   static constexpr std::size_t kRecvBlocksMax = 7;
   [[nodiscard]] virtual int RecvNow(int fd, std::span<const BlockId> blocks) = 0;
-  // What the socket takes at once, for a word to a client that gets no session.
+  // What the socket takes at once, for a word to a client that gets no session. As with
+  // kFinFollows, the FIN must follow.
   virtual void TrySend(int fd, std::string_view text) = 0;
   [[nodiscard]] virtual int PeerAddress(int fd, SocketAddress* address) = 0;
   [[nodiscard]] virtual int LocalAddress(int fd, SocketAddress* address) = 0;

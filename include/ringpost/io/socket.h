@@ -47,6 +47,9 @@ std::string_view FormatHost(const SocketAddress& address, std::span<char> out);
 [[nodiscard]] bool PacesByDefault();
 // Before a connect: no pacing if `address` is of this machine (127.0.0.0/8, ::1).
 void LeavePacing(int fd, const sockaddr& address);
+// Before a connect: the last ACK of TCP's handshake waits for what is sent next. Unix sockets have
+// none.
+void DelayConnectAck(int fd, const sockaddr& address);
 [[nodiscard]] int PeerAddressOf(int fd, SocketAddress* address);   // 0 or -errno
 [[nodiscard]] int LocalAddressOf(int fd, SocketAddress* address);  // 0 or -errno
 

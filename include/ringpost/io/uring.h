@@ -39,9 +39,11 @@ class Uring final : public Io {
   ~Uring() override;  // nothing may be in flight
 
   void Accept(Operation& operation, int listener) override;
-  void Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length) override;
+  void Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length,
+               ConnectHint hint) override;
   void Recv(Operation& operation, int fd, RecvHint hint) override;
-  void Send(SendOperation& operation, int fd, std::span<const std::string_view> pieces) override;
+  void Send(SendOperation& operation, int fd, std::span<const std::string_view> pieces,
+            SendHint hint) override;
   void ReadEvent(Operation& operation, int fd, std::uint64_t* value) override;
   void Cancel(Operation& operation, const Operation& target) override;
 

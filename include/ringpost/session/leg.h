@@ -50,7 +50,7 @@ class Leg {
   // Takes over a connected socket.
   void Open(int fd);
   // `address` must outlive the operation.
-  void Connect(Io& io, int fd, const sockaddr* address, socklen_t length);
+  void Connect(Io& io, int fd, const sockaddr* address, socklen_t length, ConnectHint hint);
   // From here on raw octets are TLS records. Nothing received may be left unread.
   void AttachTls(std::unique_ptr<TlsEngine> engine);
 
@@ -77,7 +77,8 @@ class Leg {
   void CloseNotify();
 
   // Arms what the queues call for.
-  void ArmSend(Io& io);
+  // kFinFollows where nothing will be added to the output, and it ends with FinishSending().
+  void ArmSend(Io& io, SendHint hint = SendHint::kAtOnce);
   void ArmRecv(Io& io, std::size_t input_max = kInputMax);
   // Where octets are already there when the socket is opened, a first try saves a poll.
   void set_recv_hint(RecvHint hint) { recv_hint_ = hint; }

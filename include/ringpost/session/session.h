@@ -165,7 +165,7 @@ class Session final : private PolicyListener {
   [[nodiscard]] Moved RelayFrom(Side side);
   void CarryOut(const Step& step, Side side);
   void SealAndArm();
-  void ArmSend(Leg& leg);
+  void ArmSend(Leg& leg, SendHint hint = SendHint::kAtOnce);
   [[nodiscard]] bool HasBlocks();
   // While few blocks are free no session takes more than its share of them.
   [[nodiscard]] bool IsTight() const;
