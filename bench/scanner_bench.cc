@@ -97,6 +97,9 @@ void FrameBare(benchmark::State& state) {
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * text.size()));
 }
 
+BENCHMARK_CAPTURE(Scan, Avx512Mail, ScannerVersion::kAvx512, Text::kMail);
+BENCHMARK_CAPTURE(Scan, Avx512Stuffed, ScannerVersion::kAvx512, Text::kStuffed);
+BENCHMARK_CAPTURE(Scan, Avx512Base64, ScannerVersion::kAvx512, Text::kBase64);
 BENCHMARK_CAPTURE(Scan, Avx2Mail, ScannerVersion::kAvx2, Text::kMail);
 BENCHMARK_CAPTURE(Scan, Avx2Stuffed, ScannerVersion::kAvx2, Text::kStuffed);
 BENCHMARK_CAPTURE(Scan, Avx2Base64, ScannerVersion::kAvx2, Text::kBase64);

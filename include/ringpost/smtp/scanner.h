@@ -16,12 +16,12 @@ namespace ringpost {
 // The lowest position that holds
 //   a CR without an LF behind it (the last octet included: what follows is not known yet),
 //   an LF without a CR before it (the first octet included), or
-//   a '.' with an LF before it;
+//   a '.' with an LF before it and a CR, an LF or nothing yet behind it;
 // content.size() if there is none.
 [[nodiscard]] std::size_t ScanContent(std::string_view content);
 
 // The versions behind ScanContent(), for tests and the benchmark.
-enum class ScannerVersion { kPortable, kAvx2 };
+enum class ScannerVersion { kPortable, kAvx2, kAvx512 };
 [[nodiscard]] bool ScannerSupported(ScannerVersion version);
 // The version must be supported.
 [[nodiscard]] std::size_t ScanContentWith(ScannerVersion version, std::string_view content);
