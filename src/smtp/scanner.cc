@@ -203,7 +203,9 @@ using ScanFunction = std::size_t (*)(std::string_view);
 
 ScanFunction ChooseScan() {
 #if RINGPOST_SCANNER_X86
-  if (ScannerSupported(ScannerVersion::kAvx512)) return ScanAvx512;
+  // The first CPUs with AVX-512, which have no VBMI, lower their clock for it.
+  if (ScannerSupported(ScannerVersion::kAvx512) && __builtin_cpu_supports("avx512vbmi") != 0)
+    return ScanAvx512;
   if (ScannerSupported(ScannerVersion::kAvx2)) return ScanAvx2;
 #endif
   return ScanPortable;
