@@ -49,6 +49,16 @@ class ContractTest : public testing::TestWithParam<WorldMaker> {
     io().Send(send_, fd_, pieces, hint);
   }
 
+  // What the peer hears until it has our FIN.
+  std::string HeardToTheEnd() {
+    std::string received;
+    EXPECT_TRUE(world_->Until([&] {
+      received += peer_->Read();
+      return peer_->ended();
+    }));
+    return received;
+  }
+
   void StopAccepting() {
     if (accept_.in_flight) {
       io().Cancel(cancel_, accept_);
@@ -470,12 +480,7 @@ TEST_P(ContractTest, ShutdownSendIsBehindTheOctets) {
   Send({"221 bye\r\n"});
   ASSERT_TRUE(world_->UntilDone(send_));
   io().ShutdownSend(fd_);
-  std::string received;
-  ASSERT_TRUE(world_->Until([&] {
-    received += peer_->Read();
-    return peer_->ended();
-  }));
-  EXPECT_EQ(received, "221 bye\r\n");
+  EXPECT_EQ(HeardToTheEnd(), "221 bye\r\n");
   peer_->Write("still heard");
   Receive();
   ASSERT_TRUE(world_->UntilDone(recv_));
@@ -488,12 +493,7 @@ TEST_P(ContractTest, OctetsThatWaitForTheFinArriveWithIt) {
   ASSERT_TRUE(world_->UntilDone(send_));
   EXPECT_EQ(world_->result(send_), 9);
   io().ShutdownSend(fd_);
-  std::string received;
-  ASSERT_TRUE(world_->Until([&] {
-    received += peer_->Read();
-    return peer_->ended();
-  }));
-  EXPECT_EQ(received, "221 bye\r\n");
+  EXPECT_EQ(HeardToTheEnd(), "221 bye\r\n");
 }
 
 TEST_P(ContractTest, OctetsThatWaitForTheFinArriveWithTheClose) {
@@ -501,12 +501,7 @@ TEST_P(ContractTest, OctetsThatWaitForTheFinArriveWithTheClose) {
   Send({"221 bye\r\n"}, SendHint::kFinFollows);
   ASSERT_TRUE(world_->UntilDone(send_));
   io().CloseSocket(std::exchange(fd_, -1));
-  std::string received;
-  ASSERT_TRUE(world_->Until([&] {
-    received += peer_->Read();
-    return peer_->ended();
-  }));
-  EXPECT_EQ(received, "221 bye\r\n");
+  EXPECT_EQ(HeardToTheEnd(), "221 bye\r\n");
 }
 
 TEST_P(ContractTest, OctetsThatWaitForTheFinMayBeMoreThanTheSocketTakes) {
@@ -519,10 +514,7 @@ TEST_P(ContractTest, OctetsThatWaitForTheFinMayBeMoreThanTheSocketTakes) {
     return !send_.in_flight;
   }));
   io().ShutdownSend(fd_);
-  ASSERT_TRUE(world_->Until([&] {
-    received += peer_->Read();
-    return peer_->ended();
-  }));
+  received += HeardToTheEnd();
   EXPECT_TRUE(received == text);
 }
 
@@ -543,12 +535,7 @@ TEST_P(ContractTest, AWordBeforeTheClose) {
   io().TrySend(fd_, "421 too many\r\n");
   io().ShutdownSend(fd_);
   io().CloseSocket(std::exchange(fd_, -1));
-  std::string received;
-  ASSERT_TRUE(world_->Until([&] {
-    received += peer_->Read();
-    return peer_->ended();
-  }));
-  EXPECT_EQ(received, "421 too many\r\n");
+  EXPECT_EQ(HeardToTheEnd(), "421 too many\r\n");
 }
 
 // --- Cancel
