@@ -68,11 +68,8 @@ void Leg::ArmSend(Io& io, SendHint hint) {
   }
   std::array<std::string_view, SendOperation::kPiecesMax> pieces;
   const std::size_t count = raw_out_.Pieces(pieces);
-  std::size_t octets = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    octets += pieces[i].size();
-  }
-  const bool all = octets == raw_out_.size();
+  // Where all pieces are used there may be more behind them.
+  const bool all = count < pieces.size();
   io.Send(send_, fd_, std::span(pieces).first(count), all ? hint : SendHint::kAtOnce);
 }
 

@@ -74,7 +74,7 @@ __attribute__((always_inline)) inline Vector Triples(const char* at) {
 constexpr std::size_t kPortableStride = 4 * sizeof(Vector);
 
 // Where in a stride that has marked triples the first octet is that needs thought. Apart from the
-// loop that finds them, which the compiler keeps tight only so.
+// loop that finds them, because it is rarely asked.
 __attribute__((noinline)) std::size_t FirstInStride(const char* at) {
   for (std::size_t from = 0; from < kPortableStride; from += sizeof(Vector)) {
     const Vector vector = Triples(at + from);

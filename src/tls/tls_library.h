@@ -24,8 +24,8 @@ namespace ringpost {
 // times. False: it could not be started.
 [[nodiscard]] bool TlsLibraryStart();
 
-// The crypto device that contexts are to be given (wolfSSL_CTX_SetDevId): TlsCallbacks::Crypto, or
-// none. After TlsLibraryStart().
+// The crypto device for connections whose records wolfSSL seals: TlsCallbacks::Crypto, or none.
+// After TlsLibraryStart().
 [[nodiscard]] int TlsCryptoDevice();
 
 // wolfSSL's own words for an error code.

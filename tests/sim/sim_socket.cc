@@ -534,12 +534,11 @@ void SimIo::TrySend(int fd, std::string_view text) {
   }
   const std::size_t buffer = options_.socket_buffer;
   const std::string_view part = text.substr(0, buffer - std::min(buffer, end->other->in.size()));
-  end->other->in += part;
+  end->held += part;  // the FIN follows
   trace_.Mix(part);
   if (wire_ != nullptr) {
     wire_->Sent(fd, part);
   }
-  Poke(*end->other);
 }
 
 }  // namespace ringpost
