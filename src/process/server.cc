@@ -8,6 +8,7 @@
 #include <csignal>
 #include <ctime>
 #include <future>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -254,19 +255,42 @@ void Server::WaitForEnd() {
 }
 
 void Server::Reload() {
-  if (const absl::Status status = TryReload(); !status.ok()) {
-    logger_->Event(LogLevel::kError, "reload",
-                   absl::StrCat(status.message(), "; the configuration in force stays"));
+  absl::StatusOr<GivenReload> given;
+  try {
+    given = GiveReload();
+  } catch (const std::bad_alloc&) {
+    given = absl::ResourceExhaustedError("there is no memory for it");
   }
+  if (!given.ok()) {
+    logger_->Event(LogLevel::kError, "reload",
+                   absl::StrCat(given.status().message(), "; the configuration in force stays"));
+    return;
+  }
+  const auto give_up = std::chrono::steady_clock::now() + kApplyTimeout;
+  const bool all =
+      std::all_of(given->applied.begin(), given->applied.end(), [&](std::future<void>& done) {
+        return done.wait_until(give_up) == std::future_status::ready;
+      });
+  LogConfiguration(*logger_, shards_.front()->runtime(), file_warnings_);
+  for (const std::string& sentence : given->restart_only) {
+    logger_->Event(LogLevel::kWarning, "reload", sentence);
+  }
+  logger_->Event(
+      all ? LogLevel::kInfo : LogLevel::kWarning, "reload",
+      all ? absl::StrCat("done: ", config_->ingress.size(), " route(s), ", config_->partners.size(),
+                         " partner(s); sessions that run keep what they began with")
+          : std::string("a shard is too busy, or short of memory, to take the new configuration; "
+                        "it will when it can"));
 }
 
-// All that can fail comes before the first shard hears of it.
-absl::Status Server::TryReload() {
+// All that can fail or needs memory comes before the first shard hears of it.
+absl::StatusOr<Server::GivenReload> Server::GiveReload() {
   absl::StatusOr<std::shared_ptr<const Config>> loaded = load_config_();
   if (!loaded.ok()) {
     return loaded.status();
   }
-  const std::vector<std::string> restart_only = RestartOnlyChanges(*config_, **loaded);
+  GivenReload given{.applied = std::vector<std::future<void>>(shards_.size()),
+                    .restart_only = RestartOnlyChanges(*config_, **loaded)};
   const std::shared_ptr<const Config> next = KeepRestartOnly(*config_, **loaded);
 
   const absl::StatusOr<std::vector<std::shared_ptr<const Runtime>>> runtimes = MakeRuntimes(next);
@@ -283,42 +307,21 @@ absl::Status Server::TryReload() {
       return status;
     }
   }
-  std::vector<std::vector<int>> listeners;
+  std::vector<PreparedReload> prepared;
   for (std::size_t index = 0; index < shards_.size(); ++index) {
-    absl::StatusOr<std::vector<int>> opened = shards_[index]->OpenNewListeners(*(*runtimes)[index]);
-    if (!opened.ok()) {
-      for (const std::vector<int>& of_shard : listeners) {
-        for (const int fd : of_shard) {
-          if (fd >= 0) {
-            close(fd);
-          }
-        }
-      }
-      return opened.status();
+    absl::StatusOr<PreparedReload> one = shards_[index]->PrepareReload((*runtimes)[index]);
+    if (!one.ok()) {
+      return one.status();
     }
-    listeners.push_back(*std::move(opened));
+    prepared.push_back(*std::move(one));
   }
-
-  std::vector<std::future<void>> applied;
-  for (std::size_t index = 0; index < shards_.size(); ++index) {
-    applied.push_back(shards_[index]->Reload((*runtimes)[index], std::move(listeners[index])));
-  }
-  const auto give_up = std::chrono::steady_clock::now() + kApplyTimeout;
-  const bool all = std::all_of(applied.begin(), applied.end(), [&](std::future<void>& done) {
-    return done.wait_until(give_up) == std::future_status::ready;
-  });
-  config_ = next;
   summary_.Watch(*runtimes);
-  LogConfiguration(*logger_, shards_.front()->runtime(), file_warnings_);
-  for (const std::string& sentence : restart_only) {
-    logger_->Event(LogLevel::kWarning, "reload", sentence);
+
+  for (std::size_t index = 0; index < shards_.size(); ++index) {
+    given.applied[index] = shards_[index]->Reload(std::move(prepared[index]));
   }
-  logger_->Event(
-      all ? LogLevel::kInfo : LogLevel::kWarning, "reload",
-      all ? absl::StrCat("done: ", config_->ingress.size(), " route(s), ", config_->partners.size(),
-                         " partner(s); sessions that run keep what they began with")
-          : std::string("a shard is too busy to take the new configuration; it will when it can"));
-  return absl::OkStatus();
+  config_ = next;
+  return given;
 }
 
 void Server::LogStart() {

@@ -17,6 +17,16 @@
 
 namespace ringpost {
 
+namespace {
+
+absl::StatusOr<int> OpenShared(const ListenerConfig& listener) {
+  const Endpoint& endpoint = listener.endpoint;
+  return OpenListener(&endpoint.address.any, endpoint.length, endpoint.text,
+                      ListenOptionsFor(listener, PortSharing::kReusePort));
+}
+
+}  // namespace
+
 const int ShardThread::kEndedSignal = SIGUSR1;
 
 ListenOptions ListenOptionsFor(const ListenerConfig& listener, PortSharing sharing) {
@@ -32,6 +42,26 @@ bool HasListener(const Runtime& runtime, const ListenerConfig& listener) {
                        return has.listener->implicit_tls == listener.implicit_tls &&
                               SameEndpoint(has.listener->endpoint, listener.endpoint);
                      });
+}
+
+PreparedReload::PreparedReload(std::shared_ptr<const Runtime> next) {
+  // Shared, because std::function copies what it holds.
+  auto applied = std::make_shared<std::promise<void>>();
+  applied_ = applied->get_future();
+  const std::size_t listeners = next->listeners.size();
+  update_.push_back(ShardUpdate{.runtime = std::move(next),
+                                .listeners = std::vector<int>(listeners, -1),
+                                .applied = [applied] { applied->set_value(); }});
+}
+
+PreparedReload::~PreparedReload() {
+  for (const ShardUpdate& update : update_) {
+    for (const int fd : update.listeners) {
+      if (fd >= 0) {
+        close(fd);
+      }
+    }
+  }
 }
 
 ShardThread::ShardThread(int index, std::shared_ptr<const Config> config,
@@ -57,10 +87,7 @@ ShardThread::~ShardThread() {
 
 absl::Status ShardThread::OpenListeners() {
   for (const ListenerRuntime& listener : runtime_->listeners) {
-    const Endpoint& endpoint = listener.listener->endpoint;
-    const absl::StatusOr<int> fd =
-        OpenListener(&endpoint.address.any, endpoint.length, endpoint.text,
-                     ListenOptionsFor(*listener.listener, PortSharing::kReusePort));
+    const absl::StatusOr<int> fd = OpenShared(*listener.listener);
     if (!fd.ok()) {
       return fd.status();
     }
@@ -88,40 +115,28 @@ void ShardThread::PostStatusRequest() {
   }
 }
 
-absl::StatusOr<std::vector<int>> ShardThread::OpenNewListeners(const Runtime& next) const {
-  std::vector<int> opened;
-  for (const ListenerRuntime& listener : next.listeners) {
-    if (HasListener(*runtime_, *listener.listener)) {
-      opened.push_back(-1);
+absl::StatusOr<PreparedReload> ShardThread::PrepareReload(
+    std::shared_ptr<const Runtime> next) const {
+  PreparedReload prepared(std::move(next));
+  ShardUpdate& update = prepared.update_.front();
+  for (std::size_t index = 0; index < update.listeners.size(); ++index) {
+    const ListenerConfig& listener = *update.runtime->listeners[index].listener;
+    if (HasListener(*runtime_, listener)) {
       continue;
     }
-    const Endpoint& endpoint = listener.listener->endpoint;
-    const absl::StatusOr<int> fd =
-        OpenListener(&endpoint.address.any, endpoint.length, endpoint.text,
-                     ListenOptionsFor(*listener.listener, PortSharing::kReusePort));
+    const absl::StatusOr<int> fd = OpenShared(listener);
     if (!fd.ok()) {
-      for (const int open : opened) {
-        if (open >= 0) {
-          close(open);
-        }
-      }
       return fd.status();
     }
-    opened.push_back(*fd);
+    update.listeners[index] = *fd;
   }
-  return opened;
+  return prepared;
 }
 
-std::future<void> ShardThread::Reload(std::shared_ptr<const Runtime> next,
-                                      std::vector<int> listeners) {
-  runtime_ = next;
-  // Shared, because std::function copies what it holds.
-  auto applied = std::make_shared<std::promise<void>>();
-  std::future<void> result = applied->get_future();
-  shard_->Post(ShardUpdate{.runtime = std::move(next),
-                           .listeners = std::move(listeners),
-                           .applied = [applied] { applied->set_value(); }});
-  return result;
+std::future<void> ShardThread::Reload(PreparedReload prepared) {
+  runtime_ = prepared.update_.front().runtime;
+  shard_->Post(std::move(prepared.update_));
+  return std::move(prepared.applied_);
 }
 
 void ShardThread::Main(std::promise<absl::Status>& started) {

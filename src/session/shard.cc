@@ -11,7 +11,7 @@
 namespace ringpost {
 
 Shard::Shard(Io* io, BufferPool* pool, std::shared_ptr<const Runtime> runtime,
-             std::vector<int> listeners, std::uint32_t sessions_max, int control,
+             const std::vector<int>& listeners, std::uint32_t sessions_max, int control,
              ShardObserver* observer, SessionRegistry* registry, ClientLimits* client_limits)
     : io_(io),
       pool_(pool),
@@ -23,11 +23,9 @@ Shard::Shard(Io* io, BufferPool* pool, std::shared_ptr<const Runtime> runtime,
       client_limits_(client_limits),
       control_(control) {
   RINGPOST_CHECK(listeners.size() == runtime_->listeners.size());
-  for (std::size_t index = 0; index < listeners.size(); ++index) {
-    (void)AddListener(listeners[index], runtime_->listeners[index]);
-  }
-  CountRoutes();
-  AddProbers();
+  CountRoutes(*runtime_);
+  Place(PrepareListeners(runtime_, listeners), listeners_);
+  Place(PrepareProbers(runtime_), probers_);
   UserData user_data{.kind = kControlRead, .leg = UserData::kControl, .slot = 0, .generation = 0};
   control_read_.user_data = user_data.Pack();
   user_data.kind = kControlCancel;
@@ -63,6 +61,9 @@ void Shard::Turn() {
   WakeStarved();
   WakeShort();
   PumpReady();
+  if (updates_retry_at_ >= 0 && io_->Now() >= updates_retry_at_) [[unlikely]] {
+    TakeUpdates();
+  }
   Shielded([this] {
     ReclaimBlocks();
     RunProbes();
@@ -110,7 +111,7 @@ void Shard::Dispatch(const Completion& completion) {
 
 void Shard::OnControl(const Completion& completion) {
   control_read_.Complete(completion);
-  Shielded([this] { TakeUpdate(); });
+  TakeUpdates();
   switch (command_.load(std::memory_order_acquire)) {
     case ShardCommand::kNone:
       break;
@@ -138,10 +139,10 @@ void Shard::Post(ShardCommand command) {
   (void)!write(control_, &one, sizeof one);  // cannot fail: the counter is far from its end
 }
 
-void Shard::Post(ShardUpdate update) {
+void Shard::Post(ShardUpdateNode update) {
   {
-    const std::lock_guard lock(update_mutex_);
-    update_ = std::move(update);
+    const std::lock_guard lock(updates_mutex_);
+    updates_.splice(updates_.end(), update);
   }
   const std::uint64_t one = 1;
   (void)!write(control_, &one, sizeof one);
@@ -273,6 +274,9 @@ void Shard::TryFinish() {
     return;
   }
   finished_ = !control_cancel_.in_flight;
+  if (finished_) {
+    TakeUpdates();  // of those that come too late the sockets are closed
+  }
 }
 
 TimeNs Shard::WaitTimeout() const {
@@ -290,6 +294,9 @@ TimeNs Shard::WaitTimeout() const {
   }
   if (reclaim_at_ >= 0) {
     at_most(std::max<TimeNs>(reclaim_at_ - now, 0));
+  }
+  if (updates_retry_at_ >= 0) {
+    at_most(std::max<TimeNs>(updates_retry_at_ - now, 0));
   }
   for (const std::unique_ptr<Prober>& prober : probers_) {
     if (prober == nullptr) {

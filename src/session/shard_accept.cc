@@ -154,8 +154,8 @@ void Shard::PauseAccepts(int error) {
 }
 
 // So that there is a count for each route, and accepting needs no memory for one.
-void Shard::CountRoutes() {
-  for (const ListenerRuntime& listener : runtime_->listeners) {
+void Shard::CountRoutes(const Runtime& runtime) {
+  for (const ListenerRuntime& listener : runtime.listeners) {
     route_sessions_.try_emplace(listener.route->name);
   }
 }

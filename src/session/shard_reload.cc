@@ -3,6 +3,7 @@
 // What a configuration gives a shard: listeners, and probes of upstreams; and how the next one
 // replaces it.
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "ringpost/config/address.h"
@@ -10,6 +11,9 @@
 
 namespace ringpost {
 namespace {
+
+// How soon an update that was refused memory is tried again.
+constexpr TimeNs kUpdateRetry = kNsPerSecond;
 
 // What is known of an upstream with this name and these very addresses; nullptr: nothing.
 const UpstreamHealth* HealthOf(const Runtime& runtime, const UpstreamConfig& upstream) {
@@ -31,18 +35,31 @@ bool SameListener(const ListenerConfig& a, const ListenerConfig& b) {
 
 }  // namespace
 
-void Shard::TakeUpdate() {
-  std::optional<ShardUpdate> update;
-  {
-    const std::lock_guard lock(update_mutex_);
-    update.swap(update_);
-  }
-  if (update.has_value()) {
-    Apply(*std::move(update));
+void Shard::TakeUpdates() {
+  updates_retry_at_ = -1;
+  for (;;) {
+    ShardUpdateNode next;
+    {
+      const std::lock_guard lock(updates_mutex_);
+      if (updates_.empty()) {
+        return;
+      }
+      next.splice(next.begin(), updates_, updates_.begin());
+    }
+    try {
+      Apply(next.front());
+    } catch (const std::bad_alloc&) {
+      const std::lock_guard lock(updates_mutex_);
+      updates_.splice(updates_.begin(), next);
+      updates_retry_at_ = io_->Now() + kUpdateRetry;
+      return;
+    }
   }
 }
 
-void Shard::Apply(ShardUpdate update) {
+// Whatever may be refused memory comes before the first change, so that an update is taken as a
+// whole or, with std::bad_alloc, not at all.
+void Shard::Apply(ShardUpdate& update) {
   if (draining_) {
     for (const int fd : update.listeners) {
       if (fd >= 0) {
@@ -52,37 +69,26 @@ void Shard::Apply(ShardUpdate update) {
     update.applied();
     return;
   }
+  CountRoutes(*update.runtime);
+  Prepared<Listener> listeners = PrepareListeners(update.runtime, update.listeners);
+  Prepared<Prober> probers = PrepareProbers(update.runtime);
+
   for (std::size_t index = 0; index < update.runtime->health.size(); ++index) {
     const UpstreamConfig& upstream = update.runtime->config->upstreams[index];
     if (const UpstreamHealth* const before = HealthOf(*runtime_, upstream); before != nullptr) {
-      update.runtime->health[index]->TakeOver(*before);
+      update.runtime->health[index]->TakeOver(*before);  // of as many addresses: no memory
     }
   }
   runtime_ = std::move(update.runtime);
-  CountRoutes();
-  std::vector<bool> kept(listeners_.size(), false);
-  for (std::size_t index = 0; index < runtime_->listeners.size(); ++index) {
-    const ListenerRuntime& listener = runtime_->listeners[index];
-    if (update.listeners[index] >= 0) {
-      const std::size_t slot = AddListener(update.listeners[index], listener);
-      kept.resize(std::max(kept.size(), slot + 1));
-      kept[slot] = true;  // it may be the slot of one that was closed long ago
-      continue;
-    }
-    for (std::size_t slot = 0; slot < kept.size(); ++slot) {
-      Listener* const candidate = listeners_[slot].get();
-      if (candidate != nullptr && !candidate->closing && !kept[slot] &&
-          SameListener(*candidate->listener->listener, *listener.listener)) {
-        candidate->runtime = runtime_;
-        candidate->listener = &listener;
-        kept[slot] = true;
-        break;
-      }
+  Place(std::move(listeners), listeners_);
+  for (std::size_t index = 0; index < update.listeners.size(); ++index) {
+    if (update.listeners[index] < 0) {
+      KeepListener(runtime_->listeners[index]);
     }
   }
-  for (std::size_t slot = 0; slot < kept.size(); ++slot) {
-    if (listeners_[slot] != nullptr && !kept[slot]) {
-      Close(*listeners_[slot]);
+  for (const std::unique_ptr<Listener>& listener : listeners_) {
+    if (listener != nullptr && listener->runtime != runtime_) {
+      Close(*listener);
     }
   }
   ReleaseListeners();
@@ -91,26 +97,45 @@ void Shard::Apply(ShardUpdate update) {
       prober->probe->Stop();
     }
   }
-  AddProbers();
+  Place(std::move(probers), probers_);
   update.applied();
 }
 
-std::size_t Shard::AddListener(int fd, const ListenerRuntime& listener) {
-  const auto slot = static_cast<std::uint32_t>(
-      std::find(listeners_.begin(), listeners_.end(), nullptr) - listeners_.begin());
-  if (slot == listeners_.size()) {
-    listeners_.emplace_back();
+// For the sockets that are new.
+Shard::Prepared<Shard::Listener> Shard::PrepareListeners(
+    const std::shared_ptr<const Runtime>& runtime, const std::vector<int>& sockets) {
+  Prepared<Listener> prepared;
+  std::size_t slot = 0;
+  for (std::size_t index = 0; index < sockets.size(); ++index) {
+    if (sockets[index] < 0) {
+      continue;
+    }
+    auto added = std::make_unique<Listener>();
+    added->fd = sockets[index];
+    added->runtime = runtime;
+    added->listener = &runtime->listeners[index];
+    slot = FreeSlot(listeners_, slot);
+    UserData user_data{.kind = kAccept,
+                       .leg = UserData::kListener,
+                       .slot = static_cast<std::uint32_t>(slot),
+                       .generation = 0};
+    added->accept.user_data = user_data.Pack();
+    user_data.kind = kAcceptCancel;
+    added->cancel.user_data = user_data.Pack();
+    prepared.emplace_back(slot++, std::move(added));
   }
-  auto added = std::make_unique<Listener>();
-  added->fd = fd;
-  added->runtime = runtime_;
-  added->listener = &listener;
-  UserData user_data{.kind = kAccept, .leg = UserData::kListener, .slot = slot, .generation = 0};
-  added->accept.user_data = user_data.Pack();
-  user_data.kind = kAcceptCancel;
-  added->cancel.user_data = user_data.Pack();
-  listeners_[slot] = std::move(added);
-  return slot;
+  return prepared;
+}
+
+// The socket that is there already now listens for the configuration in force.
+void Shard::KeepListener(const ListenerRuntime& listener) {
+  const auto kept = std::find_if(listeners_.begin(), listeners_.end(), [&](const auto& candidate) {
+    return candidate != nullptr && !candidate->closing && candidate->runtime != runtime_ &&
+           SameListener(*candidate->listener->listener, *listener.listener);
+  });
+  RINGPOST_CHECK(kept != listeners_.end());
+  (*kept)->runtime = runtime_;
+  (*kept)->listener = &listener;
 }
 
 void Shard::Close(Listener& listener) {
@@ -134,25 +159,29 @@ void Shard::ReleaseListeners() {
   }
 }
 
-void Shard::AddProbers() {
-  for (std::size_t index = 0; index < runtime_->config->upstreams.size(); ++index) {
-    const UpstreamConfig& upstream = runtime_->config->upstreams[index];
+// For upstreams with more than one address: the only one is tried by every session anyway.
+Shard::Prepared<Shard::Prober> Shard::PrepareProbers(
+    const std::shared_ptr<const Runtime>& runtime) {
+  Prepared<Prober> prepared;
+  std::size_t slot = 0;
+  for (std::size_t index = 0; index < runtime->config->upstreams.size(); ++index) {
+    const UpstreamConfig& upstream = runtime->config->upstreams[index];
     if (upstream.addresses.size() < 2) {
-      continue;  // every session tries the only address
+      continue;
     }
     auto prober = std::make_unique<Prober>();
-    prober->runtime = runtime_;
+    prober->runtime = runtime;
     prober->upstream = &upstream;
-    prober->health = runtime_->health[index].get();
-    const auto slot = static_cast<std::uint32_t>(
-        std::find(probers_.begin(), probers_.end(), nullptr) - probers_.begin());
-    const UserData user_data{.kind = 0, .leg = UserData::kProbe, .slot = slot, .generation = 0};
+    prober->health = runtime->health[index].get();
+    slot = FreeSlot(probers_, slot);
+    const UserData user_data{.kind = 0,
+                             .leg = UserData::kProbe,
+                             .slot = static_cast<std::uint32_t>(slot),
+                             .generation = 0};
     prober->probe = std::make_unique<HealthProbe>(io_, pool_, &upstream, user_data.Pack());
-    if (slot == probers_.size()) {
-      probers_.emplace_back();
-    }
-    probers_[slot] = std::move(prober);
+    prepared.emplace_back(slot++, std::move(prober));
   }
+  return prepared;
 }
 
 void Shard::RunProbes() {

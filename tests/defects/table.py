@@ -85,6 +85,7 @@ SINK = unit("tests/tools/tools_test", "SinkSession*")
 SERVER = unit("tests/process/shards_test")
 TABLE = unit("tests/session/session_table_test")
 LIMITS = unit("tests/session/client_limits_test")
+RELOAD_MEMORY = unit("tests/session/reload_memory_test")
 
 FRONT = "src/smtp/smtp_relay_front.cc"
 BACK = "src/smtp/smtp_relay_back.cc"
@@ -96,6 +97,7 @@ SESSION = "src/session/session.cc"
 SESSION_BACKEND = "src/session/session_backend.cc"
 SESSION_END = "src/session/session_end.cc"
 SHARD_CC = "src/session/shard.cc"
+SHARD_RELOAD = "src/session/shard_reload.cc"
 SHARD_H = "include/ringpost/session/shard.h"
 ENGINE = "src/tls/tls_engine.cc"
 
@@ -365,6 +367,17 @@ DEFECTS = (
               "      throw;\n"),),
         SIMULATION, r"simulate --seed=", (SHARD_CC, "src/session/shard_accept.cc")),
     Defect(
+        "reload-lost-without-memory",
+        "a new configuration whose memory is refused is dropped",
+        (Edit(SHARD_RELOAD, "      updates_.splice(updates_.begin(), next);\n", ""),),
+        RELOAD_MEMORY, r"FAILED  \] .*ItIsTakenWhenThereIsMemory"),
+    Defect(
+        "reload-out-of-order",
+        "a new configuration whose memory was refused is taken behind a later one",
+        (Edit(SHARD_RELOAD, "      updates_.splice(updates_.begin(), next);\n",
+              "      updates_.splice(updates_.end(), next);\n"),),
+        RELOAD_MEMORY, r"CHECK failed|FAILED  \] .*ThoseThatWaitAreTakenInOrder"),
+    Defect(
         "blocks-not-reclaimed",
         "peers that never read keep the blocks that others wait for",
         (Edit(SHARD_CC, "    ReclaimBlocks();\n    RunProbes();\n", "    RunProbes();\n"),),
@@ -512,8 +525,8 @@ DEFECTS = (
     Defect(
         "reload-race",
         "a shard takes a new configuration while the main thread is writing it",
-        (Edit("src/session/shard_reload.cc", "    const std::lock_guard lock(update_mutex_);\n    update.swap(update_);\n",
-              "    update.swap(update_);\n"),),
+        (Edit(SHARD_RELOAD, "      const std::lock_guard lock(updates_mutex_);\n      if (updates_.empty()) {\n",
+              "      if (updates_.empty()) {\n"),),
         unit("tests/process/shards_test", "*", "tsan"), r"ThreadSanitizer: data race"),
     Defect(
         "client-limits-race",

@@ -129,9 +129,6 @@ Plan DrawPlan(std::uint64_t seed) {
   plan.mischief = plan.weather != Weather::kTight && random.Below(2) == 0 ? 6'000 : 0;
   plan.reload = random.Below(6) == 0;
   plan.new_listener = plan.reload && random.Below(3) == 0;
-  if (plan.allocation.objects > 0) {
-    plan.reload = plan.new_listener = false;  // a new configuration needs its memory
-  }
   plan.drain = random.Below(12) == 0;
   plan.stop = !plan.drain && random.Below(12) == 0;
   return plan;

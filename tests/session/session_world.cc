@@ -144,9 +144,11 @@ void SessionWorld::PostReload(const WorldOptions& options, std::function<void()>
     listen_ = options.listen;
     listeners.front() = listener_ = io_->OpenListener(SimAddress(options.listen, 25));
   }
-  shard_->Post(ShardUpdate{.runtime = MakeTestRuntime(options),
-                           .listeners = std::move(listeners),
-                           .applied = std::move(applied)});
+  ShardUpdateNode update;
+  update.push_back(ShardUpdate{.runtime = MakeTestRuntime(options),
+                               .listeners = std::move(listeners),
+                               .applied = std::move(applied)});
+  shard_->Post(std::move(update));
 }
 
 void SessionWorld::Reload(const WorldOptions& options) {

@@ -98,6 +98,7 @@ class SimulatedRun {
     }
     io().set_faults({});  // a leap of the clock would be past what it may take
     world_->Finish();
+    EXPECT_FALSE(reload_owed_) << "the new configuration was lost";
     Collect();
     world_->OnTurn(nullptr);
     const std::uint64_t trace = io().trace().hash();
@@ -173,8 +174,10 @@ class SimulatedRun {
       options.listen = "198.51.100.2";
     }
     io().Say("admin", "reloads");
+    reload_owed_ = true;
     world_->PostReload(options, [this] {
       const SimScope scope(io(), SimScope::Who::kTest);
+      reload_owed_ = false;
       io().Say("ringpost", "has the new configuration");
     });
   }
@@ -305,6 +308,7 @@ class SimulatedRun {
   std::vector<std::uint16_t> ports_;
   int arrived_ = 0;
   int moves_ = 0;
+  bool reload_owed_ = false;
   std::size_t sessions_before_turn_ = 0;
   std::size_t library_octets_per_session_ = 0;
 };

@@ -11,6 +11,7 @@
 #define RINGPOST_PROCESS_SERVER_H_
 
 #include <functional>
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -48,6 +49,12 @@ class Server {
   [[nodiscard]] absl::Status Run();
 
  private:
+  // A configuration that the shards have been given.
+  struct GivenReload {
+    std::vector<std::future<void>> applied;  // ready: that shard's new sessions use it
+    std::vector<std::string> restart_only;   // sentences about what it does not change
+  };
+
   Server(std::shared_ptr<const Config> config, ConfigLoader load_config, std::string ring_features);
   [[nodiscard]] absl::Status Load();
   [[nodiscard]] absl::Status OpenListeners();
@@ -57,7 +64,7 @@ class Server {
   void LogStart();
   void WaitForEnd();
   void Reload();
-  [[nodiscard]] absl::Status TryReload();
+  [[nodiscard]] absl::StatusOr<GivenReload> GiveReload();
   void PostAll(ShardCommand command);
 
   std::shared_ptr<const Config> config_;  // in force

@@ -23,6 +23,22 @@
 
 namespace ringpost {
 
+// A reload of one shard that can be carried out, or dropped: then its sockets are closed.
+class PreparedReload {
+ public:
+  explicit PreparedReload(std::shared_ptr<const Runtime> next);
+  ~PreparedReload();
+  PreparedReload(PreparedReload&&) noexcept = default;
+  PreparedReload& operator=(PreparedReload&&) = delete;
+  PreparedReload(const PreparedReload&) = delete;
+  PreparedReload& operator=(const PreparedReload&) = delete;
+
+ private:
+  friend class ShardThread;
+  ShardUpdateNode update_;  // empty once it was posted
+  std::future<void> applied_;
+};
+
 class ShardThread {
  public:
   // Told to the process by a shard that has ended: SIGUSR1.
@@ -44,12 +60,11 @@ class ShardThread {
   // A line about itself in the log, from its own thread.
   void PostStatusRequest();
 
-  // The sockets that `next` needs and the shard has not, as ShardUpdate wants them. The caller
-  // closes them where it does not go on to Reload().
-  [[nodiscard]] absl::StatusOr<std::vector<int>> OpenNewListeners(const Runtime& next) const;
-  // The future is ready when new sessions use `next`.
-  [[nodiscard]] std::future<void> Reload(std::shared_ptr<const Runtime> next,
-                                         std::vector<int> listeners);
+  // Opens the sockets that `next` needs and the shard has not. An error names the address.
+  [[nodiscard]] absl::StatusOr<PreparedReload> PrepareReload(
+      std::shared_ptr<const Runtime> next) const;
+  // Cannot fail. The future is ready when new sessions use the new configuration.
+  [[nodiscard]] std::future<void> Reload(PreparedReload prepared);
 
   [[nodiscard]] bool ended() const { return ended_.load(std::memory_order_acquire); }
   // As the main thread knows it: what new sessions begin with.

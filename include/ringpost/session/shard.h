@@ -12,12 +12,14 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ringpost/base/buffer_pool.h"
@@ -88,6 +90,8 @@ struct ShardUpdate {
   std::vector<int> listeners;
   std::function<void()> applied;  // called by the shard's thread once new sessions use it
 };
+// One of them, as Post() takes it: handing it over needs no memory.
+using ShardUpdateNode = std::list<ShardUpdate>;
 
 class Shard final : public SessionHost {
  public:
@@ -95,7 +99,7 @@ class Shard final : public SessionHost {
   // `control` is an eventfd of this shard alone, kept open by the caller; -1 where Post() is not
   // used. `registry` and `client_limits` may be null. All pointers must outlive the shard.
   Shard(Io* io, BufferPool* pool, std::shared_ptr<const Runtime> runtime,
-        std::vector<int> listeners, std::uint32_t sessions_max, int control,
+        const std::vector<int>& listeners, std::uint32_t sessions_max, int control,
         ShardObserver* observer, SessionRegistry* registry = nullptr,
         ClientLimits* client_limits = nullptr);
   ~Shard() override;
@@ -108,8 +112,9 @@ class Shard final : public SessionHost {
   // From any thread. A later command is never weaker than an earlier one.
   void Post(ShardCommand command);
   // From any thread. Sessions that run keep what they began with; listeners that are not named any
-  // more are closed. Without effect once a drain has begun.
-  void Post(ShardUpdate update);
+  // more are closed. Updates are taken one after the other, each as a whole; one that is refused
+  // memory is tried again. Without effect once a drain has begun.
+  void Post(ShardUpdateNode update);
   // From any thread: the observer is told the status. Without effect at the very end of a stop.
   void PostStatusRequest();
 
@@ -141,6 +146,26 @@ class Shard final : public SessionHost {
     const ListenerRuntime* listener = nullptr;
     bool closing = false;
   };
+  // What has been made for a slot of its own, and is not yet in it.
+  template <typename Value>
+  using Prepared = std::vector<std::pair<std::size_t, std::unique_ptr<Value>>>;
+  // The first free slot from `from` on; made if there is none.
+  template <typename Value>
+  static std::size_t FreeSlot(std::vector<std::unique_ptr<Value>>& slots, std::size_t from) {
+    while (from < slots.size() && slots[from] != nullptr) {
+      ++from;
+    }
+    if (from >= slots.size()) {
+      slots.resize(from + 1);
+    }
+    return from;
+  }
+  template <typename Value>
+  static void Place(Prepared<Value> prepared, std::vector<std::unique_ptr<Value>>& slots) {
+    for (auto& [slot, value] : prepared) {
+      slots[slot] = std::move(value);
+    }
+  }
   // The probe of one upstream of one configuration, which it keeps alive.
   struct Prober {
     std::shared_ptr<const Runtime> runtime;
@@ -174,7 +199,7 @@ class Shard final : public SessionHost {
     }
   }
 
-  void CountRoutes();
+  void CountRoutes(const Runtime& runtime);
   void Dispatch(const Completion& completion);
   void OnAccept(std::size_t index, const Completion& completion);
   [[nodiscard]] std::uint32_t ShareOf(const ListenerRuntime& listener) const;
@@ -188,11 +213,13 @@ class Shard final : public SessionHost {
   void PauseAccepts(int error);
   void TellStatus();
   void OnControl(const Completion& completion);
-  std::size_t AddListener(int fd, const ListenerRuntime& listener);
-  void TakeUpdate();
-  void Apply(ShardUpdate update);
+  void TakeUpdates();
+  void Apply(ShardUpdate& update);
+  [[nodiscard]] Prepared<Listener> PrepareListeners(const std::shared_ptr<const Runtime>& runtime,
+                                                    const std::vector<int>& sockets);
+  void KeepListener(const ListenerRuntime& listener);
   void ReleaseListeners();
-  void AddProbers();
+  [[nodiscard]] Prepared<Prober> PrepareProbers(const std::shared_ptr<const Runtime>& runtime);
   void RunProbes();
   [[nodiscard]] bool ProbesIdle() const;
   void ArmAccepts();
@@ -234,8 +261,9 @@ class Shard final : public SessionHost {
   ClientLimits* client_limits_;
   std::uint32_t counted_ = 0;  // sessions that client_limits_ counts
   std::array<std::uint64_t, kRefusalCount> refused_{};
-  std::mutex update_mutex_;  // of update_; never taken on the data path
-  std::optional<ShardUpdate> update_;
+  std::mutex updates_mutex_;  // of updates_; never taken on the data path
+  std::list<ShardUpdate> updates_;
+  TimeNs updates_retry_at_ = -1;  // when to try the first again; negative: none was refused memory
 
   int control_;
   Operation control_read_;
