@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What bench/compare measures: a short file for each."""
 
+from .bare import Bare
 from .haproxy import Haproxy
 from .hitch import Hitch
 from .nginx import Nginx
@@ -27,4 +28,5 @@ ENTRANTS = [
     (Ringpost, "starttls, unix"),
     (Stunnel, "starttls, unix"),
     (Ringpost, "plain"),  # the floor: the same relay without TLS
+    (Bare, "plain"),  # under it: a relay that does nothing else
 ]

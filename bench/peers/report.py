@@ -15,6 +15,7 @@ GOALS = [
     ("25 MB messages, per octet", 0.55, ()),
     ("memory per idle TLS session, 8000 open", 0.34, ("nginx",)),
 ]
+BARE = "bare relay, plain"
 READY = "one quiet client is ready after, p50"
 STARTTLS_READY_GOAL = 1.2  # ms
 PLOTTED = {
@@ -49,7 +50,7 @@ def ratio(figure, peer):
 def best_peer(figure, without, unix):
     """The peer with this kind of socket that comes nearest to ringpost, as two cells: the ratio and who it is."""
     ratios = [(ratio(figure, peer), peer) for peer in figure["values"]
-              if by_unix_socket(peer) == unix and not peer.startswith(("ringpost", *without))]
+              if by_unix_socket(peer) == unix and not peer.startswith(("ringpost", BARE, *without))]
     best = max((pair for pair in ratios if pair[0] is not None), default=None)
     return f"{best[0]:.2f} | {best[1].removesuffix(', unix')}" if best else "– | "
 
@@ -91,7 +92,8 @@ def rounds_of(results):
 
 
 def floor(figures, crypto):
-    """The plain relay and the cryptography alone, added: what TLS in front of this relay cannot be cheaper than."""
+    """The plain relay and the cryptography alone, added: what TLS in front of this relay cannot be cheaper than. Beside it a
+    relay that does nothing else."""
     message = 10.24 * crypto["message_octet"]
     parts = [  # what is measured, and what cryptography there is in it
         ("full handshake, TLS 1.3, ECDSA P-256", crypto["handshake"]),
@@ -101,14 +103,15 @@ def floor(figures, crypto):
         ("10 KB message, 20 per connection, 32 at a time", crypto["handshake"] / 20 + message),
         ("25 MB messages, per octet", crypto["bulk_octet"]),
     ]
-    lines = ["| | plain relay | cryptography in memory | floor | ringpost, implicit TLS | floor / ringpost |",
-             "|---|---|---|---|---|---|"]
+    lines = ["| | bare relay | ringpost without TLS | cryptography in memory | floor | ringpost, implicit TLS | floor / ringpost |",
+             "|---|---|---|---|---|---|---|"]
     for title, alone in parts:
         values = figures.get(title, {"values": {}})["values"]
         if "ringpost, plain" in values and "ringpost, implicit" in values:
             plain, ours = (statistics.median(values[f"ringpost, {mode}"]) for mode in ("plain", "implicit"))
-            lines.append(f"| {title} ({figures[title]['unit']}) | {plain:.2f} | {alone:.2f} | {plain + alone:.2f} | {ours:.2f} "
-                         f"| {(plain + alone) / ours:.2f} |")
+            bare = f"{statistics.median(values[BARE]):.2f}" if BARE in values else "–"
+            lines.append(f"| {title} ({figures[title]['unit']}) | {bare} | {plain:.2f} | {alone:.2f} | {plain + alone:.2f} "
+                         f"| {ours:.2f} | {(plain + alone) / ours:.2f} |")
     return ["## The floor", "", *lines, ""] if len(lines) > 2 else []
 
 
