@@ -4,37 +4,44 @@
 // no SMTP, no limits, no time-outs, nothing is said to the backend. What bench/compare measures it
 // at is the kernel's, for whoever receives and sends as often: the floor under the floor.
 //
-//   bare_relay PORT BACKEND    both on 127.0.0.1; BACKEND is a port, or a path with a slash in it
+//   bare_relay PORT BACKEND    two ports of 127.0.0.1
 //
 // For the load generator of the same machine only: it trusts everybody.
 #include <liburing.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <string_view>
 #include <vector>
 
 namespace {
 
-// The sockets of ringpost's own ring (src/io/uring.cc).
 constexpr unsigned kRequests = 1'024;
 constexpr unsigned kCompletions = 8'192;
 constexpr std::size_t kOctets = 64 * 1'024;
 
-void Need(bool good, const char* what) {
-  if (!good) {
-    std::perror(what);
+// `result`: as the kernel says it, -errno.
+void Need(int result, const char* what) {
+  if (result < 0) {
+    std::fprintf(stderr, "bare_relay: %s: %s\n", what, std::strerror(-result));
     std::exit(1);
   }
+}
+
+sockaddr_in Loopback(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  return address;
 }
 
 // One direction of a connection: receive, send what came to the other leg, receive again. At any
@@ -56,19 +63,22 @@ enum Kind : std::uintptr_t { kReceive, kSend, kMask = 1 };
 
 class Relay {
  public:
-  Relay(int listener, std::string_view backend) : listener_(listener), backend_(backend) {
+  Relay(int listener, int backend) : listener_(listener), backend_(backend) {
     io_uring_params params{};
+    // As of ringpost's own ring (src/io/uring.cc).
     params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
                    IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
     params.cq_entries = kCompletions;
-    Need(io_uring_queue_init_params(kRequests, &ring_, &params) == 0, "io_uring_setup");
-    Need(io_uring_register_ring_fd(&ring_) == 1, "io_uring_register");
+    Need(io_uring_queue_init_params(kRequests, &ring_, &params), "io_uring_setup");
+    Need(io_uring_register_ring_fd(&ring_), "io_uring_register");
   }
 
   [[noreturn]] void Run() {
     Accept();
     for (;;) {
-      io_uring_submit_and_wait(&ring_, 1);
+      if (const int result = io_uring_submit_and_wait(&ring_, 1); result != -EINTR) {
+        Need(result, "io_uring_enter");
+      }
       io_uring_cqe* cqe = nullptr;
       unsigned head = 0;
       unsigned count = 0;
@@ -112,9 +122,8 @@ class Relay {
   void Take(const io_uring_cqe& cqe) {
     const std::uint64_t data = cqe.user_data;
     if (data == 0) {
-      if (cqe.res >= 0) {
-        Open(cqe.res);
-      }
+      Need(cqe.res, "accept");
+      Open(cqe.res);
       if ((cqe.flags & IORING_CQE_F_MORE) == 0) {
         Accept();
       }
@@ -166,25 +175,12 @@ class Relay {
 
   // On one machine it does not wait.
   [[nodiscard]] int Connect() const {
-    const bool unix_socket = backend_.find('/') != backend_.npos;
-    const int fd = socket(unix_socket ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int result = -1;
-    if (unix_socket) {
-      sockaddr_un address{};
-      address.sun_family = AF_UNIX;
-      backend_.copy(address.sun_path, sizeof address.sun_path - 1);
-      result = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
-    } else {
-      const int one = 1;
-      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-      setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
-      sockaddr_in address{};
-      address.sin_family = AF_INET;
-      address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      address.sin_port = htons(static_cast<std::uint16_t>(std::atoi(backend_.data())));
-      result = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
-    }
-    if (result != 0) {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);  // as ringpost within the machine
+    const sockaddr_in address = Loopback(backend_);
+    if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
       close(fd);
       return -1;
     }
@@ -193,7 +189,7 @@ class Relay {
 
   io_uring ring_{};
   int listener_;
-  std::string_view backend_;
+  int backend_;
   std::vector<std::unique_ptr<Connection>> free_;
 };
 
@@ -202,13 +198,11 @@ int Listen(int port) {
   const int one = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);  // inherited by what is accepted
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  Need(bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
-           listen(fd, SOMAXCONN) == 0,
-       "bare_relay: cannot listen");
+  const sockaddr_in address = Loopback(port);
+  const bool listening =
+      bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+      listen(fd, SOMAXCONN) == 0;
+  Need(listening ? 0 : -errno, "listen");
   return fd;
 }
 
@@ -219,5 +213,5 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "bare_relay PORT BACKEND\n");
     return 1;
   }
-  Relay(Listen(std::atoi(argv[1])), argv[2]).Run();
+  Relay(Listen(std::atoi(argv[1])), std::atoi(argv[2])).Run();
 }

@@ -10,7 +10,7 @@ class Bare(Peer):
     note = "receives and sends: no TLS, no SMTP, nothing else"
 
     def command(self):
-        return [self.build / "bench" / "bare_relay", self.port, self.sink.path if self.unix else self.sink.port]
+        return [self.build / "bench" / "bare_relay", self.port, self.sink.port]
 
     def version(self):
         return "bench/bare_relay.cc"
