@@ -126,6 +126,16 @@ Reply ParseReply(std::string_view readable) {
   return reply;
 }
 
+std::string QuotableLine(std::string_view said) {
+  constexpr std::size_t kQuotedMax = 200;
+  std::string line(said.substr(0, std::min(said.find_first_of("\r\n"), kQuotedMax)));
+  for (char& c : line) {
+    if (c < ' ' || c > '~') c = '?';
+    if (c == '"') c = '\'';
+  }
+  return line;
+}
+
 bool ReplyLines::Next(std::string_view* text) {
   if (rest_.empty()) return false;
   std::string_view line = rest_.substr(0, rest_.find(kCrlf));

@@ -102,7 +102,10 @@ void SmtpRelay::TlsEstablished(BackendAfterTls backend) {
   back_transaction_ = false;
   bdat_used_ = false;
   front_phase_ = FrontPhase::kCommand;
-  if (backend == BackendAfterTls::kReconnected) back_phase_ = BackPhase::kGreeting;
+  if (backend == BackendAfterTls::kReconnected) {
+    back_phase_ = BackPhase::kGreeting;
+    replied_ = false;
+  }
 }
 
 std::string_view SmtpRelay::Farewell(CloseReason reason) {

@@ -17,20 +17,61 @@ namespace {
 constexpr Step kNeedInput{.kind = StepKind::kNeedInput};
 constexpr Step kBlocked{.kind = StepKind::kBlocked};
 
+constexpr std::string_view kNoop = "NOOP\r\n";
+
 constexpr int kServiceReady = 220;
+constexpr int kServiceBye = 221;
+constexpr int kAuthSucceeded = 235;
+constexpr int kOk = 250;
 constexpr int kServiceClosing = 421;
 constexpr int kAuthChallenge = 334;
 constexpr int kStartContent = 354;
+constexpr int kPermanent = 500;  // and above
+constexpr int kNotRecognized = 500;
+constexpr int kNotImplemented = 502;
 
 bool Positive(const Reply& reply) { return reply.code < 300; }
 bool Negative(const Reply& reply) { return reply.code >= 400; }
 
-// RFC 5321 4.2.1: 3yz asks for more, and only these two say of what. Anywhere else it would make
-// the client send octets that nobody here expects.
-bool AsksInTurn(const Reply& reply, PendingReply::From from) {
-  if (Positive(reply) || Negative(reply)) return true;
-  return (from == PendingReply::From::kData && reply.code == kStartContent) ||
-         (from == PendingReply::From::kAuth && reply.code == kAuthChallenge);
+// Whether a reply of this code may answer such a command (RFC 5321 4.3.2, RFC 4954 4). One that may
+// not belongs to something else, and then none of those that follow can be trusted: a positive
+// reply never stands for another command. 4yz and 5yz fit everywhere, and of 2yz what servers make
+// of it, but for the codes that have one meaning.
+bool ReplyFits(const Reply& reply, PendingReply::From from) {
+  if (Negative(reply)) return true;
+  switch (reply.code) {
+    case kServiceReady:
+      return false;  // a greeting
+    case kServiceBye:
+      return from == PendingReply::From::kQuit;
+    case kAuthSucceeded:
+    case kAuthChallenge:
+      return from == PendingReply::From::kAuth;
+    case kStartContent:
+      return from == PendingReply::From::kData;
+    default:
+      return Positive(reply) && from != PendingReply::From::kData;
+  }
+}
+
+// What a backend that does not know PROXY says of the header, where it is taken for the reply to
+// the first command: 500 or 502. To these commands no backend that was proven says that.
+bool DisownsHeader(const Reply& reply, PendingReply::From from) {
+  if (reply.code != kNotRecognized && reply.code != kNotImplemented) return false;
+  return from == PendingReply::From::kHello || from == PendingReply::From::kOldHello ||
+         from == PendingReply::From::kMail || from == PendingReply::From::kReset ||
+         from == PendingReply::From::kQuit;
+}
+
+// What has come behind the reply to the last command that was sent; a 421 may.
+enum class BehindLast : std::uint8_t { kNothing, kUnknown, kReply };
+BehindLast CheckBehindLast(const RelayInput& input, std::size_t reply_octets) {
+  constexpr std::string_view kMayFollow = "421";
+  const std::string_view rest = input.readable.substr(reply_octets, kMayFollow.size());
+  if (rest.size() < kMayFollow.size() && input.readable.size() < input.total) {
+    return BehindLast::kUnknown;
+  }
+  return kMayFollow.starts_with(rest) ? BehindLast::kNothing : BehindLast::kReply;
 }
 
 }  // namespace
@@ -49,15 +90,22 @@ Step SmtpRelay::NextBack(const RelayInput& input) {
       break;
   }
   const std::string_view text = input.readable.substr(0, reply.octets);
+  // Until here each reply is to be exactly one: what comes behind it answers the PROXY header.
+  if (back_phase_ != BackPhase::kReady && !Negative(reply) && input.total > reply.octets) {
+    return Close(CloseReason::kBackendIdentity);
+  }
   switch (back_phase_) {
     case BackPhase::kGreeting:
-      return Greeting(reply);
+      return Greeting(text, reply);
     case BackPhase::kXclientHello:
       return XclientHello(text, reply);
     case BackPhase::kXclientCommand:
       if (reply.code != kServiceReady) return Close(CloseReason::kBackendIdentity);
       if (!xclient_commands_->empty()) return XclientSend(reply.octets);
       return GreetingEnd(reply);
+    case BackPhase::kNoop:
+      if (reply.code != kOk) return Close(CloseReason::kBackendIdentity);
+      return NoopReply(reply);
     case BackPhase::kReady:
       break;
   }
@@ -65,7 +113,8 @@ Step SmtpRelay::NextBack(const RelayInput& input) {
 }
 
 Step SmtpRelay::EndOfBack() {
-  if (back_phase_ == BackPhase::kXclientHello || back_phase_ == BackPhase::kXclientCommand) {
+  if (back_phase_ == BackPhase::kXclientHello || back_phase_ == BackPhase::kXclientCommand ||
+      back_phase_ == BackPhase::kNoop) {
     return Close(CloseReason::kBackendIdentity);
   }
   if (back_phase_ == BackPhase::kGreeting || in_content()) return Close(CloseReason::kBackendReset);
@@ -77,8 +126,15 @@ Step SmtpRelay::EndOfBack() {
   return Close(CloseReason::kBackendReset);
 }
 
-Step SmtpRelay::Greeting(const Reply& reply) {
+Step SmtpRelay::Greeting(std::string_view text, const Reply& reply) {
   if (reply.code == kServiceReady) {
+    if (options_->prove_with_noop) {
+      if (!greeted_) held_greeting_ = std::make_unique<std::string>(text);
+      back_phase_ = BackPhase::kNoop;
+      ++progress_;
+      text_ = kNoop;
+      return DropAndInject(Side::kBack, reply.octets, InjectDue::kBack);
+    }
     if (!options_->xclient) return GreetingEnd(reply);
     back_phase_ = BackPhase::kXclientHello;
     ++progress_;
@@ -91,7 +147,10 @@ Step SmtpRelay::Greeting(const Reply& reply) {
   // It has not been told who calls, so nothing of this client may reach it, whatever it refuses.
   if (options_->xclient) return Close(CloseReason::kBackendIdentity);
   // RFC 5321 3.1: the refusal is the backend's to explain. After 421 nothing follows (PROTOCOL 22).
-  if (reply.code == kServiceClosing) close_due_ = CloseReason::kBackend421;
+  // What refuses everybody need not take its identity, so that nothing may follow there either.
+  if (reply.code == kServiceClosing || options_->prove_with_noop) {
+    close_due_ = CloseReason::kBackend421;
+  }
   return GreetingEnd(reply);
 }
 
@@ -101,6 +160,14 @@ Step SmtpRelay::GreetingEnd(const Reply& reply) {
   ++progress_;
   if (std::exchange(greeted_, true)) return Drop(Side::kBack, reply.octets);
   return Forward(Side::kBack, reply.octets);
+}
+
+Step SmtpRelay::NoopReply(const Reply& reply) {
+  const std::unique_ptr<std::string> greeting = std::move(held_greeting_);
+  const Step end = GreetingEnd(reply);
+  if (greeting == nullptr) return end;  // the client was greeted before its TLS handshake
+  text_ = std::move(*greeting);
+  return DropAndInject(Side::kBack, reply.octets, InjectDue::kFront);
 }
 
 // DESIGN: if the backend cannot be told who is calling, the session must not go on as if it were
@@ -138,10 +205,14 @@ Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const Rela
     close_due_ = CloseReason::kBackend421;  // PROTOCOL 22
     return Forward(Side::kBack, reply.octets);
   }
-  if (pending_.empty()) return Close(CloseReason::kBackendProtocol);  // nobody asked
+  if (pending_.empty()) return UnaskedReply(reply);
 
   const PendingReply::From from = pending_.front().from;
-  if (!AsksInTurn(reply, from)) return Close(CloseReason::kBackendProtocol);
+  if (!ReplyFits(reply, from)) return Close(CloseReason::kBackendProtocol);
+  if (!replied_ && options_->proxy_header && DisownsHeader(reply, from)) {
+    return Close(CloseReason::kBackendIdentity);
+  }
+  replied_ = true;
   if (front_phase_ == FrontPhase::kChunk && pending_.size() == 1) {
     // The reply to a chunk that is still on its way. It has to wait, unless the backend will not
     // read the rest; and then it cannot have accepted it.
@@ -149,6 +220,17 @@ Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const Rela
     if (!Negative(reply)) return Close(CloseReason::kBackendReset);
     close_due_ = CloseReason::kBackendReset;
     return Forward(Side::kBack, reply.octets);
+  }
+  if (pending_.size() == 1 && from != PendingReply::From::kQuit) {
+    // With one reply more than commands nobody knows which of them is this command's.
+    switch (CheckBehindLast(input, reply.octets)) {
+      case BehindLast::kNothing:
+        break;
+      case BehindLast::kUnknown:
+        return kNeedInput;
+      case BehindLast::kReply:
+        return Close(CloseReason::kBackendIdentity);
+    }
   }
   if (from == PendingReply::From::kData && reply.code == kStartContent && front_total_ > 0) {
     // PROTOCOL 9: octets before the 354 are never content, and now they cannot be commands either.
@@ -198,6 +280,14 @@ Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const Rela
       break;
   }
   return Forward(Side::kBack, reply.octets);
+}
+
+// RFC 5321 3.8: only a 421 may come without a command. A server that ends an idle session with
+// another 4yz, or has heard enough of the content, breaks a rule; anything else means that commands
+// and replies have parted.
+Step SmtpRelay::UnaskedReply(const Reply& reply) {
+  const bool is_farewell = in_content() || (Negative(reply) && reply.code < kPermanent);
+  return Close(is_farewell ? CloseReason::kBackendProtocol : CloseReason::kBackendIdentity);
 }
 
 Step SmtpRelay::HelloReply(PendingReply::From from, std::string_view text, const Reply& reply) {

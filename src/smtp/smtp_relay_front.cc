@@ -86,6 +86,9 @@ Step SmtpRelay::NextFront(const RelayInput& input) {
   }
   if (input.total == 0) return input.eof ? EndOfFront() : kNeedInput;
   if (back_phase_ != BackPhase::kReady || pending_.full()) return kBlocked;
+  // What the backend said before a command was sent does not answer it: the back is looked at
+  // first.
+  if (pending_.empty() && input.other_total > 0) return kBlocked;
   return discarded_octets_ > 0 ? DiscardLine(input) : NextLine(input);
 }
 

@@ -4,8 +4,8 @@
 //
 //   # comment
 //   option tls_policy=encrypt       none | may | encrypt; also starttls=no, xclient=yes,
-//   bare=reject,
-//                                   errors=N; and split=no where the outcome depends on the cut
+//                                   proxy=v1 or v2 (the header was sent), bare=reject, errors=N;
+//                                   and split=no where the outcome depends on the cut
 //   F: text     the client sends a line          F= text     the client has received a line
 //   B: text     the backend sends a line         B= text     the backend has received a line
 //   ! tls same | tls reconnected                 the handshake after STARTTLS is over
@@ -91,6 +91,9 @@ void SetOption(std::string_view option, RelayOptions* options, bool* split) {
     options->starttls_offered = value == "yes";
   } else if (name == "xclient") {
     options->xclient = value == "yes";
+  } else if (name == "proxy") {
+    options->proxy_header = true;
+    options->prove_with_noop = value == "v1";
   } else if (name == "bare") {
     options->bare_newline = value == "reject" ? BareNewline::kReject : BareNewline::kNormalize;
   } else if (name == "errors") {

@@ -7,8 +7,8 @@
 //   NNN    answered by us                       own    something else goes on to the backend
 //
 // and where the session ends, after the octets went on ("+") or at once: eof client_eof, trunc
-// client_truncated, bad backend_protocol, reset backend_reset, beof backend_eof, 421 backend_421,
-// quit.
+// client_truncated, bad backend_protocol, ident backend_identity, reset backend_reset, beof
+// backend_eof, 421 backend_421, quit.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -21,8 +21,9 @@
 namespace ringpost {
 namespace {
 
-constexpr std::array<std::string_view, 15> kStates = {
+constexpr std::array<std::string_view, 17> kStates = {
     "greeting",                       // the backend has said nothing yet
+    "proof",    "first",              // PROXY v1: our NOOP not answered; answered, and EHLO not yet
     "ready",    "noop",               // EHLO answered; and a NOOP not yet
     "mail",                           // MAIL and RCPT accepted
     "data",     "content",  "final",  // DATA not answered; 354; the dot not answered
@@ -54,17 +55,33 @@ constexpr std::array kEvents = {
     Event{"dot", Side::kFront, ".\r\n"},
     Event{"eof", Side::kFront, ""},
     Event{"220", Side::kBack, "220 a\r\n"},
+    Event{"221", Side::kBack, "221 a\r\n"},
+    Event{"235", Side::kBack, "235 a\r\n"},
     Event{"250", Side::kBack, "250 a\r\n"},
     Event{"334", Side::kBack, "334 a\r\n"},
     Event{"354", Side::kBack, "354 a\r\n"},
     Event{"421", Side::kBack, "421 a\r\n"},
+    Event{"451", Side::kBack, "451 a\r\n"},
+    Event{"502", Side::kBack, "502 a\r\n"},
     Event{"550", Side::kBack, "550 a\r\n"},
+    Event{"2x2", Side::kBack, "250 a\r\n250 b\r\n"},
     Event{"bad", Side::kBack, "250 a\nb\r\n"},
     Event{"beof", Side::kBack, ""},
 };
 
 void Enter(std::string_view state, RelayHarness* harness) {
   if (state == "greeting") return;
+  if (state == "proof" || state == "first") {
+    harness->FromBackend("220 back\r\n");
+    EXPECT_EQ(harness->TakeToBackend(), "NOOP\r\n");
+    EXPECT_EQ(harness->TakeToClient(), "");
+    if (state == "proof") return;
+    harness->FromBackend("250 ok\r\n");
+    EXPECT_EQ(harness->TakeToClient(), "220 back\r\n");
+    harness->FromClient("EHLO a\r\n");
+    static_cast<void>(harness->TakeToBackend());
+    return;
+  }
   harness->Hello();
   if (state == "ready") return;
   if (state == "noop") {
@@ -109,6 +126,8 @@ std::string Word(CloseReason reason) {
       return "trunc";
     case CloseReason::kBackendProtocol:
       return "bad";
+    case CloseReason::kBackendIdentity:
+      return "ident";
     case CloseReason::kBackendReset:
       return "reset";
     case CloseReason::kBackendEof:
@@ -121,7 +140,9 @@ std::string Word(CloseReason reason) {
 }
 
 std::string Outcome(std::string_view state, const Event& event) {
-  RelayHarness harness;
+  RelayOptions options = RelayHarness::DefaultOptions();
+  options.proxy_header = options.prove_with_noop = state == "proof" || state == "first";
+  RelayHarness harness(options);
   Enter(state, &harness);
   const bool front = event.from == Side::kFront;
   if (event.text.empty()) {
@@ -152,22 +173,24 @@ struct Row {
 
 // clang-format off
 constexpr std::array kMatrix = {
-    //              EHLO  MAIL  RCPT  DATA  BDAT  RSET  NOOP  QUIT  VRFY  AUTH  STLS  XCLI  dot   eof   220   250   334   354   421   550   bad   beof
-    Row{"greeting", "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  eof   fwd   bad   bad   bad   +421  fwd   bad   reset"},
-    Row{"ready",    "fwd   fwd   503   503   503   fwd   fwd   fwd   fwd   fwd   tls   502   500   eof   bad   bad   bad   bad   +421  bad   bad   beof"},
-    Row{"noop",     "fwd   fwd   taken taken taken fwd   fwd   fwd   fwd   fwd   wait  taken taken wait  fwd   fwd   bad   bad   +421  fwd   bad   reset"},
-    Row{"mail",     "fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   503   503   502   500   eof   bad   bad   bad   bad   +421  bad   bad   beof"},
-    Row{"data",     "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  fwd   fwd   bad   fwd   +421  fwd   bad   reset"},
-    Row{"content",  "fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   trunc bad   bad   bad   bad   +421  bad   bad   reset"},
-    Row{"final",    "fwd   fwd   taken taken taken fwd   fwd   fwd   fwd   fwd   wait  taken taken wait  fwd   fwd   bad   bad   +421  fwd   bad   reset"},
-    Row{"auth",     "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  fwd   fwd   fwd   bad   +421  fwd   bad   reset"},
-    Row{"response", "fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   eof   bad   bad   bad   bad   +421  bad   bad   beof"},
-    Row{"chunk",    "fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   trunc wait  wait  bad   bad   +421  wait  bad   reset"},
-    Row{"refused",  "taken taken taken taken taken taken taken taken taken taken taken taken taken trunc bad   bad   bad   bad   +421  bad   bad   beof"},
-    Row{"starttls", "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait"},
-    Row{"tls",      "fwd   503   503   503   503   fwd   fwd   fwd   503   503   503   502   500   eof   bad   bad   bad   bad   +421  bad   bad   beof"},
-    Row{"hello",    "fwd   fwd   503   503   503   fwd   fwd   fwd   fwd   fwd   503   502   500   eof   bad   bad   bad   bad   +421  bad   bad   beof"},
-    Row{"quit",     "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  +quit +quit bad   bad   +421  +quit bad   quit"},
+    //              EHLO  MAIL  RCPT  DATA  BDAT  RSET  NOOP  QUIT  VRFY  AUTH  STLS  XCLI  dot   eof   220   221   235   250   334   354   421   451   502   550   2x2   bad   beof
+    Row{"greeting", "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  eof   fwd   bad   bad   bad   bad   bad   +421  fwd   fwd   fwd   ident bad   reset"},
+    Row{"proof",    "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  eof   ident ident ident 220   ident ident ident ident ident ident ident bad   ident"},
+    Row{"first",    "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  bad   bad   bad   250   bad   bad   +421  fwd   ident fwd   ident bad   reset"},
+    Row{"ready",    "fwd   fwd   503   503   503   fwd   fwd   fwd   fwd   fwd   tls   502   500   eof   ident ident ident ident ident ident +421  bad   ident ident ident bad   beof"},
+    Row{"noop",     "fwd   fwd   taken taken taken fwd   fwd   fwd   fwd   fwd   wait  taken taken wait  bad   bad   bad   fwd   bad   bad   +421  fwd   fwd   fwd   ident bad   reset"},
+    Row{"mail",     "fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   503   503   502   500   eof   ident ident ident ident ident ident +421  bad   ident ident ident bad   beof"},
+    Row{"data",     "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  bad   bad   bad   bad   bad   fwd   +421  fwd   fwd   fwd   bad   bad   reset"},
+    Row{"content",  "fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   trunc bad   bad   bad   bad   bad   bad   +421  bad   bad   bad   bad   bad   reset"},
+    Row{"final",    "fwd   fwd   taken taken taken fwd   fwd   fwd   fwd   fwd   wait  taken taken wait  bad   bad   bad   fwd   bad   bad   +421  fwd   fwd   fwd   ident bad   reset"},
+    Row{"auth",     "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  bad   bad   fwd   fwd   fwd   bad   +421  fwd   fwd   fwd   ident bad   reset"},
+    Row{"response", "fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   eof   ident ident ident ident ident ident +421  bad   ident ident ident bad   beof"},
+    Row{"chunk",    "fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   trunc bad   bad   bad   wait  bad   bad   +421  wait  wait  wait  wait  bad   reset"},
+    Row{"refused",  "taken taken taken taken taken taken taken taken taken taken taken taken taken trunc ident ident ident ident ident ident +421  bad   ident ident ident bad   beof"},
+    Row{"starttls", "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait"},
+    Row{"tls",      "fwd   503   503   503   503   fwd   fwd   fwd   503   503   503   502   500   eof   ident ident ident ident ident ident +421  bad   ident ident ident bad   beof"},
+    Row{"hello",    "fwd   fwd   503   503   503   fwd   fwd   fwd   fwd   fwd   503   502   500   eof   ident ident ident ident ident ident +421  bad   ident ident ident bad   beof"},
+    Row{"quit",     "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  bad   +quit bad   +quit bad   bad   +421  +quit +quit +quit quit  bad   quit"},
 };
 // clang-format on
 

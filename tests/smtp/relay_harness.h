@@ -157,7 +157,8 @@ class RelayHarness {
     leg.contiguous = std::min(leg.contiguous, leg.input.size());
     const RelayInput input{.readable = std::string_view(leg.input).substr(0, leg.contiguous),
                            .total = leg.input.size(),
-                           .eof = leg.eof};
+                           .eof = leg.eof,
+                           .other_total = other.input.size()};
     const std::uint32_t progress = relay_->progress();
     const Step step = relay_->Next(side, input);
     EXPECT_LE(relay_->progress() - progress, 1U << 16);

@@ -359,5 +359,22 @@ TEST(RelayPositiveTest, NoPositiveReplyIsMade) {
   }
 }
 
+// What the backend has said before a command was sent is no reply to it, although both are found in
+// the same turn.
+TEST(RelayTest, NoCommandIsSentBeforeWhatTheBackendHasSaidIsRead) {
+  RelayHarness harness;
+  harness.Hello();
+  SmtpRelay& relay = harness.relay();
+  constexpr std::string_view kCommand = "NOOP\r\n";
+  constexpr std::string_view kReply = "250 ok\r\n";
+  const RelayInput command{
+      .readable = kCommand, .total = kCommand.size(), .other_total = kReply.size()};
+  EXPECT_EQ(relay.Next(Side::kFront, command).kind, StepKind::kBlocked);
+  const Step step = relay.Next(
+      Side::kBack, {.readable = kReply, .total = kReply.size(), .other_total = kCommand.size()});
+  EXPECT_EQ(step.kind, StepKind::kClose);
+  EXPECT_EQ(step.reason, CloseReason::kBackendIdentity);
+}
+
 }  // namespace
 }  // namespace ringpost

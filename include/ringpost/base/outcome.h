@@ -17,7 +17,7 @@ enum class CloseReason : std::uint8_t {
   kQuit,        // QUIT and the backend's reply to it
   kClientEof,   // the client closed between commands
   kBackendEof,  // the backend closed between replies, its last words relayed
-  kBackend421,  // the backend said 421 (RFC 5321 3.8)
+  kBackend421,  // the backend said 421 (RFC 5321 3.8), or with PROXY v1 greeted with a refusal
 
   // The client's fault: answered 5xx.
   kClientReset,          // reset, or gone while we were sending

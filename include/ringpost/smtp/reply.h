@@ -28,6 +28,10 @@ struct [[nodiscard]] Reply {
 // The reply at the front of `readable`; kIncomplete only while it may still become a valid one.
 Reply ParseReply(std::string_view readable);
 
+// The first line of what a server has said, for a log: at most 200 octets, printable ASCII without
+// quotation marks.
+[[nodiscard]] std::string QuotableLine(std::string_view said);
+
 // The texts of a complete reply's lines: without code, separator and CRLF.
 class ReplyLines {
  public:

@@ -48,7 +48,13 @@ struct RelayOptions {
   TlsPolicy tls_policy = TlsPolicy::kMay;
   bool starttls_offered = true;  // false on implicit-TLS listeners and routes without certificate
   BareNewline bare_newline = BareNewline::kNormalize;
-  bool xclient = false;           // identify with XCLIENT before the first command
+  bool xclient = false;  // identify with XCLIENT before the first command
+  // A PROXY header came before the greeting: a backend that does not know it answers it like a
+  // command, and believes that the client is the proxy.
+  bool proxy_header = false;
+  // It was version 1, which such a backend reads past: a NOOP of ours proves that it was no
+  // command.
+  bool prove_with_noop = false;
   int refused_commands_max = 20;  // then 421 4.7.0 and kClientTooManyErrors
 };
 
@@ -82,9 +88,10 @@ struct [[nodiscard]] Step {
 
 // What the relay can see of one side's input.
 struct RelayInput {
-  std::string_view readable;  // the contiguous octets at the front
-  std::size_t total = 0;      // all octets received and not consumed, >= readable.size()
-  bool eof = false;           // nothing will follow `total`
+  std::string_view readable;    // the contiguous octets at the front
+  std::size_t total = 0;        // all octets received and not consumed, >= readable.size()
+  bool eof = false;             // nothing will follow `total`
+  std::size_t other_total = 0;  // all octets of the other side that wait
 };
 
 // Which of RFC 5321 4.5.3.2's timers runs. The session owns the clock.
@@ -162,6 +169,7 @@ class SmtpRelay {
     kGreeting,
     kXclientHello,    // our EHLO was sent, to learn what XCLIENT takes
     kXclientCommand,  // one of xclient_commands_ was sent
+    kNoop,            // our NOOP was sent; the greeting waits for its reply
     kReady,
   };
   enum class InjectDue : std::uint8_t { kNone, kFront, kBack };
@@ -187,8 +195,10 @@ class SmtpRelay {
   // Back (smtp_relay_back.cc). `text` is the whole reply.
   Step NextBack(const RelayInput& input);
   Step EndOfBack();
-  Step Greeting(const Reply& reply);
+  Step Greeting(std::string_view text, const Reply& reply);
   Step GreetingEnd(const Reply& reply);
+  Step NoopReply(const Reply& reply);
+  Step UnaskedReply(const Reply& reply);
   Step XclientHello(std::string_view text, const Reply& reply);
   Step XclientSend(std::size_t octets);
   Step RelayReply(std::string_view text, const Reply& reply, const RelayInput& input);
@@ -212,7 +222,8 @@ class SmtpRelay {
   // Heap only between making a text and the call after it was handed out; empty otherwise.
   std::string text_;
   std::unique_ptr<std::vector<std::string>> xclient_commands_;  // the ones to be sent, last first
-  std::uint64_t chunk_octets_ = 0;                              // what is to come of this chunk
+  std::unique_ptr<std::string> held_greeting_;  // for the client, once the backend is proven
+  std::uint64_t chunk_octets_ = 0;              // what is to come of this chunk
   std::size_t front_total_ = 0;  // octets that were waiting when the front was last looked at
   std::uint32_t discarded_octets_ = 0;  // of a line that was refused; 0: none is being discarded
   std::uint32_t progress_ = 0;
@@ -232,6 +243,7 @@ class SmtpRelay {
   bool bdat_used_ = false;   // in this transaction (RFC 3030 2)
   bool conversing_ = false;  // a command was good enough to be forwarded: this is SMTP
   bool greeted_ = false;     // the client has its greeting
+  bool replied_ = false;     // this backend connection has answered a command as such
   bool tls_ = false;
   bool hello_needed_ = false;  // TLS came up and no EHLO or HELO was accepted since
   bool authenticated_ = false;
