@@ -84,7 +84,7 @@ Scenario::Scenario(SimWire* meter) : keys_(TicketKeys::Random(test::kNow)), port
   options.ticket_keys = keys_.get();
   world_ = std::make_unique<SessionWorld>(options);
   world_->io().set_wire(meter);
-  world_->io().OnBackendAccept(
+  world_->OnSessionBackend(
       [this](SimPeer peer) { backends_.push_back(std::make_unique<Backend>(std::move(peer))); });
   TlsClientOptions client;
   client.versions = TlsVersions::kTls13Only;

@@ -171,6 +171,18 @@ std::string_view BackendIdentityName(BackendIdentity identity) {
   return "";
 }
 
+std::string_view ProxyTlvsName(ProxyTlvs tlvs) {
+  switch (tlvs) {
+    case ProxyTlvs::kAll:
+      return "all";
+    case ProxyTlvs::kSsl:
+      return "ssl";
+    case ProxyTlvs::kNone:
+      return "none";
+  }
+  return "";
+}
+
 std::string_view TlsPolicyName(TlsPolicy policy) {
   switch (policy) {
     case TlsPolicy::kNone:
@@ -235,6 +247,9 @@ std::string DescribeConfig(const Config& config) {
     for (const Endpoint& address : upstream.addresses) addresses.push_back(address.text);
     out.List("addresses", addresses);
     out.Text("identity", BackendIdentityName(upstream.identity));
+    if (upstream.identity == BackendIdentity::kProxyV2) {
+      out.Text("proxy_tlvs", ProxyTlvsName(upstream.proxy_tlvs));
+    }
   }
   for (const IngressConfig& ingress : config.ingress) DescribeIngress(ingress, config, &out);
   for (const Partner& partner : config.partners) DescribePartner(partner, config, &out);

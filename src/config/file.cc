@@ -176,13 +176,14 @@ class FileReader {
   }
 
   void ReadUpstream(const toml::table& table) {
-    CheckKeys(table, "[[upstream]]", {"name", "addresses", "identity"});
+    CheckKeys(table, "[[upstream]]", {"name", "addresses", "identity", "proxy_tlvs"});
     UpstreamSettings upstream;
     upstream.name = ReadRequired(table, "[[upstream]]", "name", "postfix");
     for (Given& address : ReadStrings(table, "addresses", "127.0.0.1:10025")) {
       upstream.addresses.push_back(EndpointPath(std::move(address)));
     }
     upstream.identity = ReadOptional(table, "identity", "proxy-v2");
+    upstream.proxy_tlvs = ReadOptional(table, "proxy_tlvs", "all");
     settings_.upstreams.push_back(std::move(upstream));
   }
 

@@ -62,6 +62,10 @@ ABSL_FLAG(Text, policy_mode, std::nullopt,
 ABSL_FLAG(Text, backend_identity, std::nullopt,
           "How the mail server learns the client's address: proxy-v2, proxy-v1, xclient, or none "
           "(dangerous: every client seems to be ringpost). Default: proxy-v2.");
+ABSL_FLAG(Text, proxy_tlvs, std::nullopt,
+          "What a PROXY header of version 2 says beside the addresses: all, ssl (the TLS facts, "
+          "without the name the client asked for), or none. For mail servers that take only short "
+          "headers. Default: all.");
 ABSL_FLAG(Text, cert, std::nullopt,
           "Certificate chains in PEM, leaf first, separated by commas; one --key for each.");
 ABSL_FLAG(Text, key, std::nullopt,
@@ -139,6 +143,7 @@ constexpr auto kFlags = std::to_array<std::string_view>({"config",
                                                          "accept_server_auth_purpose",
                                                          "policy_mode",
                                                          "backend_identity",
+                                                         "proxy_tlvs",
                                                          "cert",
                                                          "key",
                                                          "hostname",
@@ -242,6 +247,7 @@ void RouteFromFlags(Settings* settings) {
   to.name = {"default", "--upstream"};
   to.addresses = FlagList(FLAGS_upstream);
   to.identity = Flag(FLAGS_backend_identity);
+  to.proxy_tlvs = Flag(FLAGS_proxy_tlvs);
   IngressSettings from;
   from.name = {"default", "--listen"};
   from.listen = FlagList(FLAGS_listen);
@@ -254,9 +260,9 @@ void RouteFromFlags(Settings* settings) {
   from.rule.accept_server_auth_purpose = Flag(FLAGS_accept_server_auth_purpose);
   from.mode = Flag(FLAGS_policy_mode);
   const CertificateRuleSettings& rule = from.rule;
-  const bool given = !to.addresses.empty() || to.identity || !from.listen.empty() ||
-                     !from.listen_tls.empty() || from.tls || !rule.names.empty() ||
-                     !rule.fingerprints.empty() || rule.accept_common_name ||
+  const bool given = !to.addresses.empty() || to.identity || to.proxy_tlvs ||
+                     !from.listen.empty() || !from.listen_tls.empty() || from.tls ||
+                     !rule.names.empty() || !rule.fingerprints.empty() || rule.accept_common_name ||
                      rule.accept_server_auth_purpose || from.mode;
   if (!given) return;
   // Half a route is kept: together with a file's routes it is another mistake (MergeSettings).

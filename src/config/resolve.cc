@@ -53,6 +53,11 @@ constexpr std::array kIdentities = {
     Choice<BackendIdentity>{"xclient", BackendIdentity::kXclient},
     Choice<BackendIdentity>{"none", BackendIdentity::kNone},
 };
+constexpr std::array kProxyTlvs = {
+    Choice<ProxyTlvs>{"all", ProxyTlvs::kAll},
+    Choice<ProxyTlvs>{"ssl", ProxyTlvs::kSsl},
+    Choice<ProxyTlvs>{"none", ProxyTlvs::kNone},
+};
 constexpr std::array kBareNewlines = {
     Choice<BareNewline>{"normalize", BareNewline::kNormalize},
     Choice<BareNewline>{"reject", BareNewline::kReject},
@@ -206,6 +211,15 @@ class Resolver {
       if (from.identity.has_value()) {
         const absl::Status status = ReadChoice(*from.identity, kIdentities, &upstream.identity);
         if (!status.ok()) return status;
+      }
+      if (from.proxy_tlvs.has_value()) {
+        const absl::Status status = ReadChoice(*from.proxy_tlvs, kProxyTlvs, &upstream.proxy_tlvs);
+        if (!status.ok()) return status;
+        if (upstream.identity != BackendIdentity::kProxyV2) {
+          return Refuse(*from.proxy_tlvs,
+                        "TLVs are a part of PROXY version 2 only; set identity to "
+                        "proxy-v2 or leave proxy_tlvs out");
+        }
       }
       if (upstream.identity == BackendIdentity::kNone) {
         Warn(absl::StrCat("upstream \"", upstream.name,

@@ -28,7 +28,9 @@ using proxy_wire::kSubtypeSslCipher;
 using proxy_wire::kSubtypeSslCommonName;
 using proxy_wire::kSubtypeSslGroup;
 using proxy_wire::kSubtypeSslVersion;
+using proxy_wire::kTlvHeadBytes;
 using proxy_wire::kTypeAuthority;
+using proxy_wire::kTypeNoop;
 using proxy_wire::kTypeSsl;
 using proxy_wire::kVersion2;
 
@@ -119,8 +121,9 @@ void WriteAddressText(const Side4Or6& side, bool ipv4, Writer* writer) {
   writer->Text(text.data());
 }
 
-void WriteTls(const ProxyTlsFacts& tls, Writer* writer) {
-  writer->TlvText(kTypeAuthority, tls.sni, kProxyAuthorityMax);
+void WriteTls(const ProxyTlsFacts& tls, ProxyTlvs tlvs, Writer* writer) {
+  if (tlvs == ProxyTlvs::kNone) return;
+  if (tlvs == ProxyTlvs::kAll) writer->TlvText(kTypeAuthority, tls.sni, kProxyAuthorityMax);
   writer->Octet(kTypeSsl);
   const std::size_t begin = writer->ReserveLength();
   writer->Octet(tls.client_certificate ? kClientSsl | kClientCertConnection | kClientCertSession
@@ -141,7 +144,7 @@ void WriteTls(const ProxyTlsFacts& tls, Writer* writer) {
 }  // namespace
 
 std::size_t WriteProxyV2(std::span<char> out, const sockaddr* source, const sockaddr* destination,
-                         const ProxyTlsFacts* tls_or_null) {
+                         const ProxyTlsFacts* tls_or_null, ProxyTlvs tlvs, std::size_t octets_max) {
   RINGPOST_CHECK(out.size() >= kProxyHeaderMax);
   const Side4Or6 from = ReadSide(source);
   const Side4Or6 to = ReadSide(destination);
@@ -162,18 +165,29 @@ std::size_t WriteProxyV2(std::span<char> out, const sockaddr* source, const sock
   }
   writer.Octets(&from.port, sizeof from.port);
   writer.Octets(&to.port, sizeof to.port);
-  if (tls_or_null != nullptr) WriteTls(*tls_or_null, &writer);
+  if (tls_or_null != nullptr) WriteTls(*tls_or_null, tlvs, &writer);
+  if (writer.length() > octets_max && tlvs != ProxyTlvs::kNone) {
+    return WriteProxyV2(out, source, destination, tls_or_null,
+                        tlvs == ProxyTlvs::kAll ? ProxyTlvs::kSsl : ProxyTlvs::kNone, octets_max);
+  }
   writer.FillLength(begin);
   return writer.length();
 }
 
-std::size_t WriteProxyV2Local(std::span<char> out) {
-  RINGPOST_CHECK(out.size() >= kFixedBytes);
+std::size_t WriteProxyV2Local(std::span<char> out, std::size_t octets) {
+  RINGPOST_CHECK(out.size() >= kFixedBytes && out.size() >= octets);
   Writer writer(out);
   writer.Text(kSignature);
   writer.Octet(kVersion2 | kCommandLocal);
   writer.Octet(kFamilyUnspec);
-  writer.Number16(0);
+  const std::size_t begin = writer.ReserveLength();
+  if (octets >= begin + kTlvHeadBytes) {
+    const std::size_t filling = octets - begin - kTlvHeadBytes;
+    writer.Octet(kTypeNoop);
+    writer.Number16(filling);
+    for (std::size_t i = 0; i < filling; ++i) writer.Octet(0);
+  }
+  writer.FillLength(begin);
   return writer.length();
 }
 

@@ -29,6 +29,7 @@ inline constexpr std::size_t kTcp6Bytes = 36;
 inline constexpr std::size_t kUnixBytes = 216;
 
 inline constexpr std::uint8_t kTypeAuthority = 0x02;
+inline constexpr std::uint8_t kTypeNoop = 0x04;
 inline constexpr std::uint8_t kTypeSsl = 0x20;
 inline constexpr std::uint8_t kSubtypeSslVersion = 0x21;
 inline constexpr std::uint8_t kSubtypeSslCommonName = 0x22;

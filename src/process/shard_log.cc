@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ringpost/io/socket.h"
+#include "upstream_words.h"
 
 namespace ringpost {
 namespace {
@@ -104,11 +105,14 @@ void ShardLog::Status(const ShardStatus& status) {
 }
 
 void ShardLog::BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint,
-                             CloseReason reason, int error, TimeNs now) {
+                             CloseReason reason, int error, std::string_view words, TimeNs now) {
   std::string what = absl::StrCat("upstream ", upstream.name, " (", endpoint.text,
                                   "): ", View(CloseReasonName(reason)));
   if (error != 0) {
     absl::StrAppend(&what, ": ", std::strerror(error));
+  }
+  if (!words.empty()) {
+    absl::StrAppend(&what, ": \"", View(words), "\"");
   }
   logger_->Warning(backend_, now, "upstream", what);
 }
@@ -118,6 +122,27 @@ void ShardLog::BackendRecovered(const UpstreamConfig& upstream, const Endpoint& 
   logger_->Event(
       LogLevel::kInfo, "upstream",
       absl::StrCat("upstream ", upstream.name, " (", endpoint.text, "): is back and used again"));
+}
+
+// Every shard asks the same server, and hears the same: the first one speaks.
+void ShardLog::UpstreamProven(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                              const ProbeResult& result, bool first) {
+  if (!first || index_ != 0) {
+    return;
+  }
+  logger_->Event(LogLevel::kInfo, "upstream", ProvenSentence(upstream, endpoint, result));
+  for (const std::string& advice : ProvenAdvice(upstream, endpoint, result)) {
+    logger_->Event(LogLevel::kWarning, "upstream", advice);
+  }
+}
+
+void ShardLog::UpstreamNotProven(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                                 const ProbeResult& result, TimeNs now) {
+  logger_->Warning(probe_, now, "upstream", NotProvenSentence(upstream, endpoint, result));
+}
+
+void ShardLog::UpstreamSlow(const UpstreamConfig& upstream, const Endpoint& endpoint, TimeNs now) {
+  logger_->Warning(probe_, now, "upstream", SlowSentence(upstream, endpoint));
 }
 
 void ShardLog::PolicyNotMet(const Session& session, const PolicyDecision& decision,

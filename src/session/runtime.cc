@@ -122,7 +122,10 @@ RelayOptions MakeRelayOptions(const Config& config, const IngressConfig& route,
   options.starttls_offered =
       !listener.implicit_tls && !route.certificates.empty() && route.policy.tls != TlsPolicy::kNone;
   options.bare_newline = config.bare_newline;
-  options.xclient = config.upstreams[route.upstream].identity == BackendIdentity::kXclient;
+  const UpstreamConfig& upstream = config.upstreams[route.upstream];
+  options.xclient = upstream.identity == BackendIdentity::kXclient;
+  options.proxy_header = upstream.sends_proxy_header();
+  options.prove_with_noop = upstream.identity == BackendIdentity::kProxyV1;
   return options;
 }
 

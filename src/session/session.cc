@@ -145,6 +145,9 @@ void Session::PumpRelay() {
   if (backend_wanted_ && back_.state() == LegState::kIdle) {
     ConnectBackend();
   }
+  if (proof_wanted_ && !is_waiting_for_proof && !PickBackend()) {
+    NoBackend();
+  }
   Moved moved = Moved::kSomething;
   while (running() && moved == Moved::kSomething) {
     moved = PumpFrontTls();
@@ -225,7 +228,7 @@ Session::Moved Session::PumpFrontTls() {
 
 Session::Moved Session::RelayFrom(Side side) {
   Leg& from = side == Side::kFront ? front_ : back_;
-  const Leg& to = side == Side::kFront ? back_ : front_;
+  Leg& to = side == Side::kFront ? back_ : front_;
   if (front_.tls_pending() || from.state() != LegState::kOpen) {
     return Moved::kNothing;
   }
@@ -252,8 +255,10 @@ Session::Moved Session::RelayFrom(Side side) {
     }
     ByteQueue& input = from.input();
     const std::string_view readable = input.Front();
-    const Step step =
-        relay_.Next(side, {.readable = readable, .total = input.size(), .eof = from.input_ended()});
+    const Step step = relay_.Next(side, {.readable = readable,
+                                         .total = input.size(),
+                                         .eof = from.input_ended(),
+                                         .other_total = to.input().size()});
     if (step.kind == StepKind::kBlocked) {
       return moved;
     }
@@ -322,6 +327,10 @@ void Session::CarryOut(const Step& step, Side side) {
         Close(CloseReason::kOutOfResources, Farewell::kSilent);
         return;
       }
+      if (step.reason == CloseReason::kBackendIdentity ||
+          step.reason == CloseReason::kBackendProtocol) {
+        detail_ = QuotableLine(back_.input().Front());
+      }
       Close(identity_refused ? CloseReason::kBackendIdentity : step.reason, Farewell::kSilent);
       break;
     }
@@ -386,7 +395,8 @@ void Session::StartTls(const Step& step) {
   front_.AttachTls(TlsEngine::Server(listener_->contexts.get()));
   handshake_deadline_ = host_->io().Now() + listener_->route->handshake_timeout;
   // What an authenticated client has said in clear must be forgotten whatever the configuration.
-  if (config().starttls_backend == StarttlsBackend::kReconnect || relay_.authenticated()) {
+  if (config().starttls_backend == StarttlsBackend::kReconnect || relay_.authenticated() ||
+      listener_->health->refuses_second_hello()) {
     RetireBackend();
   }
 }

@@ -13,8 +13,39 @@ namespace ringpost {
 
 void Session::StartBackend() {
   addresses_tried_ = 0;
-  address_index_ = listener_->health->Pick(addresses_tried_).value_or(0);
-  ConnectBackend();
+  if (!PickBackend()) {
+    address_index_ = listener_->health->Preferred();
+    NoBackend();
+  }
+}
+
+// False: no address is left that is proven, or about to be.
+bool Session::PickBackend() {
+  using Choice = UpstreamHealth::Choice;
+  const UpstreamHealth::Picked picked =
+      listener_->health->Pick(addresses_tried_, host_->io().Now());
+  proof_wanted_ = picked.choice == Choice::kWait;
+  switch (picked.choice) {
+    case Choice::kAddress:
+      address_index_ = picked.address;
+      ConnectBackend();
+      break;
+    case Choice::kWait:
+      host_->WaitForProof(*this);  // PumpRelay() comes back here, or the deadline comes
+      break;
+    case Choice::kNone:
+      return false;
+  }
+  return true;
+}
+
+// The probe has said in the log what is wrong.
+void Session::NoBackend() {
+  using Proof = UpstreamHealth::Proof;
+  const bool refuted = listener_->health->proof(address_index_) == Proof::kRefuted;
+  detail_ =
+      refuted ? "the mail server does not take its identity" : "no mail server could be asked";
+  Close(refuted ? CloseReason::kBackendIdentity : CloseReason::kBackendConnect, Farewell::kSay);
 }
 
 void Session::ConnectBackend() {
@@ -31,7 +62,7 @@ void Session::ConnectBackend() {
     return;
   }
   if (fd < 0) {
-    host_->BackendFailed(*listener_->upstream, endpoint, CloseReason::kOutOfResources, -fd);
+    host_->BackendFailed(*listener_->upstream, endpoint, CloseReason::kOutOfResources, -fd, {});
     Close(CloseReason::kOutOfResources, Farewell::kSay);
     return;
   }
@@ -83,21 +114,15 @@ void Session::BackendConnectFailed(int error) {
 }
 
 bool Session::BackendHasAlternative() const {
-  return listener_->health->Pick(addresses_tried_ | std::uint64_t{1} << address_index_).has_value();
+  return listener_->health->HasOther(addresses_tried_ | std::uint64_t{1} << address_index_);
 }
 
 // The address at hand is of no use, and its leg is ending. False: all were tried.
 bool Session::TryNextBackend(CloseReason reason, int error) {
   (void)listener_->health->Failed(address_index_, host_->io().Now());
-  host_->BackendFailed(*listener_->upstream, backend(), reason, error);
+  host_->BackendFailed(*listener_->upstream, backend(), reason, error, {});
   addresses_tried_ |= std::uint64_t{1} << address_index_;
-  const std::optional<std::size_t> next = listener_->health->Pick(addresses_tried_);
-  if (!next.has_value()) {
-    return false;
-  }
-  address_index_ = *next;
-  ConnectBackend();
-  return true;
+  return PickBackend();
 }
 
 void Session::RetireBackend() {
@@ -127,7 +152,8 @@ void Session::SendIdentity() {
         .key_exchange_group = tls_facts_.group,
         .client_certificate = certificate() != nullptr,
         .verified = policy_ != nullptr && policy_->verified()};
-    length = WriteProxyV2(header, &client_.any, &server_.any, tls_established_ ? &facts : nullptr);
+    length = WriteProxyV2(header, &client_.any, &server_.any, tls_established_ ? &facts : nullptr,
+                          listener_->upstream->proxy_tlvs, listener_->health->proxy_header_max());
   }
   // One write before any other octet: the relay is silent until the greeting (PROTOCOL 37).
   if (back_.output().Append({header.data(), length}) != Room::kOk) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "ringpost/session/health_probe.h"
 #include "ringpost/session/session.h"
 
 namespace ringpost {
@@ -14,6 +15,9 @@ constexpr TimeNs kBackendGreetingTimeout = 300 * kNsPerSecond;
 constexpr TimeNs kBackendReplyTimeout = 300 * kNsPerSecond;
 constexpr TimeNs kBackendDataReplyTimeout = 120 * kNsPerSecond;
 constexpr TimeNs kBackendFinalReplyTimeout = 600 * kNsPerSecond;
+
+// How long a session waits until an address is proven: as long as a probe does.
+constexpr TimeNs kProofTimeout = HealthProbe::kReplyTimeout;
 
 // How long an address may keep its greeting to itself when there is another one to try. Less than
 // that happens to honest servers: they look the client up first.
@@ -35,6 +39,7 @@ void Session::Close(CloseReason reason, Farewell farewell) {
   }
   close_reason_ = reason;
   phase_ = Phase::kFlushing;
+  proof_wanted_ = false;
   back_.ShutDown(host_->io());
   ReleaseBackendSocket();
   host_->wheel().Set(timer, host_->io().Now() + kFlushTimeout);
@@ -42,7 +47,13 @@ void Session::Close(CloseReason reason, Farewell farewell) {
   // What may need memory comes last: without it the session ends all the same.
   if (reason == CloseReason::kBackendIdentity || reason == CloseReason::kBackendProtocol ||
       reason == CloseReason::kBackendReset || reason == CloseReason::kBackendTimeout) {
-    host_->BackendFailed(*listener_->upstream, backend(), reason, 0);
+    // Where no address was proven the probe's sentence is in the log.
+    if (listener_->health->proof(address_index_) == UpstreamHealth::Proof::kProven) {
+      if (reason == CloseReason::kBackendIdentity) {
+        listener_->health->Doubted(address_index_, host_->io().Now());
+      }
+      host_->BackendFailed(*listener_->upstream, backend(), reason, 0, detail_);
+    }
   }
   if (farewell == Farewell::kSay && !front_.tls_pending()) {
     const std::string_view text = relay_.Farewell(reason);
@@ -100,6 +111,10 @@ void Session::OnDeadline() {
   }
   switch (wait_) {
     case Wait::kNothing:
+      break;
+    case Wait::kProof:
+      detail_ = "the mail server was not proven in time";
+      Close(CloseReason::kBackendTimeout, Farewell::kSay);
       break;
     case Wait::kConnect:
       if (backend_wanted_) {  // no descriptor has come free
@@ -199,6 +214,7 @@ RelayWait Session::Waiting() const {
 
 void Session::UpdateDeadline() {
   const Wait wait = front_.tls_pending()               ? Wait::kHandshake
+                    : proof_wanted_                    ? Wait::kProof
                     : back_.state() != LegState::kOpen ? Wait::kConnect
                                                        : Wait::kRelay;
   const RelayWait relay_wait = Waiting();
@@ -215,6 +231,7 @@ void Session::UpdateDeadline() {
   wait_seen_ = relay_wait;
   progress_seen_ = relay_.progress();
   const TimeNs deadline = wait == Wait::kHandshake ? handshake_deadline_
+                          : wait == Wait::kProof   ? now + kProofTimeout
                           : wait == Wait::kConnect ? now + config().connect_timeout
                                                    : RelayDeadline();
   host_->wheel().Set(timer, deadline);

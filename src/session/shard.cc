@@ -35,6 +35,7 @@ Shard::Shard(Io* io, BufferPool* pool, std::shared_ptr<const Runtime> runtime,
   }
   starved_.reserve(sessions_max);
   short_of_descriptor_.reserve(sessions_max);
+  proof_waiters_.reserve(sessions_max);
 }
 
 Shard::~Shard() {
@@ -184,6 +185,10 @@ void Shard::PumpReady() {
     if (!session->is_finished) {
       Guarded(*session, [session] { session->Pump(); });
     }
+    if (session->is_finished && session->is_waiting_for_proof) {
+      std::erase(proof_waiters_, session);
+      session->is_waiting_for_proof = false;
+    }
     if (session->is_finished && !session->is_ready && !session->is_starved &&
         !session->is_short_of_descriptor) {
       sessions_.Destroy(*session);
@@ -212,8 +217,8 @@ void Shard::Finished(Session& session) {
 }
 
 void Shard::BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint,
-                          CloseReason reason, int error) {
-  observer_->BackendFailed(upstream, endpoint, reason, error, io_->Now());
+                          CloseReason reason, int error, std::string_view words) {
+  observer_->BackendFailed(upstream, endpoint, reason, error, words, io_->Now());
 }
 
 void Shard::BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint) {

@@ -15,11 +15,11 @@ namespace {
 // How soon an update that was refused memory is tried again.
 constexpr TimeNs kUpdateRetry = kNsPerSecond;
 
-// What is known of an upstream with this name and these very addresses; nullptr: nothing.
+// What is known of an upstream with this name, identity and these very addresses; nullptr: nothing.
 const UpstreamHealth* HealthOf(const Runtime& runtime, const UpstreamConfig& upstream) {
   for (std::size_t index = 0; index < runtime.health.size(); ++index) {
     const UpstreamConfig& known = runtime.config->upstreams[index];
-    if (known.name == upstream.name &&
+    if (known.name == upstream.name && known.identity == upstream.identity &&
         std::equal(known.addresses.begin(), known.addresses.end(), upstream.addresses.begin(),
                    upstream.addresses.end(), SameEndpoint)) {
       return runtime.health[index].get();
@@ -76,7 +76,7 @@ void Shard::Apply(ShardUpdate& update) {
   for (std::size_t index = 0; index < update.runtime->health.size(); ++index) {
     const UpstreamConfig& upstream = update.runtime->config->upstreams[index];
     if (const UpstreamHealth* const before = HealthOf(*runtime_, upstream); before != nullptr) {
-      update.runtime->health[index]->TakeOver(*before);  // of as many addresses: no memory
+      update.runtime->health[index]->ShareWith(*before);
     }
   }
   runtime_ = std::move(update.runtime);
@@ -93,7 +93,8 @@ void Shard::Apply(ShardUpdate& update) {
   }
   ReleaseListeners();
   for (const std::unique_ptr<Prober>& prober : probers_) {
-    if (prober != nullptr) {
+    // Sessions that wait for its answer go on with the configuration that they began with.
+    if (prober != nullptr && proof_waiters_.empty()) {
       prober->probe->Stop();
     }
   }
@@ -157,63 +158,6 @@ void Shard::ReleaseListeners() {
       listener.reset();
     }
   }
-}
-
-// For upstreams with more than one address: the only one is tried by every session anyway.
-Shard::Prepared<Shard::Prober> Shard::PrepareProbers(
-    const std::shared_ptr<const Runtime>& runtime) {
-  Prepared<Prober> prepared;
-  std::size_t slot = 0;
-  for (std::size_t index = 0; index < runtime->config->upstreams.size(); ++index) {
-    const UpstreamConfig& upstream = runtime->config->upstreams[index];
-    if (upstream.addresses.size() < 2) {
-      continue;
-    }
-    auto prober = std::make_unique<Prober>();
-    prober->runtime = runtime;
-    prober->upstream = &upstream;
-    prober->health = runtime->health[index].get();
-    slot = FreeSlot(probers_, slot);
-    const UserData user_data{.kind = 0,
-                             .leg = UserData::kProbe,
-                             .slot = static_cast<std::uint32_t>(slot),
-                             .generation = 0};
-    prober->probe = std::make_unique<HealthProbe>(io_, pool_, &upstream, user_data.Pack());
-    prepared.emplace_back(slot++, std::move(prober));
-  }
-  return prepared;
-}
-
-void Shard::RunProbes() {
-  const TimeNs now = io_->Now();
-  for (std::unique_ptr<Prober>& prober : probers_) {
-    if (prober == nullptr) {
-      continue;
-    }
-    HealthProbe& probe = *prober->probe;
-    probe.OnTime(now);
-    const bool current = prober->runtime == runtime_ && !draining_;
-    const HealthProbe::Result result = probe.TakeResult();
-    const std::size_t address = probe.address();
-    if (result == HealthProbe::Result::kUp && prober->health->Succeeded(address)) {
-      BackendRecovered(*prober->upstream, prober->upstream->addresses[address]);
-    } else if (result == HealthProbe::Result::kDown) {
-      (void)prober->health->Failed(address, now);
-    }
-    if (!probe.idle()) {
-      continue;
-    }
-    if (!current) {
-      prober.reset();
-    } else if (const std::optional<std::size_t> due = prober->health->TakeDueProbe(now)) {
-      probe.Start(*due, now + runtime_->config->connect_timeout);
-    }
-  }
-}
-
-bool Shard::ProbesIdle() const {
-  return std::all_of(probers_.begin(), probers_.end(),
-                     [](const auto& prober) { return prober == nullptr || prober->probe->idle(); });
 }
 
 }  // namespace ringpost

@@ -5,34 +5,90 @@
 
 namespace ringpost {
 
-UpstreamHealth::UpstreamHealth(std::size_t addresses) : states_(addresses) {}
+UpstreamHealth::UpstreamHealth(std::size_t addresses) : known_(std::make_shared<Known>()) {
+  known_->states.resize(addresses);
+}
 
-void UpstreamHealth::TakeOver(const UpstreamHealth& before) {
-  states_ = before.states_;
-  for (State& state : states_) {
-    state.probing = false;  // that probe's answer goes to the other
+void UpstreamHealth::ShareWith(const UpstreamHealth& before) {
+  known_ = before.known_;
+  for (State& state : known_->states) {
+    state.probing = false;  // that probe ends without an answer
+    state.due = 0;
   }
 }
 
-std::optional<std::size_t> UpstreamHealth::Pick(std::uint64_t tried) const {
+std::size_t UpstreamHealth::pickable() const { return std::min(known_->states.size(), kPickable); }
+
+UpstreamHealth::Picked UpstreamHealth::Pick(std::uint64_t tried, TimeNs now) {
   std::optional<std::size_t> first_down;
-  const std::size_t count = std::min(states_.size(), kPickable);
-  for (std::size_t address = 0; address < count; ++address) {
-    if ((tried >> address & 1) != 0) {
+  for (std::size_t address = 0; address < pickable(); ++address) {
+    const State& state = known_->states[address];
+    if (IsTried(tried, address) || state.proof != Proof::kProven) {
       continue;
     }
-    if (!states_[address].down) {
-      return address;
+    if (!state.down) {
+      return {.choice = Choice::kAddress, .address = address};
     }
     if (!first_down) {
       first_down = address;
     }
   }
-  return first_down;
+  bool wait = false;
+  for (std::size_t address = 0; address < pickable(); ++address) {
+    // All of them, so that the next probe begins with whichever is due.
+    wait = (!IsTried(tried, address) && WillBeProven(known_->states[address], now)) || wait;
+  }
+  if (wait) {
+    return {.choice = Choice::kWait};
+  }
+  return first_down ? Picked{.choice = Choice::kAddress, .address = *first_down} : Picked{};
 }
 
-bool UpstreamHealth::Failed(std::size_t address, TimeNs now) {
-  State& state = states_[address];
+// Where a probe has failed it is not waited for, unless it may be repeated at once.
+bool UpstreamHealth::WillBeProven(State& state, TimeNs now) {
+  switch (state.proof) {
+    case Proof::kPending:
+      return true;
+    case Proof::kProven:
+      return false;
+    case Proof::kFailed:
+    case Proof::kRefuted:
+      break;
+  }
+  if (state.probing) {
+    return true;
+  }
+  const TimeNs interval = state.proof == Proof::kFailed ? kDemandInterval : kBackoffMin;
+  state.due = std::min(state.due, std::max(now, state.answered + interval));
+  return state.due <= now;
+}
+
+std::size_t UpstreamHealth::Preferred() const {
+  std::optional<std::size_t> proven;
+  for (std::size_t address = 0; address < pickable(); ++address) {
+    const State& state = known_->states[address];
+    if (state.proof != Proof::kProven) {
+      continue;
+    }
+    if (!state.down) {
+      return address;
+    }
+    proven = proven.value_or(address);
+  }
+  return proven.value_or(0);
+}
+
+bool UpstreamHealth::HasOther(std::uint64_t tried) const {
+  for (std::size_t address = 0; address < pickable(); ++address) {
+    const Proof proof = known_->states[address].proof;
+    if (!IsTried(tried, address) && (proof == Proof::kProven || proof == Proof::kPending)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool UpstreamHealth::SetDown(State& state, TimeNs now) {
   const bool was_up = !state.down;
   // Where all addresses are down sessions go on failing, as many as there are clients: they must
   // not put off the probe that would find it up again.
@@ -40,49 +96,90 @@ bool UpstreamHealth::Failed(std::size_t address, TimeNs now) {
     state.backoff = was_up ? kBackoffMin : std::min(2 * state.backoff, kBackoffMax);
     state.due = now + state.backoff;
   }
+  state.answered = now;
   state.down = true;
-  state.suspected = false;
   state.probing = false;
   return was_up;
 }
 
-void UpstreamHealth::Suspected(std::size_t address, TimeNs now) {
-  State& state = states_[address];
-  if (!state.down && !state.suspected && !state.probing) {
-    state.suspected = true;
+bool UpstreamHealth::Failed(std::size_t address, TimeNs now) {
+  State& state = known_->states[address];
+  if (state.probing && state.proof != Proof::kProven) {
+    state.proof = Proof::kFailed;
+  }
+  return SetDown(state, now);
+}
+
+bool UpstreamHealth::Refuted(std::size_t address, TimeNs now) {
+  State& state = known_->states[address];
+  state.proof = Proof::kRefuted;
+  return SetDown(state, now);
+}
+
+void UpstreamHealth::ProbeAgain(std::size_t address, TimeNs now) {
+  known_->states[address].probing = false;
+  known_->states[address].due = now;
+}
+
+void UpstreamHealth::Doubted(std::size_t address, TimeNs now) {
+  State& state = known_->states[address];
+  if (state.proof == Proof::kProven && !state.probing) {
     state.due = std::max(now, state.probed + kBackoffMin);
+  }
+  if (state.proof == Proof::kProven) {
+    state.proof = Proof::kPending;
+  }
+}
+
+void UpstreamHealth::Suspected(std::size_t address, TimeNs now) {
+  State& state = known_->states[address];
+  if (!state.down && !state.probing) {
+    state.due = std::min(state.due, std::max(now, state.probed + kBackoffMin));
   }
 }
 
 bool UpstreamHealth::Succeeded(std::size_t address) {
-  const bool was_down = states_[address].down;
-  const TimeNs probed = states_[address].probed;
-  states_[address] = State{};
-  states_[address].probed = probed;
+  State& state = known_->states[address];
+  const bool was_down = state.down;
+  if (was_down && !state.probing) {
+    state.due = state.probed + kProofInterval;
+  }
+  state.down = false;
+  state.backoff = 0;
+  return was_down;
+}
+
+bool UpstreamHealth::Proven(std::size_t address, TimeNs now) {
+  State& state = known_->states[address];
+  const bool was_down = state.down;
+  state.proof = Proof::kProven;
+  state.down = false;
+  state.backoff = 0;
+  state.probing = false;
+  state.due = now + kProofInterval;
   return was_down;
 }
 
 std::optional<std::size_t> UpstreamHealth::TakeDueProbe(TimeNs now) {
   const std::optional<std::size_t> address = FirstWaiting();
-  if (!address || states_[*address].due > now) {
+  if (!address || known_->states[*address].due > now) {
     return std::nullopt;
   }
-  states_[*address].probing = true;
-  states_[*address].probed = now;
+  known_->states[*address].probing = true;
+  known_->states[*address].probed = now;
   return address;
 }
 
 std::optional<TimeNs> UpstreamHealth::NextProbe() const {
   const std::optional<std::size_t> address = FirstWaiting();
-  return address ? std::optional(states_[*address].due) : std::nullopt;
+  return address ? std::optional(known_->states[*address].due) : std::nullopt;
 }
 
 std::optional<std::size_t> UpstreamHealth::FirstWaiting() const {
   std::optional<std::size_t> first;
-  for (std::size_t address = 0; address < states_.size(); ++address) {
-    const State& state = states_[address];
-    if ((state.down || state.suspected) && !state.probing &&
-        (!first || state.due < states_[*first].due)) {
+  for (std::size_t address = 0; address < known_->states.size(); ++address) {
+    const State& state = known_->states[address];
+    if (!state.probing && (!first || state.due < known_->states[*first].due)) {
       first = address;
     }
   }

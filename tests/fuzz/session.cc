@@ -151,7 +151,7 @@ class Player {
     fuzz::StartEntropyAnew();
     SessionWorld world(options_);
     world_ = &world;
-    world.io().OnBackendAccept([this](SimPeer peer) { backends_.push_back({peer, {}, {}}); });
+    world.OnSessionBackend([this](SimPeer peer) { backends_.push_back({peer, {}, {}}); });
     {
       const SimPeer peer = world.Connect(SimAddress("192.0.2.7", 40'000));
       if (!peer.connected()) return;

@@ -76,7 +76,7 @@ class Player {
 
   void Play() {
     world_ = std::make_unique<SessionWorld>(options_);
-    world_->io().OnBackendAccept([this](SimPeer peer) { backends_.push_back(peer); });
+    world_->OnSessionBackend([this](SimPeer peer) { backends_.push_back(peer); });
     client_ = std::make_unique<ClientEnd>(world_->Connect(SimAddress("192.0.2.7", 40'000)));
     const std::vector<DialogueLine>& lines = dialogue_.lines;
     for (std::size_t i = 0; i < lines.size() && !testing::Test::HasFailure();) {

@@ -131,6 +131,7 @@ Plan DrawPlan(std::uint64_t seed) {
   plan.new_listener = plan.reload && random.Below(3) == 0;
   plan.drain = random.Below(12) == 0;
   plan.stop = !plan.drain && random.Below(12) == 0;
+  plan.world.proven = random.Below(4) != 0;
   return plan;
 }
 
@@ -148,6 +149,7 @@ std::string Describe(const Plan& plan) {
   add(plan.client.starttls, "STARTTLS");
   add(plan.client.backend_kept, "backend kept");
   add(plan.client.bare_refused, "bare newlines refused");
+  add(!plan.world.proven, "unproven");
   add(plan.resume, "tickets");
   add(plan.failover, "three backends");
   add(plan.backend.rogue > 0, "rogue backend");

@@ -35,8 +35,8 @@ std::string FirstLine(std::string_view text) {
 
 std::string_view RogueName(Rogue rogue) {
   constexpr std::array<std::string_view, kRogueCount> kNames = {
-      "garbage",    "bare LF", "changed code", "long line",   "wrong class",
-      "sudden 421", "silence", "cut reply",    "early reply", "greeting"};
+      "garbage", "bare LF",   "changed code", "long line", "wrong class", "sudden 421",
+      "silence", "cut reply", "early reply",  "greeting",  "header"};
   return kNames[static_cast<std::size_t>(rogue)];
 }
 
@@ -129,18 +129,18 @@ bool RandomBackend::Identify(Connection& connection) {
       return false;
     }
     EXPECT_EQ(header.version, options_.identity == BackendIdentity::kProxyV2 ? 2 : 1);
-    EXPECT_EQ(header.local, connection.probe);
-    if (!connection.probe) {
-      CheckSource(connection, header.source.address, std::to_string(header.source.port));
-    }
+    EXPECT_EQ(header.local, connection.probe && header.version == 2);
+    CheckSource(connection, header.source.address, std::to_string(header.source.port));
     connection.in.erase(0, header.length);
   }
   connection.greeted = true;
-  if (connection.probe || options_.identity != BackendIdentity::kXclient) {
+  if (options_.identity == BackendIdentity::kXclient) {
+    connection.stage = Stage::kXclientHello;
+  } else if (options_.identity == BackendIdentity::kProxyV1) {
+    connection.stage = Stage::kNoop;
+  } else {
     connection.stage = Stage::kReady;
     connection.log.received = connection.in;
-  } else {
-    connection.stage = Stage::kXclientHello;
   }
   Greet(connection);
   return true;
@@ -148,6 +148,10 @@ bool RandomBackend::Identify(Connection& connection) {
 
 void RandomBackend::CheckSource(Connection& connection, std::string_view address,
                                 std::string_view port) {
+  if (connection.probe) {  // it speaks for itself
+    EXPECT_TRUE(address.empty() || address == "127.0.0.1") << address;
+    return;
+  }
   const SocketAddress client = who_(connection.session);
   std::array<char, kAddressTextMax> text;
   EXPECT_EQ(address, FormatHost(client, text)) << connection.name;
@@ -157,6 +161,13 @@ void RandomBackend::CheckSource(Connection& connection, std::string_view address
 void RandomBackend::Greet(Connection& connection) {
   if (!Happens(options_.rogue)) {
     Reply(connection, "", "220 backend ready");
+    return;
+  }
+  const bool by_header = options_.identity == BackendIdentity::kProxyV2 ||
+                         options_.identity == BackendIdentity::kProxyV1;
+  if (by_header && Below(3) == 0) {
+    Count(connection, Rogue::kHeader);
+    TakeHeaderForCommands(connection);
     return;
   }
   Count(connection, Rogue::kGreeting);
@@ -185,6 +196,35 @@ void RandomBackend::Greet(Connection& connection) {
   }
 }
 
+// As a mail server does that was not told of PROXY: the header's lines are commands that it does
+// not know, and whoever connects is the proxy. Its answers may be late.
+void RandomBackend::TakeHeaderForCommands(Connection& connection) {
+  connection.busy = true;
+  const bool version_2 = options_.identity == BackendIdentity::kProxyV2;
+  connection.log.greeting = Number("220 never heard of PROXY");
+  Say(connection, connection.log.greeting);
+  std::string answers = Number("502 5.5.2 what");
+  if (version_2) {
+    // "\r\n", "\0\r\n" and "QUIT\n" are its signature.
+    answers += Number("500 5.5.2 what") + Number("221 2.0.0 bye");
+  }
+  const TimeNs delay = Happens(options_.slow) ? static_cast<TimeNs>(Below(200)) * kNsPerMs : 0;
+  world_->io().After(delay, [alive = alive_, &connection, answers, version_2] {
+    if (*alive == nullptr) {
+      return;
+    }
+    connection.busy = false;
+    (*alive)->world_->io().Say(connection.name, "-> " + FirstLine(answers));
+    connection.out += answers;
+    connection.over = version_2;
+    (*alive)->OnChange(connection);
+    if (version_2) {
+      connection.out.erase(0, connection.peer.Write(connection.out));
+      connection.peer.CloseSend();
+    }
+  });
+}
+
 bool RandomBackend::Step(Connection& connection) {
   if (connection.in_chunk) {
     return Chunk(connection);
@@ -194,6 +234,15 @@ bool RandomBackend::Step(Connection& connection) {
     return false;
   }
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1) << "a bare LF at the backend";
+  if (connection.stage == Stage::kNoop) {
+    // PROTOCOL 37: the first command is ringpost's own.
+    world_->io().Say(connection.name, "<- " + FirstLine(line));
+    EXPECT_EQ(line, "NOOP\r\n");
+    connection.stage = Stage::kReady;
+    connection.log.received = connection.in;
+    Say(connection, "250 2.0.0 proven\r\n");
+    return true;
+  }
   if (connection.stage != Stage::kReady) {
     Xclient(connection, line);
     return true;
@@ -249,6 +298,7 @@ void RandomBackend::Xclient(Connection& connection, const std::string& line) {
     connection.stage = Stage::kXclient;
     const bool offered = !Happens(options_.no_identity);
     connection.log.rogue = connection.log.rogue || !offered;
+    probes_spoilt_ += connection.probe && !offered ? 1 : 0;
     Say(connection, offered
                         ? "250-backend\r\n250-PIPELINING\r\n250 XCLIENT NAME ADDR PORT LOGIN\r\n"
                         : "250-backend\r\n250 PIPELINING\r\n");
@@ -264,6 +314,7 @@ void RandomBackend::Xclient(Connection& connection, const std::string& line) {
   CheckSource(connection, command->addr.value_or(""), command->port.value_or(""));
   if (Happens(options_.no_identity)) {
     connection.log.rogue = true;
+    probes_spoilt_ += connection.probe ? 1 : 0;
     Say(connection, "550 5.7.0 not from you\r\n");
     return;
   }
@@ -281,7 +332,7 @@ std::string RandomBackend::Answer(Connection& connection, const std::string& lin
   if (verb == "QUIT") {
     return "221 2.0.0 bye";
   }
-  EXPECT_FALSE(connection.probe) << "a probe says " << line;
+  EXPECT_TRUE(!connection.probe || verb == "NOOP" || verb == "EHLO") << "a probe says " << line;
   if (connection.refusing) {
     return "503 5.5.1 not for you";
   }
@@ -357,6 +408,7 @@ void RandomBackend::Reply(Connection& connection, const std::string& command,
                           const std::string& reply) {
   if (Happens(options_.vanish)) {
     connection.log.vanished = true;
+    probes_spoilt_ += connection.probe ? 1 : 0;
     Leave(connection);
     return;
   }
@@ -387,6 +439,7 @@ void RandomBackend::Reply(Connection& connection, const std::string& command,
 
 void RandomBackend::Count(Connection& connection, Rogue rogue) {
   connection.log.rogue = true;
+  probes_spoilt_ += connection.probe ? 1 : 0;
   ++rogue_counts_[static_cast<std::size_t>(rogue)];
 }
 
@@ -436,6 +489,7 @@ void RandomBackend::BreakRules(Connection& connection, const std::string& comman
       Say(connection, connection.log.replies.end()[-2].reply + connection.log.replies.back().reply);
       break;
     case Rogue::kGreeting:
+    case Rogue::kHeader:
     case Rogue::kCount:
       break;
   }

@@ -34,6 +34,7 @@ enum class Rogue : std::uint8_t {
   kCutReply,    // goes away in the middle of a reply
   kEarlyReply,  // a reply too many
   kGreeting,    // greets with a refusal, with something else, or not at all
+  kHeader,      // takes the PROXY header for commands, and answers them after its greeting
   kCount,
 };
 [[nodiscard]] std::string_view RogueName(Rogue rogue);
@@ -62,11 +63,13 @@ class RandomBackend {
   [[nodiscard]] std::vector<const BackendLog*> LogsOf(std::uint64_t session) const;
   [[nodiscard]] int messages_stored() const { return messages_stored_; }
   [[nodiscard]] int probes() const { return probes_; }
+  // Of them, those that were not answered as they should be.
+  [[nodiscard]] int probes_spoilt() const { return probes_spoilt_; }
   using RogueCounts = std::array<std::uint64_t, static_cast<std::size_t>(Rogue::kCount)>;
   [[nodiscard]] const RogueCounts& rogue_counts() const { return rogue_counts_; }
 
  private:
-  enum class Stage : std::uint8_t { kHeader, kXclientHello, kXclient, kReady };
+  enum class Stage : std::uint8_t { kHeader, kNoop, kXclientHello, kXclient, kReady };
   struct Connection {
     SimPeer peer;
     BackendLog log;
@@ -97,6 +100,7 @@ class RandomBackend {
   [[nodiscard]] bool Identify(Connection& connection);
   void CheckSource(Connection& connection, std::string_view address, std::string_view port);
   void Greet(Connection& connection);
+  void TakeHeaderForCommands(Connection& connection);
   // One command, line of content or part of a chunk; false if there is none complete.
   [[nodiscard]] bool Step(Connection& connection);
   [[nodiscard]] bool Chunk(Connection& connection);
@@ -121,6 +125,7 @@ class RandomBackend {
   RogueCounts rogue_counts_{};
   int messages_stored_ = 0;
   int probes_ = 0;
+  int probes_spoilt_ = 0;
   int number_ = 0;
 };
 

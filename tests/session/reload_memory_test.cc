@@ -26,7 +26,7 @@ class ReloadMemoryTest : public testing::Test {
     wire_ = std::make_unique<WireWatch>(&world_->io());
     wire_->set_arming(true);
     world_->io().set_wire(wire_.get());
-    world_->io().OnBackendAccept([](SimPeer peer) { peer.Write("220 back ready\r\n"); });
+    world_->OnSessionBackend([](SimPeer peer) { peer.Write("220 back ready\r\n"); });
     world_->Pass(kNsPerMs);
   }
 

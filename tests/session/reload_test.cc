@@ -19,7 +19,7 @@ class ReloadTest : public testing::Test {
  protected:
   void Start(const WorldOptions& options) {
     world_ = std::make_unique<SessionWorld>(options);
-    world_->io().OnBackendAccept([this](SimPeer peer) {
+    world_->OnSessionBackend([this](SimPeer peer) {
       peer.Write("220 back ready\r\n");
       backends_.push_back(peer);
     });

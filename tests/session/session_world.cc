@@ -23,13 +23,14 @@ Endpoint MakeEndpoint(const char* host, std::uint16_t port) {
   return endpoint;
 }
 
-std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options) {
+std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options, TimeNs now) {
   auto config = std::make_shared<Config>();
   config->hostname = "mx.example.test";
   config->shards = 1;
   UpstreamConfig upstream;
   upstream.name = "backend";
   upstream.identity = options.identity;
+  upstream.proxy_tlvs = options.proxy_tlvs;
   for (std::size_t i = 0; i < options.backends.size(); ++i) {
     upstream.addresses.push_back(
         MakeEndpoint("127.0.0.1", static_cast<std::uint16_t>(kFirstBackendPort + i)));
@@ -66,6 +67,9 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options) {
   absl::StatusOr<std::shared_ptr<const Runtime>> runtime =
       MakeRuntime(std::move(config), files, options.ticket_keys, test::kNow);
   EXPECT_TRUE(runtime.ok()) << runtime.status();
+  for (std::size_t i = 0; options.proven && i < options.backends.size(); ++i) {
+    (void)(*runtime)->health.front()->Proven(i, now);
+  }
   return *std::move(runtime);
 }
 
@@ -85,7 +89,8 @@ BufferPool* ClientPool() {
 SessionWorld::SessionWorld(const WorldOptions& options)
     : pool_(std::make_unique<BufferPool>(options.large_blocks, options.small_blocks)),
       io_(std::make_unique<SimIo>(options.io, pool_.get())),
-      runtime_(MakeTestRuntime(options)),
+      runtime_(MakeTestRuntime(options, io_->Now())),
+      polite_(std::make_unique<PoliteBackend>(options.identity)),
       listen_(options.listen),
       listener_(io_->OpenListener(SimAddress(options.listen, 25))) {
   for (std::size_t i = 0; i < options.backends.size(); ++i) {
@@ -105,6 +110,7 @@ SessionWorld::~SessionWorld() {
   EXPECT_EQ(shard_->session_count(), 0u);
   EXPECT_EQ(registry_.size(), 0u);
   shard_.reset();
+  polite_.reset();
   EXPECT_EQ(io_->in_flight(), 0u);
   EXPECT_EQ(io_->open_sockets(), 0u);
   io_.reset();
@@ -115,6 +121,16 @@ SessionWorld::~SessionWorld() {
 
 SimPeer SessionWorld::Connect(const SocketAddress& client) {
   return io_->ConnectFrom(listener_, client);
+}
+
+void SessionWorld::OnSessionBackend(std::function<void(SimPeer)> on_accept) {
+  io_->OnBackendAccept([this, on_accept = std::move(on_accept)](SimPeer peer) {
+    if (PoliteBackend::IsProbe(peer)) {
+      polite_->Take(std::move(peer));
+    } else {
+      on_accept(std::move(peer));
+    }
+  });
 }
 
 bool SessionWorld::Until(const std::function<bool()>& done, TimeNs limit) {
@@ -145,7 +161,7 @@ void SessionWorld::PostReload(const WorldOptions& options, std::function<void()>
     listeners.front() = listener_ = io_->OpenListener(SimAddress(options.listen, 25));
   }
   ShardUpdateNode update;
-  update.push_back(ShardUpdate{.runtime = MakeTestRuntime(options),
+  update.push_back(ShardUpdate{.runtime = MakeTestRuntime(options, io_->Now()),
                                .listeners = std::move(listeners),
                                .applied = std::move(applied)});
   shard_->Post(std::move(update));
@@ -195,8 +211,29 @@ void SessionWorld::SessionRefused(const ListenerRuntime&, const SocketAddress&, 
   ++refused_;
 }
 
-void SessionWorld::BackendFailed(const UpstreamConfig&, const Endpoint&, CloseReason, int, TimeNs) {
+void SessionWorld::BackendFailed(const UpstreamConfig&, const Endpoint&, CloseReason, int,
+                                 std::string_view, TimeNs) {
   ++backend_failures_;
+}
+
+void SessionWorld::UpstreamProven(const UpstreamConfig&, const Endpoint& endpoint,
+                                  const ProbeResult&, bool) {
+  const SimScope scope(*io_, SimScope::Who::kTest);
+  probes_.push_back("proven");
+  io_->Say("ringpost", endpoint.text + " is proven");
+}
+
+void SessionWorld::UpstreamNotProven(const UpstreamConfig&, const Endpoint& endpoint,
+                                     const ProbeResult& result, TimeNs) {
+  const SimScope scope(*io_, SimScope::Who::kTest);
+  probes_.push_back((result.kind == ProbeResult::Kind::kRefuted ? "refuted " : "failed ") +
+                    result.words);
+  io_->Say("ringpost", endpoint.text + " is not proven: " + result.words);
+}
+
+void SessionWorld::UpstreamSlow(const UpstreamConfig&, const Endpoint&, TimeNs) {
+  const SimScope scope(*io_, SimScope::Who::kTest);
+  probes_.emplace_back("slow");
 }
 
 void SessionWorld::BackendRecovered(const UpstreamConfig&, const Endpoint&, TimeNs) {

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "polite_backend.h"
 #include "ringpost/base/buffer_pool.h"
 #include "ringpost/config/config.h"
 #include "ringpost/session/runtime.h"
@@ -40,6 +41,9 @@ struct WorldOptions {
   BareNewline bare_newline = BareNewline::kNormalize;
   BackendIdentity identity = BackendIdentity::kNone;
   StarttlsBackend starttls_backend = StarttlsBackend::kReconnect;
+  ProxyTlvs proxy_tlvs = ProxyTlvs::kAll;
+  // The backends' identity is as good as proven: no probe comes before the first session.
+  bool proven = true;
   bool implicit_tls = false;
   bool certificate = true;
   std::vector<SimBackend> backends = {SimBackend::kAccept};
@@ -67,6 +71,10 @@ class SessionWorld final : public ShardObserver {
   [[nodiscard]] const Shard& shard() const { return *shard_; }
   [[nodiscard]] static SocketAddress BackendAddress(std::size_t index);
   [[nodiscard]] SimPeer Connect(const SocketAddress& client);
+
+  // Called with each connection that a session makes to a backend; those of probes are answered as
+  // a mail server does.
+  void OnSessionBackend(std::function<void(SimPeer)> on_accept);
 
   // Turns of the shard until `done` or until `limit` of simulated time is over; false then.
   bool Until(const std::function<bool()>& done, TimeNs limit);
@@ -96,9 +104,16 @@ class SessionWorld final : public ShardObserver {
                       TimeNs now) override;
   void Status(const ShardStatus& status) override { status_ = status; }
   void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint, CloseReason reason,
-                     int error, TimeNs now) override;
+                     int error, std::string_view words, TimeNs now) override;
   void BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint,
                         TimeNs now) override;
+  void UpstreamProven(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                      const ProbeResult& result, bool first) override;
+  void UpstreamNotProven(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                         const ProbeResult& result, TimeNs now) override;
+  void UpstreamSlow(const UpstreamConfig& upstream, const Endpoint& endpoint, TimeNs now) override;
+  // What probes have found, one line each: "proven", "failed WORDS", "refuted WORDS", "slow".
+  [[nodiscard]] const std::vector<std::string>& probes() const { return probes_; }
   void PolicyNotMet(const Session& session, const PolicyDecision& decision,
                     std::string_view sender_domain) override;
   void AcceptPaused(int error, TimeNs now) override;
@@ -116,6 +131,7 @@ class SessionWorld final : public ShardObserver {
   ShardStatus status_;
   std::unique_ptr<Shard> shard_;
   std::function<void()> on_turn_;
+  std::unique_ptr<PoliteBackend> polite_;  // for probes
   std::string listen_;
   int listener_ = -1;
   std::vector<EndedSession> ended_;
@@ -124,6 +140,7 @@ class SessionWorld final : public ShardObserver {
   int accept_pauses_ = 0;
   int backend_recoveries_ = 0;
   std::vector<std::string> policy_faults_;
+  std::vector<std::string> probes_;
 };
 
 // The client's end of a connection: text in, text out, TLS when told so.

@@ -19,7 +19,7 @@ class ShardTest : public testing::Test {
  protected:
   void Start(const WorldOptions& options) {
     world_ = std::make_unique<SessionWorld>(options);
-    world_->io().OnBackendAccept([this](SimPeer peer) {
+    world_->OnSessionBackend([this](SimPeer peer) {
       peer.Write("220 back ready\r\n");
       backends_.push_back(peer);
     });
@@ -46,7 +46,7 @@ class ShardTest : public testing::Test {
 
   // The backends that are called from now on say this to each line.
   void AnswerEachWith(const std::string& reply) {
-    world_->io().OnBackendAccept([this, reply](SimPeer peer) {
+    world_->OnSessionBackend([this, reply](SimPeer peer) {
       peer.Write("220 back ready\r\n");
       const std::size_t index = backends_.size();
       backends_.push_back(peer);
@@ -525,7 +525,7 @@ TEST_F(ShardTest, AFloodOfCommandsCannotKeepTheAnswersOut) {
   options.large_blocks = 64;
   options.io.lent_blocks = 16;
   Start(options);
-  world_->io().OnBackendAccept([this](SimPeer peer) {
+  world_->OnSessionBackend([this](SimPeer peer) {
     peer.Write("220 back ready\r\n");
     backends_.push_back(peer);
   });

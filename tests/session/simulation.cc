@@ -238,7 +238,8 @@ class SimulatedRun {
     SCOPED_TRACE(testing::Message()
                  << "client " << port << ", ended "
                  << (ended != nullptr ? CloseReasonName(ended->reason) : "not") << history);
-    const bool honest = client.mischief() == Mischief::kNone && !client.met_rogue();
+    const bool met_rogue = client.met_rogue() || backend_->probes_spoilt() > 0;
+    const bool honest = client.mischief() == Mischief::kNone && !met_rogue;
     const bool served = plan_.lossless() && honest;
     EXPECT_EQ(client.Judge(served ? Whole::kYes : Whole::kMayBeCut), "");
     if (plan_.lossless()) {
@@ -248,7 +249,7 @@ class SimulatedRun {
       EXPECT_TRUE(client.completed());
       EXPECT_EQ(CloseReasonName(ended->reason), "quit");
       EXPECT_EQ(static_cast<int>(ended->stats.messages_accepted), client.messages_accepted());
-    } else if (plan_.lossless() && !client.met_rogue()) {
+    } else if (plan_.lossless() && !met_rogue) {
       auto reasons = ReasonsFor(client.mischief());
       if (plan_.weather == Weather::kCalm && client.mischief() == Mischief::kInjection) {
         reasons = reasons.first(1);  // then nothing of it arrives late

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ringpost/base/tls_policy.h"
+#include "ringpost/identity/proxy_header.h"
 #include "ringpost/io/io.h"
 #include "ringpost/log/log_types.h"
 #include "ringpost/policy/judge.h"
@@ -50,6 +51,7 @@ struct UpstreamConfig {
   std::string name;
   std::vector<Endpoint> addresses;  // at least one
   BackendIdentity identity = BackendIdentity::kProxyV2;
+  ProxyTlvs proxy_tlvs = ProxyTlvs::kAll;  // of kProxyV2
 
   // Before anything else is said, and before the greeting.
   [[nodiscard]] bool sends_proxy_header() const {
@@ -120,6 +122,7 @@ struct Config {
 
 // As written in flags and file: "proxy-v2", "encrypt".
 [[nodiscard]] std::string_view BackendIdentityName(BackendIdentity identity);
+[[nodiscard]] std::string_view ProxyTlvsName(ProxyTlvs tlvs);
 [[nodiscard]] std::string_view TlsPolicyName(TlsPolicy policy);
 [[nodiscard]] std::string_view PolicyModeName(PolicyMode mode);
 [[nodiscard]] std::string_view RevocationName(Revocation revocation);

@@ -49,6 +49,7 @@ struct UpstreamSettings {
   Given name = {};
   std::vector<Given> addresses = {};
   std::optional<Given> identity = std::nullopt;
+  std::optional<Given> proxy_tlvs = std::nullopt;
 };
 
 struct IngressSettings {

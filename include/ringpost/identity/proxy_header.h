@@ -28,11 +28,13 @@ inline constexpr std::size_t kProxyGroupMax = 32;       // "X25519MLKEM768"
 inline constexpr std::size_t kProxyAuthorityMax = 255;  // PROTOCOL 27
 inline constexpr std::size_t kProxyCommonNameMax = 64;  // ub-common-name of RFC 5280 A.1
 
-// Version 2 with everything: 16 octets, two IPv6 addresses with ports, the authority, and the TLS
-// facts with their four strings; each TLV has 3 octets of its own.
-inline constexpr std::size_t kProxyHeaderMax = 16 + 36 + (3 + kProxyAuthorityMax) +
-                                               (3 + 5 + 3 + kProxyVersionMax + 3 + kProxyCipherMax +
-                                                3 + kProxyGroupMax + 3 + kProxyCommonNameMax);
+// Version 2: 16 octets, two IPv6 addresses with ports; the TLS facts with their four strings; the
+// authority. Each TLV has 3 octets of its own.
+inline constexpr std::size_t kProxyHeaderBareMax = 16 + 36;
+inline constexpr std::size_t kProxyHeaderSslMax =
+    kProxyHeaderBareMax + (3 + 5 + 3 + kProxyVersionMax + 3 + kProxyCipherMax + 3 + kProxyGroupMax +
+                           3 + kProxyCommonNameMax);
+inline constexpr std::size_t kProxyHeaderMax = kProxyHeaderSslMax + (3 + kProxyAuthorityMax);
 static_assert(kProxyHeaderMax <= 536, "Postfix and HAProxy read a header of at most 536 octets");
 
 // Version 1: "a 108-byte buffer is always enough to store all the line and a trailing zero".
@@ -50,6 +52,14 @@ struct ProxyTlsFacts {
   bool verified = false;  // the client certificate's chain was verified
 };
 
+// Which TLVs a header of version 2 may have. Some servers take less than others: nginx 1.22 mail
+// 107 octets in all, Exim 4.96 232.
+enum class ProxyTlvs : std::uint8_t {
+  kNone,
+  kSsl,  // PP2_TYPE_SSL: version, cipher, group, certificate
+  kAll,  // and PP2_TYPE_AUTHORITY: the name the client asked for
+};
+
 // Each writes one whole header to the front of `out`, which holds at least kProxyHeaderMax (V1:
 // kProxyV1Max) octets, and returns its length.
 //
@@ -57,12 +67,19 @@ struct ProxyTlsFacts {
 // IPv4, that one is written as IPv4-mapped IPv6. With anything else (a unix socket, nullptr) there
 // is nothing to tell: version 2 becomes LOCAL, version 1 "UNKNOWN", and the backend takes the
 // connection for the proxy's own. Do not let that happen to a client's connection (PROTOCOL 37).
+//
+// TLVs that would make the header longer than `octets_max` are left out, the authority first; with
+// the addresses alone it has 28 or 52 octets, whatever `octets_max` says.
 [[nodiscard]] std::size_t WriteProxyV2(std::span<char> out, const sockaddr* source,
                                        const sockaddr* destination,
-                                       const ProxyTlsFacts* tls_or_null);
+                                       const ProxyTlsFacts* tls_or_null,
+                                       ProxyTlvs tlvs = ProxyTlvs::kAll,
+                                       std::size_t octets_max = kProxyHeaderMax);
 [[nodiscard]] std::size_t WriteProxyV1(std::span<char> out, const sockaddr* source,
                                        const sockaddr* destination);
-[[nodiscard]] std::size_t WriteProxyV2Local(std::span<char> out);  // health checks only
+// Health checks only. Filled up to `octets` by a TLV that says nothing (PP2_TYPE_NOOP), as far as
+// there is room for one: to see how long a header the backend takes.
+[[nodiscard]] std::size_t WriteProxyV2Local(std::span<char> out, std::size_t octets = 0);
 
 enum class ProxyParse : std::uint8_t { kNeedMore, kMalformed, kComplete };
 

@@ -22,9 +22,14 @@ class ShardLog final : public ShardObserver {
   void SessionRefused(const ListenerRuntime& listener, const SocketAddress& client, Refusal why,
                       TimeNs now) override;
   void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint, CloseReason reason,
-                     int error, TimeNs now) override;
+                     int error, std::string_view words, TimeNs now) override;
   void BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint,
                         TimeNs now) override;
+  void UpstreamProven(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                      const ProbeResult& result, bool first) override;
+  void UpstreamNotProven(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                         const ProbeResult& result, TimeNs now) override;
+  void UpstreamSlow(const UpstreamConfig& upstream, const Endpoint& endpoint, TimeNs now) override;
   void PolicyNotMet(const Session& session, const PolicyDecision& decision,
                     std::string_view sender_domain) override;
   void AcceptPaused(int error, TimeNs now) override;
@@ -35,6 +40,7 @@ class ShardLog final : public ShardObserver {
   int index_;
   std::array<WarningLimiter, kRefusalCount> refused_;
   WarningLimiter backend_;
+  WarningLimiter probe_;
   WarningLimiter accept_;
 };
 

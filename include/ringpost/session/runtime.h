@@ -35,7 +35,7 @@ struct ListenerRuntime {
 
   // Of the upstream's address that a session would try first now.
   [[nodiscard]] int FirstFamily() const {
-    return upstream->addresses[health->Pick(0).value_or(0)].address.any.sa_family;
+    return upstream->addresses[health->Preferred()].address.any.sa_family;
   }
 };
 

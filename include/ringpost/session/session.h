@@ -49,12 +49,15 @@ class SessionHost {
   virtual void WaitForBlocks(Session& session) = 0;
   // To be pumped again when a descriptor may be had; nothing is accepted before.
   virtual void WaitForDescriptor(Session& session, int error) = 0;
+  // To be pumped again when a probe of an upstream has had its answer.
+  virtual void WaitForProof(Session& session) = 0;
   // Whether this client may begin another TLS handshake; counts it.
   [[nodiscard]] virtual bool MayBeginHandshake(const SocketAddress& client) = 0;
   // Nothing is in flight and no socket open: the slot may be used again.
   virtual void Finished(Session& session) = 0;
+  // `words`: what it said, where that was wrong; may be empty.
   virtual void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint,
-                             CloseReason reason, int error) = 0;
+                             CloseReason reason, int error, std::string_view words) = 0;
   // It was passed over, and has greeted a session again.
   virtual void BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint) = 0;
   virtual void PolicyNotMet(const Session& session, const PolicyDecision& decision,
@@ -146,6 +149,7 @@ class Session final : private PolicyListener {
   bool is_starved = false;
   bool needs_round = false;  // starved in the middle of what it had to do, not only by a receive
   bool is_short_of_descriptor = false;
+  bool is_waiting_for_proof = false;
   bool is_finished = false;
 
  private:
@@ -175,6 +179,8 @@ class Session final : private PolicyListener {
   void TlsFailed(TlsOutcome outcome);
 
   void StartBackend();
+  [[nodiscard]] bool PickBackend();
+  void NoBackend();
   void ConnectBackend();
   void HoldBackendSocket();
   [[nodiscard]] int TakeBackendSocket(int family);
@@ -194,7 +200,7 @@ class Session final : private PolicyListener {
   void MailAllowed(const PolicyDecisions& decisions) override;
 
   // What the deadline is for; a new one begins whenever this, or the relay's progress, changes.
-  enum class Wait : std::uint8_t { kNothing, kConnect, kHandshake, kRelay };
+  enum class Wait : std::uint8_t { kNothing, kProof, kConnect, kHandshake, kRelay };
   [[nodiscard]] RelayWait Waiting() const;
   void UpdateDeadline();
   [[nodiscard]] TimeNs RelayDeadline() const;
@@ -238,6 +244,7 @@ class Session final : private PolicyListener {
   Wait wait_ = Wait::kNothing;
   bool tls_established_ = false;
   bool backend_wanted_ = false;  // connect as soon as the leg is idle
+  bool proof_wanted_ = false;    // pick an address as soon as one is proven
   bool registered_verified_ = false;
   bool greeted_ = false;  // the backend has spoken since the identity was sent
 };

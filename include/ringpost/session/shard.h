@@ -67,11 +67,21 @@ class ShardObserver {
   virtual void SessionRefused(const ListenerRuntime& listener, const SocketAddress& client,
                               Refusal why, TimeNs now) = 0;
   // `error` is an errno, or 0 where the reason says it all.
+  // `words`: what it said, where that was wrong; may be empty.
   virtual void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint,
-                             CloseReason reason, int error, TimeNs now) = 0;
+                             CloseReason reason, int error, std::string_view words, TimeNs now) = 0;
   // It is used again: a probe, or a session, has seen its greeting.
   virtual void BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint,
                                 TimeNs now) = 0;
+  // A probe has proven it. `first`: since the start or a reload.
+  virtual void UpstreamProven(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                              const ProbeResult& result, bool first) = 0;
+  // A probe has failed, or shown that it does not take its identity: it gets no client.
+  virtual void UpstreamNotProven(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                                 const ProbeResult& result, TimeNs now) = 0;
+  // A probe has waited long for its greeting, and goes on waiting.
+  virtual void UpstreamSlow(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                            TimeNs now) = 0;
   // A MAIL command that was refused for a policy, or would have been.
   virtual void PolicyNotMet(const Session& session, const PolicyDecision& decision,
                             std::string_view sender_domain) = 0;
@@ -126,10 +136,11 @@ class Shard final : public SessionHost {
   void MakeReady(Session& session) override;
   void WaitForBlocks(Session& session) override;
   void WaitForDescriptor(Session& session, int error) override;
+  void WaitForProof(Session& session) override;
   [[nodiscard]] bool MayBeginHandshake(const SocketAddress& client) override;
   void Finished(Session& session) override;
   void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint, CloseReason reason,
-                     int error) override;
+                     int error, std::string_view words) override;
   void BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint) override;
   void PolicyNotMet(const Session& session, const PolicyDecision& decision,
                     std::string_view sender_domain) override;
@@ -172,6 +183,8 @@ class Shard final : public SessionHost {
     const UpstreamConfig* upstream = nullptr;
     UpstreamHealth* health = nullptr;
     std::unique_ptr<HealthProbe> probe;
+    std::size_t header_octets = 0;  // of the PROXY v2 header that the next probe shows
+    bool any_proven = false;
   };
 
   // The kinds of operations in user_data.
@@ -221,6 +234,9 @@ class Shard final : public SessionHost {
   void ReleaseListeners();
   [[nodiscard]] Prepared<Prober> PrepareProbers(const std::shared_ptr<const Runtime>& runtime);
   void RunProbes();
+  void TakeProbeResult(Prober& prober, const ProbeResult& result, TimeNs now);
+  [[nodiscard]] bool TryShorterHeader(Prober& prober, const ProbeResult& result, TimeNs now);
+  void WakeProofWaiters();
   [[nodiscard]] bool ProbesIdle() const;
   void ArmAccepts();
   void PumpReady();
@@ -252,6 +268,7 @@ class Shard final : public SessionHost {
   Session* ready_tail_ = nullptr;
   std::vector<Session*> starved_;
   std::vector<Session*> short_of_descriptor_;
+  std::vector<Session*> proof_waiters_;
   bool rounds_starved_ = false;  // some of them need no receive, only blocks for what they have
   bool starved_lately_ = false;  // since blocks were last reclaimed, or looked for
   TimeNs reclaim_at_ = -1;       // when to look for holders; negative: there are blocks

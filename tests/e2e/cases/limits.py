@@ -514,6 +514,11 @@ def a_deaf_backend_meets_a_deadline(world):
     """It takes nothing more in the middle of a message: 421, and no blame on the client."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with world.private(listener.getsockname()[1], backend_identity="none", data_timeout="1s") as proxy:
+            probe, _ = listener.accept()
+            with probe:
+                for reply in (b"220 a\r\n", b"250 a\r\n", b"221 a\r\n"):
+                    probe.sendall(reply)
+                    probe.recv(1000)
             with Client(proxy.address) as client:
                 backend, _ = listener.accept()
                 with backend:

@@ -163,9 +163,8 @@ def another_upstream(world):
         other.upstreams["backend"]["addresses"] = [f"127.0.0.1:{third.port}"]
         with world.configured(layout) as proxy:
             check(in_clear(world, proxy.at("mx")).startswith("250 "), "the second of two addresses")
-            first.replies["greeting"] = SILENT
-            eventually(lambda: any(session.proxied == "LOCAL" and not session.ended for session in first.sessions),
-                       "a probe that waits for a greeting")
+            first.probe_replies["greeting"] = SILENT
+            eventually(lambda: any(not probe.ended for probe in first.probes), "a probe that waits for a greeting")
             with greet(world, proxy.at("mx"), "no TLS") as running:
                 for layouts in (other, layout, other):
                     reloaded(proxy, layouts)

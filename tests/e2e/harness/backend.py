@@ -40,6 +40,7 @@ class BackendSession:
     def __init__(self):
         self.raw = b""         # all octets after the PROXY header
         self.proxied = None    # "PROXY" or "LOCAL" where a header came
+        self.probe = False     # ringpost asks for itself
         self.proxy = None      # (source address, source port, destination address, destination port, tlvs)
         self.messages = []     # (mail line, rcpt lines, content after unstuffing)
         self.commands = []     # lines as received
@@ -49,15 +50,19 @@ class BackendSession:
 
 class Backend:
     """`replies` overrides REPLIES by verb: octets, CLOSE, RESET, SILENT, or a list used up in order.
-    `cut` closes the connection after that many octets of content were received."""
+    `cut` closes the connection after that many octets of content were received. Probes get REPLIES, and what
+    `probe_replies` overrides of them, as far as they can be told from sessions: by a PROXY header before the
+    greeting, else by their first command."""
 
-    def __init__(self, replies=None, keywords=KEYWORDS, identity="proxy", cut=None, refuse_identity=False, port=0):
+    def __init__(self, replies=None, keywords=KEYWORDS, identity="proxy", cut=None, refuse_identity=False, port=0,
+                 probe_replies=None):
         self.replies = {**REPLIES, **(replies or {})}
+        self.probe_replies = {**REPLIES, **(probe_replies or {})}
         self.keywords = keywords
         self.identity = identity
         self.cut = cut
         self.refuse_identity = refuse_identity
-        self.sessions = []
+        self.connections = []
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -74,6 +79,15 @@ class Backend:
 
     def __exit__(self, *unused):
         self.stop()
+
+    @property
+    def sessions(self):
+        """The connections of sessions, in order."""
+        return [connection for connection in list(self.connections) if not connection.probe]
+
+    @property
+    def probes(self):
+        return [connection for connection in list(self.connections) if connection.probe]
 
     @property
     def raw(self):
@@ -97,7 +111,7 @@ class Backend:
             connection.settimeout(120)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             session = BackendSession()
-            self.sessions.append(session)
+            self.connections.append(session)
             threading.Thread(target=self._serve, args=(connection, session), daemon=True).start()
 
     def _serve(self, connection, session):
@@ -118,6 +132,11 @@ class _Dialogue:
         self.buffer = b""
         self.mail, self.recipients, self.chunks = None, [], b""
         self.used = {}
+        self.replies = backend.replies
+
+    def _is_probe(self):
+        self.session.probe = True
+        self.replies = self.backend.probe_replies
 
     def _more(self):
         octets = self.connection.recv(65536)
@@ -144,7 +163,7 @@ class _Dialogue:
         return line
 
     def _answer(self, verb):
-        reply = self.backend.replies.get(verb, self.backend.replies["unknown"])
+        reply = self.replies.get(verb, self.replies["unknown"])
         if isinstance(reply, list):
             index = self.used.get(verb, 0)
             self.used[verb] = index + 1
@@ -166,19 +185,25 @@ class _Dialogue:
         lines = ["scripted.example.test", *words]
         octets = b"".join(f"250{'-' if index + 1 < len(lines) else ' '}{text}\r\n".encode()
                           for index, text in enumerate(lines))
-        self.connection.sendall(self.backend.replies.get("EHLO", octets))
+        self.connection.sendall(self.replies.get("EHLO", octets))
 
     def run(self):
         if self.backend.identity == "proxy":
             self.session.proxy = self._proxy_header()
-        if self.backend.refuse_identity:
+            if self.session.proxied == "LOCAL" or self.session.proxy[:2] == ("127.0.0.1", 25):
+                self._is_probe()
+        if self.backend.refuse_identity and not self.session.probe:
             raise EOFError
         self._answer("greeting")
         while True:
             line = self._line()
             self.session.commands.append(line)
             verb = line.split(b" ", 1)[0].decode("latin-1").upper()
-            if verb == "EHLO" and "EHLO" not in self.backend.replies:
+            if self.backend.identity == "none" and self.session.commands == [b"NOOP"]:
+                self._is_probe()
+            if self.backend.identity == "xclient" and line.endswith(b" ADDR=127.0.0.1") and b" PORT=25 " in line:
+                self._is_probe()
+            if verb == "EHLO" and "EHLO" not in self.replies:
                 self._ehlo()
                 continue
             if verb == "BDAT":

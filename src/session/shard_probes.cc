@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The probes of a shard: when each upstream is asked, and what follows from its answers.
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "ringpost/session/shard.h"
+
+namespace ringpost {
+namespace {
+
+// The longest PROXY v2 header that sessions of this upstream may send.
+std::size_t LongestHeader(const UpstreamConfig& upstream) {
+  switch (upstream.proxy_tlvs) {
+    case ProxyTlvs::kAll:
+      return kProxyHeaderMax;
+    case ProxyTlvs::kSsl:
+      return kProxyHeaderSslMax;
+    case ProxyTlvs::kNone:
+      break;
+  }
+  return kProxyHeaderBareMax;
+}
+
+// A server that takes less than was shown cuts the header, and takes the rest for commands, or
+// closes.
+bool MayBeTooLong(const ProbeResult& result) {
+  switch (result.fault) {
+    case ProbeFault::kClosed:
+    case ProbeFault::kUnaskedReply:
+    case ProbeFault::kNoopRefused:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// What is tried behind one another where the longest header is not taken: Exim 4.96 reads 232
+// octets, nginx 1.22 107; addresses without TLVs everybody takes.
+constexpr std::array<std::size_t, 4> kShorterHeaders = {232, 107, kProxyHeaderBareMax, 16};
+
+}  // namespace
+
+Shard::Prepared<Shard::Prober> Shard::PrepareProbers(
+    const std::shared_ptr<const Runtime>& runtime) {
+  Prepared<Prober> prepared;
+  std::size_t slot = 0;
+  for (std::size_t index = 0; index < runtime->config->upstreams.size(); ++index) {
+    const UpstreamConfig& upstream = runtime->config->upstreams[index];
+    auto prober = std::make_unique<Prober>();
+    prober->runtime = runtime;
+    prober->upstream = &upstream;
+    prober->health = runtime->health[index].get();
+    slot = FreeSlot(probers_, slot);
+    const UserData user_data{.kind = 0,
+                             .leg = UserData::kProbe,
+                             .slot = static_cast<std::uint32_t>(slot),
+                             .generation = 0};
+    prober->header_octets = LongestHeader(upstream);
+    prober->probe =
+        std::make_unique<HealthProbe>(io_, pool_, &upstream, runtime->config->hostname,
+                                      runtime->config->starttls_backend == StarttlsBackend::kKeep
+                                          ? HealthProbe::SecondHello::kAsk
+                                          : HealthProbe::SecondHello::kSkip,
+                                      user_data.Pack());
+    prepared.emplace_back(slot++, std::move(prober));
+  }
+  return prepared;
+}
+
+void Shard::RunProbes() {
+  const TimeNs now = io_->Now();
+  for (std::unique_ptr<Prober>& prober : probers_) {
+    if (prober == nullptr) {
+      continue;
+    }
+    HealthProbe& probe = *prober->probe;
+    probe.OnTime(now);
+    if (probe.TakeNotice()) {
+      observer_->UpstreamSlow(*prober->upstream, prober->upstream->addresses[probe.address()], now);
+    }
+    const ProbeResult result = probe.TakeResult();
+    if (result.kind != ProbeResult::Kind::kNone) {
+      TakeProbeResult(*prober, result, now);
+    }
+    if (!probe.idle()) {
+      continue;
+    }
+    const bool current = prober->runtime == runtime_ || !proof_waiters_.empty();
+    if (!current || draining_) {
+      prober.reset();
+    } else if (const std::optional<std::size_t> due = prober->health->TakeDueProbe(now)) {
+      probe.Start(*due, prober->header_octets, now + runtime_->config->connect_timeout);
+    }
+  }
+}
+
+void Shard::TakeProbeResult(Prober& prober, const ProbeResult& result, TimeNs now) {
+  UpstreamHealth& health = *prober.health;
+  const std::size_t address = prober.probe->address();
+  const Endpoint& endpoint = prober.upstream->addresses[address];
+  switch (result.kind) {
+    case ProbeResult::Kind::kNone:
+      return;
+    case ProbeResult::Kind::kProven: {
+      const bool first = !std::exchange(prober.any_proven, true);
+      health.set_proxy_header_max(result.header_octets);
+      if (result.refuses_second_hello) {
+        health.set_refuses_second_hello();
+      }
+      const bool was_down = health.Proven(address, now);
+      observer_->UpstreamProven(*prober.upstream, endpoint, result, first);
+      if (was_down) {
+        BackendRecovered(*prober.upstream, endpoint);
+      }
+      break;
+    }
+    case ProbeResult::Kind::kFailed:
+    case ProbeResult::Kind::kRefuted: {
+      if (TryShorterHeader(prober, result, now)) {
+        return;
+      }
+      const bool refuted = result.kind == ProbeResult::Kind::kRefuted;
+      const bool news = refuted ? health.Refuted(address, now) : health.Failed(address, now);
+      if (news || refuted) {
+        observer_->UpstreamNotProven(*prober.upstream, endpoint, result, now);
+      }
+      break;
+    }
+  }
+  WakeProofWaiters();
+}
+
+// The same address again, with less. False: the header was as short as it can be, or not to blame.
+bool Shard::TryShorterHeader(Prober& prober, const ProbeResult& result, TimeNs now) {
+  if (prober.upstream->identity != BackendIdentity::kProxyV2 || !MayBeTooLong(result)) {
+    return false;
+  }
+  for (const std::size_t octets : kShorterHeaders) {
+    if (octets < prober.header_octets) {
+      prober.header_octets = octets;
+      prober.health->ProbeAgain(prober.probe->address(), now);
+      return true;
+    }
+  }
+  prober.header_octets = LongestHeader(*prober.upstream);  // the next one begins anew
+  return false;
+}
+
+void Shard::WaitForProof(Session& session) {
+  if (!session.is_waiting_for_proof) {
+    session.is_waiting_for_proof = true;
+    proof_waiters_.push_back(&session);
+  }
+}
+
+void Shard::WakeProofWaiters() {
+  for (Session* session : proof_waiters_) {
+    session->is_waiting_for_proof = false;
+    MakeReady(*session);
+  }
+  proof_waiters_.clear();
+}
+
+bool Shard::ProbesIdle() const {
+  return std::all_of(probers_.begin(), probers_.end(),
+                     [](const auto& prober) { return prober == nullptr || prober->probe->idle(); });
+}
+
+}  // namespace ringpost
