@@ -101,6 +101,7 @@ void DescribeIngress(const IngressConfig& ingress, const Config& config, Descrip
   out->Text("upstream", config.upstreams[ingress.upstream].name);
   out->Raw(ingress.ask_certificate ? "# clients are asked for a certificate\n" : "");
   out->Text("tls", TlsPolicyName(ingress.policy.tls));
+  out->Text("auth", AuthPolicyName(ingress.auth));
   DescribeRule(ingress.policy.certificate, config, out);
   out->Text("mode", PolicyModeName(ingress.policy.mode));
   DescribeReply("certificate_reply", ingress.policy.replies.certificate,
@@ -195,6 +196,10 @@ std::string_view TlsPolicyName(TlsPolicy policy) {
       return "verify";
   }
   return "";
+}
+
+std::string_view AuthPolicyName(AuthPolicy policy) {
+  return policy == AuthPolicy::kTls ? "tls" : "as_backend";
 }
 
 std::string_view PolicyModeName(PolicyMode mode) {

@@ -204,8 +204,8 @@ class FileReader {
   }
 
   void ReadIngress(const toml::table& table) {
-    Keys known = {"name", "listen",       "listen_tls", "implicit_tls",      "upstream",
-                  "tls",  "certificates", "mode",       "certificate_reply", "partners"};
+    Keys known = {"name", "listen",       "listen_tls", "implicit_tls",      "upstream", "tls",
+                  "auth", "certificates", "mode",       "certificate_reply", "partners"};
     known.insert(known.end(), kTrustKeys.begin(), kTrustKeys.end());
     known.insert(known.end(), kRuleKeys.begin(), kRuleKeys.end());
     for (const Tuning& limit : kRouteLimits) known.push_back(limit.name);
@@ -221,6 +221,7 @@ class FileReader {
     }
     ingress.upstream = ReadRequired(table, "[[ingress]]", "upstream", "postfix");
     ingress.tls = ReadOptional(table, "tls", "may");
+    ingress.auth = ReadOptional(table, "auth", "tls");
     ingress.certificates = ReadCertificates(table);
     ingress.rule = ReadRule(table);
     ingress.mode = ReadOptional(table, "mode", "enforce");

@@ -37,6 +37,9 @@ ABSL_FLAG(Text, upstream, std::nullopt,
 ABSL_FLAG(Text, tls_policy, std::nullopt,
           "may: clients may stay in clear. encrypt: no mail without TLS. verify: and none without "
           "the expected client certificate. Default: may.");
+ABSL_FLAG(Text, auth, std::nullopt,
+          "tls: AUTH is offered and passed on only through TLS. as_backend: also in clear, where "
+          "--tls_policy lets clients stay in clear and the mail server offers it. Default: tls.");
 ABSL_FLAG(Text, client_ca, std::nullopt,
           "PEM file, or a folder of them: the CAs that sign clients' certificates.");
 ABSL_FLAG(Text, crl, std::nullopt,
@@ -134,6 +137,7 @@ constexpr auto kFlags = std::to_array<std::string_view>({"config",
                                                          "listen_tls",
                                                          "upstream",
                                                          "tls_policy",
+                                                         "auth",
                                                          "client_ca",
                                                          "crl",
                                                          "revocation",
@@ -254,6 +258,7 @@ void RouteFromFlags(Settings* settings) {
   from.listen_tls = FlagList(FLAGS_listen_tls);
   from.upstream = {"default", "--upstream"};
   from.tls = Flag(FLAGS_tls_policy);
+  from.auth = Flag(FLAGS_auth);
   from.rule.names = FlagList(FLAGS_certificate_names);
   from.rule.fingerprints = FlagList(FLAGS_fingerprints);
   from.rule.accept_common_name = Flag(FLAGS_accept_common_name);
@@ -261,7 +266,7 @@ void RouteFromFlags(Settings* settings) {
   from.mode = Flag(FLAGS_policy_mode);
   const CertificateRuleSettings& rule = from.rule;
   const bool given = !to.addresses.empty() || to.identity || to.proxy_tlvs ||
-                     !from.listen.empty() || !from.listen_tls.empty() || from.tls ||
+                     !from.listen.empty() || !from.listen_tls.empty() || from.tls || from.auth ||
                      !rule.names.empty() || !rule.fingerprints.empty() || rule.accept_common_name ||
                      rule.accept_server_auth_purpose || from.mode;
   if (!given) return;

@@ -20,6 +20,10 @@ constexpr std::array kRouteLevels = {
     Choice<TlsPolicy>{"encrypt", TlsPolicy::kEncrypt},
     Choice<TlsPolicy>{"verify", TlsPolicy::kVerify},
 };
+constexpr std::array kAuths = {
+    Choice<AuthPolicy>{"tls", AuthPolicy::kTls},
+    Choice<AuthPolicy>{"as_backend", AuthPolicy::kAsBackend},
+};
 constexpr std::array kPartnerLevels = {
     Choice<TlsPolicy>{"encrypt", TlsPolicy::kEncrypt},
     Choice<TlsPolicy>{"verify", TlsPolicy::kVerify},
@@ -160,6 +164,7 @@ absl::Status PolicyResolver::ResolveRoute(const IngressSettings& from, IngressCo
   RoutePolicy& policy = ingress->policy;
   const std::string subject = absl::StrCat("route \"", from.name.text, "\"");
   absl::Status status = ReadChoice(from.tls, kRouteLevels, &policy.tls);
+  if (status.ok()) status = ReadChoice(from.auth, kAuths, &ingress->auth);
   if (status.ok()) status = ReadChoice(from.mode, kModes, &policy.mode);
   if (status.ok()) status = ResolveRule(from.rule, &policy.certificate);
   if (status.ok()) status = ReadReply(from.certificate_reply, &policy.replies.certificate);

@@ -319,6 +319,7 @@ class Resolver {
     if (ingress.listeners.empty()) {
       return RefuseQuoted(from.name, "listens nowhere; add listen = [\"0.0.0.0:25\"]");
     }
+    WarnOfAuth(ingress);
     if (!ingress.certificates.empty()) return absl::OkStatus();
     // Neither can work without one, and clear text in its place is what nobody asked for.
     constexpr std::string_view kRemedy = "needs a certificate; give cert and key";
@@ -331,8 +332,24 @@ class Resolver {
     }
     Warn(absl::StrCat("route \"", ingress.name,
                       "\" has no certificate: STARTTLS is not offered and all mail to it travels "
-                      "in clear"));
+                      "in clear",
+                      ingress.auth == AuthPolicy::kTls
+                          ? "; nor is AUTH, which waits for TLS (auth = \"tls\")"
+                          : ""));
     return absl::OkStatus();
+  }
+
+  void WarnOfAuth(const IngressConfig& ingress) {
+    const bool in_clear = std::any_of(ingress.listeners.begin(), ingress.listeners.end(),
+                                      [](const auto& listener) { return !listener.implicit_tls; });
+    if (ingress.auth == AuthPolicy::kTls || !in_clear) return;
+    const bool enforced =
+        ingress.policy.tls >= TlsPolicy::kEncrypt && ingress.policy.mode == PolicyMode::kEnforce;
+    Warn(absl::StrCat("route \"", ingress.name, "\": auth = \"as_backend\" ",
+                      enforced ? absl::StrCat("has no effect where tls is ",
+                                              View(TlsPolicyName(ingress.policy.tls)),
+                                              ": AUTH is not offered before TLS")
+                               : "passes AUTH on in clear: passwords may travel unencrypted"));
   }
 
   // What the route does not set for itself is the process's.

@@ -119,6 +119,8 @@ RelayOptions MakeRelayOptions(const Config& config, const IngressConfig& route,
   // Where a policy only reports, nothing may be refused for it.
   options.tls_policy =
       route.policy.mode == PolicyMode::kReport ? TlsPolicy::kMay : route.policy.tls;
+  // A password in clear is not mail: report mode does not let it pass.
+  options.auth = route.auth;
   options.starttls_offered =
       !listener.implicit_tls && !route.certificates.empty() && route.policy.tls != TlsPolicy::kNone;
   options.bare_newline = config.bare_newline;

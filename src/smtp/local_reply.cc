@@ -41,6 +41,8 @@ std::string_view LocalReplyText(LocalReply reply) {
       return "503 5.5.1 Error: TLS is already active\r\n";
     case LocalReply::kMustStarttls:
       return "530 5.7.0 Must issue a STARTTLS command first\r\n";  // RFC 3207 4
+    case LocalReply::kEncryptionRequired:  // RFC 4954 6; where STARTTLS would not help
+      return "538 5.7.11 Encryption required for requested authentication mechanism\r\n";
     case LocalReply::kBadSequence:
       return "503 5.5.1 Error: bad sequence of commands\r\n";
     case LocalReply::kMailNeeded:

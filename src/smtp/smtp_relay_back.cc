@@ -302,9 +302,8 @@ Step SmtpRelay::HelloReply(PendingReply::From from, std::string_view text, const
   // PROTOCOL 14.
   const bool starttls =
       options_->starttls_offered && options_->tls_policy != TlsPolicy::kNone && !tls_;
-  const bool auth = tls_ || options_->tls_policy < TlsPolicy::kEncrypt;
   FilterEhloReply(text, starttls ? OfferStarttls::kYes : OfferStarttls::kNo,
-                  auth ? OfferAuth::kYes : OfferAuth::kNo, &capabilities_, &text_);
+                  MayAuthenticate() ? OfferAuth::kYes : OfferAuth::kNo, &capabilities_, &text_);
   if (text_.size() > kReplyOctetsMax) return Close(CloseReason::kBackendProtocol);
   return DropAndInject(Side::kBack, reply.octets, InjectDue::kFront);
 }

@@ -248,8 +248,19 @@ std::optional<LocalReply> SmtpRelay::RefusalByState(const CommandRule& rule) con
   if (options_->tls_policy >= TlsPolicy::kEncrypt && !tls_ && !rule.before_tls) {
     return LocalReply::kMustStarttls;
   }
+  if (rule.verb == Verb::kAuth && !MayAuthenticate()) {
+    return options_->starttls_offered && options_->tls_policy != TlsPolicy::kNone
+               ? LocalReply::kMustStarttls
+               : LocalReply::kEncryptionRequired;
+  }
   if (hello_needed_ && rule.needs_hello) return LocalReply::kBadSequence;  // PROTOCOL 13
   return std::nullopt;
+}
+
+// RFC 4954 4: a password does not travel in clear, unless the route says so (PROTOCOL 14).
+bool SmtpRelay::MayAuthenticate() const {
+  return tls_ ||
+         (options_->auth == AuthPolicy::kAsBackend && options_->tls_policy < TlsPolicy::kEncrypt);
 }
 
 // The texts are the policy's own, so they do not wait in pending_: the command waits instead until

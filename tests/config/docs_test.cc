@@ -95,6 +95,7 @@ TEST(Docs, EverySettingIsThere) {
                           "implicit_tls",
                           "upstream",
                           "tls",
+                          "auth",
                           "certificates",
                           "addresses",
                           "identity",
@@ -106,6 +107,7 @@ TEST(Docs, EverySettingIsThere) {
                           "network_reply",
                           "--policy_mode",
                           "--tls_policy",
+                          "--auth",
                           "--client_ca"}) {
     expect(key);
   }

@@ -19,6 +19,7 @@ ABSL_DECLARE_FLAG(OptionalText, listen);
 ABSL_DECLARE_FLAG(OptionalText, listen_tls);
 ABSL_DECLARE_FLAG(OptionalText, upstream);
 ABSL_DECLARE_FLAG(OptionalText, tls_policy);
+ABSL_DECLARE_FLAG(OptionalText, auth);
 ABSL_DECLARE_FLAG(OptionalText, backend_identity);
 ABSL_DECLARE_FLAG(OptionalText, cert);
 ABSL_DECLARE_FLAG(OptionalText, key);
@@ -106,6 +107,21 @@ TEST_F(FlagsTest, OneRoute) {
   ASSERT_EQ(config.upstreams.size(), 1U);
   EXPECT_EQ(config.upstreams[0].identity, BackendIdentity::kXclient);
   EXPECT_EQ(config.shards, 1);
+}
+
+TEST_F(FlagsTest, Auth) {
+  SetRoute();
+  EXPECT_EQ((*LoadConfig())->ingress[0].auth, AuthPolicy::kTls);
+  absl::SetFlag(&FLAGS_auth, "as_backend");
+  EXPECT_EQ((*LoadConfig())->ingress[0].auth, AuthPolicy::kAsBackend);
+  absl::SetFlag(&FLAGS_auth, "none");
+  ExpectSaying(LoadConfig().status(), "--auth: \"none\" ");
+  // Alone it is half a route, and not lost beside a file's.
+  absl::SetFlag(&FLAGS_listen, std::nullopt);
+  absl::SetFlag(&FLAGS_listen_tls, std::nullopt);
+  absl::SetFlag(&FLAGS_upstream, std::nullopt);
+  absl::SetFlag(&FLAGS_auth, "tls");
+  ExpectSaying(LoadConfig().status(), "no mail server is named");
 }
 
 TEST_F(FlagsTest, HalfARoute) {

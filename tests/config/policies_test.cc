@@ -524,18 +524,49 @@ TEST_F(PoliciesTest, PolicyServiceNeedsAnIdentity) {
   EXPECT_TRUE(Warns(**config, "policy service cannot find its sessions"));
 }
 
+TEST_F(PoliciesTest, Auth) {
+  const auto usual = Good("", "", "");
+  EXPECT_EQ(usual->ingress[0].auth, AuthPolicy::kTls);
+  EXPECT_TRUE(usual->warnings.empty());
+  EXPECT_TRUE(Good("", "auth = \"tls\"\ntls = \"encrypt\"", "")->warnings.empty());
+  Bad("", "auth = \"none\"", "", "\"none\" ");
+
+  const std::string as_backend = "auth = \"as_backend\"\n";
+  const auto in_clear = Good("", as_backend, "");
+  EXPECT_EQ(in_clear->ingress[0].auth, AuthPolicy::kAsBackend);
+  EXPECT_TRUE(Warns(*in_clear, "route \"mx\": auth = \"as_backend\" passes AUTH on in clear"));
+  EXPECT_TRUE(Warns(*Good("", absl::StrCat(as_backend, "tls = \"encrypt\""), ""),
+                    "\"as_backend\" has no effect where tls is encrypt"));
+  EXPECT_TRUE(Warns(*Good("", absl::StrCat(as_backend, "tls = \"encrypt\"\nmode = \"report\""), ""),
+                    "passes AUTH on in clear"));
+  // Nobody is in clear there.
+  EXPECT_TRUE(Good("", absl::StrCat(as_backend, "implicit_tls = true"), "")->warnings.empty());
+
+  const std::string bare =
+      "[[upstream]]\nname = \"p\"\naddresses = [\"127.0.0.1:10025\"]\n[[ingress]]\n"
+      "name = \"mx\"\nlisten = [\"0.0.0.0:25\"]\nupstream = \"p\"\n";
+  constexpr std::string_view kNoAuth = "nor is AUTH, which waits for TLS (auth = \"tls\")";
+  const auto without_certificate = Resolve(bare);
+  ASSERT_TRUE(without_certificate.ok()) << without_certificate.status();
+  EXPECT_TRUE(Warns(**without_certificate, kNoAuth));
+  const auto both = Resolve(absl::StrCat(bare, as_backend));
+  ASSERT_TRUE(both.ok()) << both.status();
+  EXPECT_FALSE(Warns(**both, kNoAuth));
+  EXPECT_TRUE(Warns(**both, "passes AUTH on in clear"));
+}
+
 TEST_F(PoliciesTest, WhatCheckConfigPrintsIsTheSameConfiguration) {
   const auto first = Good(
       "client_ca = \"ca.pem\"\ncrl = \"ca.crl\"\nrevocation = \"hard\"",
-      absl::StrCat(
-          "tls = \"verify\"\nmode = \"report\"\ncertificate_names = [\"*.a.example\"]\n"
-          "fingerprints = [\"",
-          kPin,
-          "\"]\naccept_common_name = true\naccept_server_auth_purpose = true\n"
-          "certificate_reply = '550 \"no\" \\ {reason}'\npartners = false\n"
-          "sessions_max = 7\nhandshake_timeout = \"1s\"\ncommand_timeout = \"400s\"\n"
-          "data_timeout = \"200s\"\n[[ingress]]\nname = \"second\"\nupstream = \"postfix\"\n"
-          "listen = [\"0.0.0.0:26\"]\nclient_ca = \"\""),
+      absl::StrCat("tls = \"verify\"\nmode = \"report\"\ncertificate_names = [\"*.a.example\"]\n"
+                   "fingerprints = [\"",
+                   kPin,
+                   "\"]\naccept_common_name = true\naccept_server_auth_purpose = true\n"
+                   "certificate_reply = '550 \"no\" \\ {reason}'\npartners = false\n"
+                   "sessions_max = 7\nhandshake_timeout = \"1s\"\ncommand_timeout = \"400s\"\n"
+                   "auth = \"as_backend\"\ndata_timeout = \"200s\"\n[[ingress]]\nname = "
+                   "\"second\"\nupstream = \"postfix\"\n"
+                   "listen = [\"0.0.0.0:26\"]\nclient_ca = \"\""),
       absl::StrCat(Partner("tls = \"verify\"\nnetworks = [\"192.0.2.0/24\", \"2001:db8::/32\"]\n"
                            "client_ca = \"other-ca.pem\"\nrevocation = \"off\"\n"
                            "certificate_names = [\"bücher.example\"]\nrestrict_to_networks = true\n"
@@ -573,6 +604,7 @@ TEST_F(PoliciesTest, WhatCheckConfigPrintsIsTheSameConfiguration) {
     const IngressConfig& a = first->ingress[i];
     const IngressConfig& b = again.ingress[i];
     EXPECT_EQ(a.policy.tls, b.policy.tls);
+    EXPECT_EQ(a.auth, b.auth);
     EXPECT_EQ(a.policy.mode, b.policy.mode);
     EXPECT_TRUE(same_rule(a.policy.certificate, b.policy.certificate));
     EXPECT_TRUE(same_replies(a.policy.replies, b.policy.replies));

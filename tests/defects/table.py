@@ -250,6 +250,22 @@ DEFECTS = (
         (Edit(FRONT, "options_->tls_policy >= TlsPolicy::kEncrypt && !tls_ && !rule.before_tls", "false"),),
         SMTP, r"FAILED  \] .*encrypt_before_tls"),
     Defect(
+        "password-in-clear",
+        "AUTH is passed on before TLS although the route does not say so (PROTOCOL 14)",
+        (Edit(FRONT, "(options_->auth == AuthPolicy::kAsBackend && ", "("),),
+        SMTP, r"FAILED  \] .*auth_in_clear"),
+    Defect(
+        "password-in-clear-on-an-encrypt-route",
+        "auth = as_backend opens a route that demands TLS to AUTH in clear (PROTOCOL 15)",
+        (Edit(FRONT, " && options_->tls_policy < TlsPolicy::kEncrypt);", ");"),),
+        SMTP, r"FAILED  \] .*auth_encrypt_as_backend"),
+    Defect(
+        "password-in-clear-in-report-mode",
+        "report mode lets a password pass in clear",
+        (Edit("src/session/runtime.cc", "  options.auth = route.auth;\n",
+              "  options.auth = route.policy.mode == PolicyMode::kReport ? AuthPolicy::kAsBackend : route.auth;\n"),),
+        DIALOGUES, r"FAILED  \] .*auth_report"),
+    Defect(
         "response-splitting",
         "a reply of the backend may change its code half-way (PROTOCOL 10)",
         (Edit("src/smtp/reply.cc", "(lines > 1 && code_is_whole && line.code != reply.code)", "false"),),
@@ -355,6 +371,11 @@ DEFECTS = (
         (Edit(SESSION, "      if (other.failed()) {\n",
               "      if (other.failed() || other.output_octets() > 20'000) {\n"),),
         SIMULATION, r"at octet"),
+    Defect(
+        "sim-password-in-clear",
+        "AUTH is passed on before TLS although the route does not say so (PROTOCOL 14)",
+        (Edit(FRONT, "(options_->auth == AuthPolicy::kAsBackend && ", "("),),
+        SIMULATION, r"auth_offered_|AUTH"),
     Defect(
         "sim-backend-kept-over-starttls",
         "what a client authenticated as in clear still counts at the backend after STARTTLS (PROTOCOL 13)",

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // The relay between a client and a backend that say anything at any time. The input is a script;
-// its first line sets options ("encrypt", "reject", "xclient", "none", anything else: nothing), the
-// others are "F text" and "B text" (what client and backend send, with CRLF; "\r" and "\n" are
-// octets, "\c" ends it without CRLF), "f", "b" (their EOF), "T" and "K" (the handshake is over; a
-// new or the same backend).
+// its first line sets options ("encrypt", "reject", "xclient", "none", "few", "auth" for AUTH in
+// clear, anything else: nothing), the others are "F text" and "B text" (what client and backend
+// send, with CRLF; "\r" and "\n" are octets, "\c" ends it without CRLF), "f", "b" (their EOF), "T"
+// and "K" (the handshake is over; a new or the same backend).
 //
 // Oracles: the harness's own (the relay's contract), what each side may be told, and the same
 // script with other cuts of what is contiguous.
@@ -36,6 +36,7 @@ RelayOptions ReadOptions(std::string_view line) {
   if (line == "none") options.tls_policy = TlsPolicy::kNone;
   if (line == "reject") options.bare_newline = BareNewline::kReject;
   if (line == "xclient") options.xclient = true;
+  if (line == "auth") options.auth = AuthPolicy::kAsBackend;
   if (line == "few") options.refused_commands_max = 3;
   return options;
 }
@@ -153,6 +154,20 @@ void OnlyBeforeTls(std::string_view backend) {
   }
 }
 
+// PROTOCOL 14: no password in clear. Content and chunks may have such a line; who is fed any is not
+// looked at.
+void NoAuth(std::string_view backend) {
+  while (!backend.empty()) {
+    const std::string_view line = backend.substr(0, backend.find('\n'));
+    backend.remove_prefix(std::min(backend.size(), line.size() + 1));
+    const std::string_view verb = line.substr(0, line.find_first_of(" \r"));
+    for (const std::string_view name : {"DATA", "BDAT"}) {
+      if (fuzz::EqualsIgnoringCase(verb, name)) return;
+    }
+    RINGPOST_CHECK(!fuzz::EqualsIgnoringCase(verb, "AUTH"));
+  }
+}
+
 // Nothing gets to the backend that the client did not say, in its order.
 bool IsSubsequence(std::string_view part, std::string_view whole) {
   std::size_t at = 0;
@@ -183,6 +198,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   RINGPOST_CHECK(Positive(heard.client, false) <= heard.backend_positive);
   RINGPOST_CHECK(heard.stats.messages_accepted <= heard.backend_positive);
   const std::string_view first_line = script.substr(0, script.find('\n'));
+  if (first_line != "auth") NoAuth(heard.backend_before_tls);
   if (first_line == "encrypt") OnlyBeforeTls(heard.backend_before_tls);
   // Bare newlines are rewritten; XCLIENT and the "*" that ends AUTH are ours.
   if (heard.stats.bare_newlines == 0 && first_line != "xclient" &&

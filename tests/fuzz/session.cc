@@ -84,6 +84,8 @@ void SetOption(std::string_view text, WorldOptions* options) {
     partner.name = "partner";
     partner.sender_domains = {"partner.example"};
     options->partners.push_back(partner);
+  } else if (name == "auth") {
+    options->auth = value == "as_backend" ? AuthPolicy::kAsBackend : AuthPolicy::kTls;
   } else if (name == "bare") {
     options->bare_newline = value == "reject" ? BareNewline::kReject : BareNewline::kNormalize;
   } else if (name == "identity") {
@@ -286,6 +288,7 @@ class Player {
       RINGPOST_CHECK(header.destination.address == "198.51.100.1");
       heard.remove_prefix(header.length);
     }
+    if (!ever_encrypted_ && options_.auth == AuthPolicy::kTls) CheckNoAuth(heard);
     // PROTOCOL 15, and 34 where it is all about TLS.
     if (ever_encrypted_ || (options_.policy.tls != TlsPolicy::kEncrypt && !options_.implicit_tls)) {
       return;
@@ -299,6 +302,19 @@ class Player {
         allowed |= fuzz::EqualsIgnoringCase(verb, name);
       }
       RINGPOST_CHECK(allowed || hard_);
+    }
+  }
+
+  // PROTOCOL 14. What follows DATA or BDAT may be content, and is not looked at.
+  static void CheckNoAuth(std::string_view heard) {
+    while (!heard.empty()) {
+      const std::string_view line = heard.substr(0, heard.find('\n'));
+      heard.remove_prefix(std::min(heard.size(), line.size() + 1));
+      const std::string_view verb = line.substr(0, line.find_first_of(" \r"));
+      for (const std::string_view name : {"DATA", "BDAT"}) {
+        if (fuzz::EqualsIgnoringCase(verb, name)) return;
+      }
+      RINGPOST_CHECK(!fuzz::EqualsIgnoringCase(verb, "AUTH"));
     }
   }
 

@@ -151,6 +151,8 @@ class Player {
       for (Partner& partner : options_.partners) {
         partner.mode = PolicyMode::kReport;
       }
+    } else if (name == "auth") {
+      options_.auth = value == "as_backend" ? AuthPolicy::kAsBackend : AuthPolicy::kTls;
     } else if (name == "bare") {
       options_.bare_newline = value == "reject" ? BareNewline::kReject : BareNewline::kNormalize;
     } else if (name == "identity") {

@@ -132,6 +132,8 @@ Plan DrawPlan(std::uint64_t seed) {
   plan.drain = random.Below(12) == 0;
   plan.stop = !plan.drain && random.Below(12) == 0;
   plan.world.proven = random.Below(4) != 0;
+  plan.world.auth = random.Below(2) == 0 ? AuthPolicy::kTls : AuthPolicy::kAsBackend;
+  plan.client.auth_in_clear = !plan.client.encrypt && plan.world.auth == AuthPolicy::kAsBackend;
   return plan;
 }
 
@@ -145,6 +147,7 @@ std::string Describe(const Plan& plan) {
   };
   add(true, BackendIdentityName(plan.world.identity));
   add(true, TlsPolicyName(plan.world.policy.tls));
+  add(plan.client.auth_in_clear, "AUTH in clear");
   add(plan.client.implicit_tls, "implicit TLS");
   add(plan.client.starttls, "STARTTLS");
   add(plan.client.backend_kept, "backend kept");

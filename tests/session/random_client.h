@@ -33,6 +33,7 @@ struct RandomClientOptions {
   const TlsClientContext* tls = nullptr;
   TicketBox* tickets = nullptr;  // null: it never resumes
   bool encrypt = false;          // the route's policy
+  bool auth_in_clear = false;    // it lets clients authenticate before TLS
   bool backend_kept = false;     // over STARTTLS
   bool bare_refused = false;     // --bare_newline=reject
   unsigned vanish = 0;           // in 1/10,000 per reply
@@ -83,6 +84,7 @@ class RandomClient {
   void BeginTls();
   void BeginMessage();
   void Authenticate();
+  [[nodiscard]] bool IsHasty();
   void SendChunks();
   void SendContent();
   void Quit();

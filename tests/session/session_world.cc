@@ -39,6 +39,7 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options, Time
   IngressConfig ingress;
   ingress.name = "mx";
   ingress.policy = options.policy;
+  ingress.auth = options.auth;
   ingress.sessions_max = options.route_sessions_max;
   ingress.handshake_timeout = config->handshake_timeout;
   ingress.command_timeout = options.command_timeout;

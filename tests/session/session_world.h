@@ -33,6 +33,7 @@ struct WorldOptions {
   std::size_t small_blocks = 512;
   std::uint32_t sessions_max = 100;
   RoutePolicy policy;
+  AuthPolicy auth = AuthPolicy::kTls;
   std::vector<Partner> partners;
   std::uint32_t route_sessions_max = 0;
   std::uint32_t sessions_per_client_max = 0;

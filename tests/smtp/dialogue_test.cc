@@ -3,9 +3,10 @@
 // Plays the dialogues of tests/smtp/dialogues/. Each file is one session:
 //
 //   # comment
-//   option tls_policy=encrypt       none | may | encrypt; also starttls=no, xclient=yes,
-//                                   proxy=v1 or v2 (the header was sent), bare=reject, errors=N;
-//                                   and split=no where the outcome depends on the cut
+//   option tls_policy=encrypt       none | may | encrypt; also auth=as_backend, starttls=no,
+//                                   xclient=yes, proxy=v1 or v2 (the header was sent),
+//                                   bare=reject, errors=N; and split=no where the outcome depends
+//                                   on the cut
 //   F: text     the client sends a line          F= text     the client has received a line
 //   B: text     the backend sends a line         B= text     the backend has received a line
 //   ! tls same | tls reconnected                 the handshake after STARTTLS is over
@@ -87,6 +88,8 @@ void SetOption(std::string_view option, RelayOptions* options, bool* split) {
     options->tls_policy = value == "none"  ? TlsPolicy::kNone
                           : value == "may" ? TlsPolicy::kMay
                                            : TlsPolicy::kEncrypt;
+  } else if (name == "auth") {
+    options->auth = value == "as_backend" ? AuthPolicy::kAsBackend : AuthPolicy::kTls;
   } else if (name == "starttls") {
     options->starttls_offered = value == "yes";
   } else if (name == "xclient") {

@@ -21,7 +21,7 @@ using namespace std::string_view_literals;
 
 class HonestBackend {
  public:
-  explicit HonestBackend(std::mt19937* random) : random_(random) {}
+  HonestBackend(std::mt19937* random, AuthPolicy auth) : random_(random), auth_(auth) {}
 
   // Takes what arrived; replies are kept until NextReply(), as a slow server would.
   void Receive(std::string_view octets) {
@@ -127,7 +127,7 @@ class HonestBackend {
     } else if (verb == "RSET") {
       transaction_ = false;
       Reply("250 reset");
-    } else if (verb == "AUTH") {
+    } else if (verb == "AUTH" && auth_ == AuthPolicy::kAsBackend) {
       challenge_ = Often();
       Reply(challenge_ ? "334 " : "535 no");
     } else if (verb == "NOOP" || verb == "VRFY") {
@@ -151,6 +151,7 @@ class HonestBackend {
   bool Often() { return (*random_)() % 4 != 0; }
 
   std::mt19937* random_;
+  const AuthPolicy auth_;
   std::string input_;
   std::deque<std::string> replies_;
   std::size_t chunk_ = 0;
@@ -219,8 +220,9 @@ void Play(unsigned seed, BareNewline mode) {
   RelayOptions options = RelayHarness::DefaultOptions();
   options.refused_commands_max = 1000;
   options.bare_newline = mode;
+  options.auth = random() % 4 == 0 ? AuthPolicy::kTls : AuthPolicy::kAsBackend;
   RelayHarness harness(options);
-  HonestBackend backend(&random);
+  HonestBackend backend(&random, options.auth);
   harness.set_window(1 + random() % 40);
   harness.FromBackend("220 back\r\n");
 
@@ -285,6 +287,7 @@ TEST(RandomSessionTest, Noise) {
     RelayOptions options = RelayHarness::DefaultOptions();
     options.xclient = random() % 4 == 0;
     options.tls_policy = static_cast<TlsPolicy>(random() % 3);
+    options.auth = static_cast<AuthPolicy>(random() % 2);
     RelayHarness harness(options);
     if (random() % 2 == 0) harness.FromBackend("220 a\r\n");
     for (int turn = 0; turn < 40 && !harness.closed(); ++turn) {

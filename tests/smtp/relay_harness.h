@@ -47,6 +47,13 @@ class RelayHarness {
     return options;
   }
 
+  // Clients may authenticate in clear.
+  static RelayOptions AuthInClear() {
+    RelayOptions options = DefaultOptions();
+    options.auth = AuthPolicy::kAsBackend;
+    return options;
+  }
+
   // How many octets are contiguous before the relay asks for more: blocks end anywhere.
   void set_window(std::size_t window) { window_ = window; }
 

@@ -48,7 +48,7 @@ TEST(RelayLimitsTest, CommandLines) {
 }
 
 TEST(RelayLimitsTest, AuthLines) {
-  RelayHarness harness;
+  RelayHarness harness(RelayHarness::AuthInClear());
   harness.Hello();
   const std::string line = "AUTH PLAIN " + std::string(12288 - 13, 'a') + "\r\n";
   harness.FromClient(line);
@@ -243,7 +243,7 @@ TEST(RelayProgressTest, PartsOfALineAreNone) {
 }
 
 TEST(RelayAuthTest, AuthenticatedUntilTls) {
-  RelayHarness harness;
+  RelayHarness harness(RelayHarness::AuthInClear());
   harness.Hello();
   EXPECT_FALSE(harness.relay().authenticated());
   harness.FromClient("AUTH PLAIN x\r\n");

@@ -16,6 +16,12 @@ enum class TlsPolicy : std::uint8_t {
   kVerify,   // and none from a client whose certificate is not the expected one
 };
 
+// Where clients may authenticate.
+enum class AuthPolicy : std::uint8_t {
+  kTls,        // only through TLS: in clear AUTH is neither offered nor passed on
+  kAsBackend,  // wherever the backend offers it and the TLS policy lets them
+};
+
 // Whether a policy refuses, or only says that it would.
 enum class PolicyMode : std::uint8_t { kEnforce, kReport };
 

@@ -72,6 +72,7 @@ struct IngressConfig {
   std::vector<ListenerConfig> listeners;
   std::size_t upstream = 0;  // index into Config::upstreams
   RoutePolicy policy;
+  AuthPolicy auth = AuthPolicy::kTls;
   // Partners' policies hold for mail on this route.
   bool partners = true;
   // The handshake asks clients for a certificate: some policy of this route looks at one. Then no
@@ -124,6 +125,7 @@ struct Config {
 [[nodiscard]] std::string_view BackendIdentityName(BackendIdentity identity);
 [[nodiscard]] std::string_view ProxyTlvsName(ProxyTlvs tlvs);
 [[nodiscard]] std::string_view TlsPolicyName(TlsPolicy policy);
+[[nodiscard]] std::string_view AuthPolicyName(AuthPolicy policy);
 [[nodiscard]] std::string_view PolicyModeName(PolicyMode mode);
 [[nodiscard]] std::string_view RevocationName(Revocation revocation);
 

@@ -58,6 +58,7 @@ struct IngressSettings {
   std::vector<Given> listen_tls = {};  // implicit TLS
   Given upstream = {};                 // an UpstreamSettings::name
   std::optional<Given> tls = std::nullopt;
+  std::optional<Given> auth = std::nullopt;
   std::vector<CertificateSettings> certificates = {};  // none: Settings::certificates
   CertificateRuleSettings rule = {};
   std::optional<Given> mode = std::nullopt;

@@ -30,6 +30,7 @@ enum class LocalReply : std::uint8_t {
   kStarttlsNotOffered,
   kTlsActive,
   kMustStarttls,
+  kEncryptionRequired,
   kBadSequence,
   kMailNeeded,
   kChunkingNotOffered,

@@ -46,6 +46,7 @@ class MailPolicy {
 struct RelayOptions {
   std::string hostname;  // opens our own replies: "421 4.3.2 <hostname> ..."
   TlsPolicy tls_policy = TlsPolicy::kMay;
+  AuthPolicy auth = AuthPolicy::kTls;
   bool starttls_offered = true;  // false on implicit-TLS listeners and routes without certificate
   BareNewline bare_newline = BareNewline::kNormalize;
   bool xclient = false;  // identify with XCLIENT before the first command
@@ -183,6 +184,7 @@ class SmtpRelay {
   Step DiscardLine(const RelayInput& input);
   Step Command(const RelayInput& input, std::string_view text, std::size_t octets);
   [[nodiscard]] std::optional<LocalReply> RefusalByState(const CommandRule& rule) const;
+  [[nodiscard]] bool MayAuthenticate() const;
   [[nodiscard]] std::optional<Step> RefusalByPolicy(std::string_view argument, std::size_t octets);
   Step Bdat(std::string_view text, std::size_t octets);
   Step Starttls(const RelayInput& input, std::string_view argument, std::size_t octets);

@@ -243,6 +243,40 @@ def auth_is_not_offered_in_clear_under_encrypt(world):  # PROTOCOL 14
     equal(world.auth.asked[before:], [], "what the password check was asked")
 
 
+@each("starttls", "no certificate", "report")
+def no_password_in_clear(world, variant):  # PROTOCOL 14
+    before = len(world.auth.asked)
+    upstream, identity = world.upstream("proxy-v2")
+    settings = {"no certificate": {"cert": None, "key": None, "listen_tls": None},
+                "report": {"tls_policy": "encrypt", "policy_mode": "report"}}.get(variant, {})
+    with world.private(upstream, backend_identity=identity, log_level="debug", **settings) as proxy:
+        with Client(proxy.address) as client:
+            keywords = [text.split(" ")[0].upper() for text in client.open().texts[1:]]
+            check(not any(word.startswith("AUTH") for word in keywords), f"AUTH is not offered in {keywords}")
+            code = 538 if variant == "no certificate" else 530
+            client.expect("AUTH PLAIN " + plain_secret(USER, PASSWORD), code)
+            client.expect("AUTH LOGIN", code)
+            client.expect(plain_secret(USER, PASSWORD), 500)  # said without waiting to be asked for it
+            identifier, content = mail()
+            equal(client.message(content).code, 250, "reply to the final dot")
+            client.quit()
+    check(plain_secret(USER, PASSWORD) not in proxy.process.log, "the log has no password")
+    contains(world.mx.stored(identifier), b"Hello", "stored message")
+    equal(world.auth.asked[before:], [], "what the password check was asked")
+
+
+@case
+def a_password_in_clear_where_the_route_says_so(world):
+    before = len(world.auth.asked)
+    proxy = world.proxy(auth="as_backend")
+    proxy.process.wait_for("passes AUTH on in clear")
+    with Client(proxy.address) as client:
+        check(any(text.startswith("AUTH PLAIN") for text in client.open().texts), "AUTH is offered")
+        client.expect("AUTH PLAIN " + plain_secret(USER, PASSWORD), 235)
+        client.quit()
+    equal(world.auth.asked[before:], [("PLAIN", USER, True)], "what the password check was asked")
+
+
 @each("proxy-v2", "xclient")
 def capabilities_are_those_of_the_backend(world, identity):  # PROTOCOL 17
     with Client(("127.0.0.1", world.mx.plain_port)) as client:
@@ -258,7 +292,8 @@ def capabilities_are_those_of_the_backend(world, identity):  # PROTOCOL 17
         implicit = client.open().texts[1:]
         client.quit()
     kept = sorted(set(direct) - {"XCLIENT", "XFORWARD", "STARTTLS"})
-    equal(sorted(set(clear) - {"STARTTLS"}), kept, "offered in clear")
+    before_tls = [keyword for keyword in kept if not keyword.startswith("AUTH")]
+    equal(sorted(set(clear) - {"STARTTLS"}), before_tls, "offered in clear")
     check("STARTTLS" in clear, "STARTTLS is offered in clear")
     equal(sorted(inside), kept, "offered inside TLS")  # PROTOCOL 14
     equal(sorted(implicit), kept, "offered on the implicit-TLS port")
