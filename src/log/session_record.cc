@@ -15,12 +15,13 @@ constexpr std::size_t kSniBudget = 512;
 constexpr std::size_t kPartnerBudget = 96;
 constexpr std::size_t kUpstreamBudget = 160;
 constexpr std::size_t kReasonBudget = 32;
+constexpr std::size_t kRefusalBudget = 32;
 constexpr std::size_t kDetailBudget = 512;
-// Time, level and component take less than 128 octets, keys and punctuation of 21 fields less than
-// 21 * 24, ten numbers less than 10 * 24.
-static_assert(128 + 21 * 24 + 10 * 24 + kRouteBudget + 2 * kLogAddressBudget + 2 * kVersionBudget +
-                      kPartnerBudget + kSuiteBudget + kGroupBudget + kSniBudget + kUpstreamBudget +
-                      kReasonBudget + kDetailBudget <=
+// Time, level and component take less than 128 octets, keys and punctuation of 23 fields less than
+// 23 * 24, eleven numbers less than 11 * 24.
+static_assert(128 + 23 * 24 + 11 * 24 + kRefusalBudget + kRouteBudget + 2 * kLogAddressBudget +
+                      2 * kVersionBudget + kPartnerBudget + kSuiteBudget + kGroupBudget +
+                      kSniBudget + kUpstreamBudget + kReasonBudget + kDetailBudget <=
                   kLogLineMax,
               "a session line must hold every field");
 
@@ -45,6 +46,10 @@ std::size_t FormatSession(const SessionRecord& record, LogFormat format, std::sp
   if (!record.partner.empty()) line.Field("partner", record.partner, kPartnerBudget);
   line.Field("messages", record.messages_accepted);
   line.Field("refused", record.messages_refused);
+  line.Field("refused_commands", record.commands_refused);
+  if (!record.last_refused.empty()) {
+    line.Field("last_refused", record.last_refused, kRefusalBudget);
+  }
   line.Field("octets_in", record.octets_in);
   line.Field("octets_out", record.octets_out);
   line.Field("content", record.content_octets);

@@ -64,6 +64,8 @@ void ShardLog::SessionEnded(const Session& session, TimeNs now) {
                     .partner = session.partners(),
                     .messages_accepted = stats.messages_accepted,
                     .messages_refused = stats.messages_refused,
+                    .commands_refused = stats.commands_refused,
+                    .last_refused = stats.last_refused.text(),
                     .octets_in = session.front().octets_received(),
                     .octets_out = session.front().octets_sent(),
                     .content_octets = stats.content_octets,

@@ -63,7 +63,9 @@ Session::Session(SessionHost* host, std::shared_ptr<const Runtime> runtime,
       relay_(
           &listener->relay,
           listener->relay.xclient ? &(xclient_ = std::make_unique<XclientTexts>())->facts : nullptr,
-          policy_.get()) {
+          policy_ != nullptr                                   ? policy_.get()
+          : listener->route->policy.tls == TlsPolicy::kEncrypt ? static_cast<MailPolicy*>(this)
+                                                               : nullptr) {
   timer.session = this;
   front_.Open(fd);
 }

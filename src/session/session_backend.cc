@@ -219,4 +219,16 @@ void Session::MailAllowed(const PolicyDecisions& decisions) {
   }
 }
 
+std::string_view Session::Judge(std::string_view /*argument*/) {
+  runtime_->counters->Count(listener_->route_subject,
+                            {.asked = TlsPolicy::kEncrypt, .met = TlsPolicy::kEncrypt});
+  return {};
+}
+
+void Session::RefusedInClear(std::string_view argument) {
+  SessionPolicy policy(runtime_.get(), listener_, this);
+  policy.set_client(client_);
+  policy.RefusedInClear(argument);
+}
+
 }  // namespace ringpost

@@ -19,7 +19,7 @@ SessionPolicy::SessionPolicy(const Runtime* runtime, const ListenerRuntime* list
 
 bool SessionPolicy::Needed(const ListenerRuntime& listener) {
   const RoutePolicy& route = listener.route->policy;
-  // What `encrypt` asks for, the relay enforces by itself.
+  // What `encrypt` asks for, the relay enforces by itself, and the session counts it.
   return route.tls > TlsPolicy::kEncrypt || route.mode == PolicyMode::kReport ||
          listener.route->ask_certificate || listener.partners != nullptr;
 }
@@ -53,10 +53,18 @@ PolicyFault SessionPolicy::VerifyChain(std::size_t trust) {
 }
 
 std::string_view SessionPolicy::Judge(std::string_view argument) {
-  const PartnerTable* const partners = listener_->partners;
   const Sender sender = ParseMailSender(argument);
-  if (sender.kind == SenderKind::kMalformed && partners != nullptr) return kBadSender;
+  if (sender.kind == SenderKind::kMalformed && listener_->partners != nullptr) return kBadSender;
+  return Decide(sender);
+}
 
+// The relay has refused it, and for every sender. What is left to do is to count it and to say it.
+void SessionPolicy::RefusedInClear(std::string_view argument) {
+  (void)Decide(ParseMailSender(argument));
+}
+
+std::string_view SessionPolicy::Decide(const Sender& sender) {
+  const PartnerTable* const partners = listener_->partners;
   client_.now = session_->WallClock();
   const PolicyDecisions decisions =
       JudgeMail(listener_->route->policy, partners, sender, client_, *this);

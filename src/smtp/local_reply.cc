@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ringpost/smtp/local_reply.h"
 
+#include <algorithm>
+
 #include "ringpost/base/check.h"
 
 namespace ringpost {
@@ -66,6 +68,43 @@ std::string_view LocalReplyText(LocalReply reply) {
   CheckFailed("LocalReply is a closed set", __FILE__, __LINE__);
 }
 
+std::string_view LocalReplyCode(LocalReply reply) {
+  switch (reply) {
+    case LocalReply::kTooManyErrors:
+    case LocalReply::kDiscardTooLong:
+      return "421 4.7.0";
+    case LocalReply::kBdatSyntax:
+      return "501 5.5.4";
+    case LocalReply::kForeignProtocol:
+      return "500 5.5.1";
+    case LocalReply::kContentBefore354:
+      return "554 5.5.0";
+    case LocalReply::kBareNewline:
+      return "550 5.5.2";
+    default:
+      return ReplyCode(LocalReplyText(reply));
+  }
+}
+
+std::string_view ReplyCode(std::string_view reply) {
+  constexpr std::size_t kCodeOctets = 3;
+  constexpr std::size_t kEnhancedMax = 9;  // "5.777.777", RFC 3463 2
+  const std::string_view rest = reply.substr(std::min(reply.size(), kCodeOctets + 1));
+  const std::size_t end = std::min(rest.find_first_not_of("0123456789."), rest.size());
+  const std::string_view enhanced = rest.substr(0, end);
+  const bool is_one =
+      enhanced.size() <= kEnhancedMax && std::count(enhanced.begin(), enhanced.end(), '.') == 2;
+  return reply.substr(0, is_one ? kCodeOctets + 1 + end : kCodeOctets);
+}
+
+void LastRefusal::Set(std::string_view verb, std::string_view code) {
+  if (verb.empty()) verb = "unknown";
+  RINGPOST_CHECK(verb.size() + 1 + code.size() <= text_.size());
+  length_ = static_cast<std::uint8_t>(verb.copy(text_.data(), verb.size()));
+  text_[length_++] = ' ';
+  length_ += static_cast<std::uint8_t>(code.copy(text_.data() + length_, code.size()));
+}
+
 CloseReason LocalReplyClose(LocalReply reply) {
   switch (reply) {
     case LocalReply::kTooManyErrors:
@@ -88,17 +127,17 @@ CloseReason LocalReplyClose(LocalReply reply) {
 std::string ClosingText(LocalReply reply, std::string_view hostname) {
   switch (reply) {
     case LocalReply::kTooManyErrors:
-      return WithHost("421 4.7.0", hostname, "Error: too many errors");
+      return WithHost(LocalReplyCode(reply), hostname, "Error: too many errors");
     case LocalReply::kDiscardTooLong:
-      return WithHost("421 4.7.0", hostname, "Error: line too long");
+      return WithHost(LocalReplyCode(reply), hostname, "Error: line too long");
     case LocalReply::kBdatSyntax:
-      return WithHost("501 5.5.4", hostname, "Syntax: BDAT count [LAST]");
+      return WithHost(LocalReplyCode(reply), hostname, "Syntax: BDAT count [LAST]");
     case LocalReply::kForeignProtocol:
-      return WithHost("500 5.5.1", hostname, "Error: this is an SMTP server");
+      return WithHost(LocalReplyCode(reply), hostname, "Error: this is an SMTP server");
     case LocalReply::kContentBefore354:
-      return WithHost("554 5.5.0", hostname, "Error: content sent before 354");
+      return WithHost(LocalReplyCode(reply), hostname, "Error: content sent before 354");
     case LocalReply::kBareNewline:
-      return WithHost("550 5.5.2", hostname, "Error: bare <LF> or <CR> in content");
+      return WithHost(LocalReplyCode(reply), hostname, "Error: bare <LF> or <CR> in content");
     default:
       CheckFailed("the reply ends the session", __FILE__, __LINE__);
   }

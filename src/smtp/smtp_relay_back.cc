@@ -234,7 +234,7 @@ Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const Rela
   }
   if (from == PendingReply::From::kData && reply.code == kStartContent && front_total_ > 0) {
     // PROTOCOL 9: octets before the 354 are never content, and now they cannot be commands either.
-    return Close(LocalReply::kContentBefore354);
+    return RefuseContent(LocalReply::kContentBefore354);
   }
 
   // Before PopReply(), which copies it to the front's view when nothing else is pending.

@@ -100,6 +100,8 @@ Step SmtpRelay::EndOfFront() {
 
 Step SmtpRelay::NextLine(const RelayInput& input) {
   const bool auth_response = front_phase_ == FrontPhase::kAuthResponse;
+  const CommandRule& rule = FindCommand(input.readable);
+  rule_ = &rule;
   if (!conversing_) {
     const ForeignBinary foreign = CheckForeignBinary(input.readable);
     if (foreign == ForeignBinary::kYes) {
@@ -109,7 +111,6 @@ Step SmtpRelay::NextLine(const RelayInput& input) {
     const bool more = input.readable.size() < input.total;
     if (foreign == ForeignBinary::kUnknown && more) return kNeedInput;
   }
-  const CommandRule& rule = FindCommand(input.readable);
   const std::size_t line_max = auth_response ? kAuthLineMax : rule.line_max;
   const std::size_t octets = LineOctets(input.readable.substr(0, line_max));
   if (octets == 0) {
@@ -192,6 +193,9 @@ Step SmtpRelay::Command(const RelayInput& input, std::string_view text, std::siz
       break;
   }
   if (const std::optional<LocalReply> refusal = RefusalByState(rule)) {
+    if (rule.verb == Verb::kMail && *refusal == LocalReply::kMustStarttls && policy_ != nullptr) {
+      policy_->RefusedInClear(argument);
+    }
     return Refuse(*refusal, octets);
   }
   switch (rule.verb) {
@@ -276,6 +280,7 @@ std::optional<Step> SmtpRelay::RefusalByPolicy(std::string_view argument, std::s
   ++progress_;
   ++stats_.commands_refused;
   text_ = std::exchange(policy_reply_, {});
+  stats_.last_refused.Set(rule_->name, ReplyCode(text_));
   return DropAndInject(Side::kFront, octets, InjectDue::kFront);
 }
 
@@ -343,6 +348,7 @@ Step SmtpRelay::CancelAuth(std::size_t octets) {
   ++progress_;
   front_phase_ = FrontPhase::kReplyDue;
   ++stats_.commands_refused;
+  stats_.last_refused.Set("AUTH", "cancelled");
   pending_.Push(PendingReply{.from = PendingReply::From::kAuth});
   text_ = "*\r\n";
   return DropAndInject(Side::kFront, octets, InjectDue::kBack);
@@ -370,7 +376,7 @@ Step SmtpRelay::Content(const RelayInput& input) {
       return Close(CloseReason::kClientTruncated);  // PROTOCOL 33
     case ContentStep::Kind::kBareNewline:
       ++stats_.bare_newlines;
-      return Close(LocalReply::kBareNewline);
+      return RefuseContent(LocalReply::kBareNewline);
   }
   CheckFailed("ContentStep::Kind is a closed set", __FILE__, __LINE__);
 }
@@ -401,9 +407,16 @@ Step SmtpRelay::Refuse(LocalReply reply, std::size_t octets) {
       stats_.commands_refused > static_cast<std::uint32_t>(options_->refused_commands_max)) {
     reply = LocalReply::kTooManyErrors;
   }
+  stats_.last_refused.Set(rule_->name, LocalReplyCode(reply));
   if (LocalReplyClose(reply) != CloseReason::kNone) front_phase_ = FrontPhase::kEnded;
   pending_.Push(PendingReply{.from = PendingReply::From::kLocal, .local = reply});
   return Drop(Side::kFront, octets);
+}
+
+Step SmtpRelay::RefuseContent(LocalReply reply) {
+  ++stats_.commands_refused;
+  stats_.last_refused.Set("DATA", LocalReplyCode(reply));
+  return Close(reply);
 }
 
 }  // namespace ringpost

@@ -266,6 +266,23 @@ DEFECTS = (
               "  options.auth = route.policy.mode == PolicyMode::kReport ? AuthPolicy::kAsBackend : route.auth;\n"),),
         DIALOGUES, r"FAILED  \] .*auth_report"),
     Defect(
+        "refusal-in-clear-untold",
+        "a route that demands TLS leaves no trace of whom it refuses",
+        (Edit(FRONT, "      policy_->RefusedInClear(argument);\n", ""),),
+        DIALOGUES, r"FAILED  \] .*Whole/encrypt\b"),
+    Defect(
+        "encrypt-met-uncounted",
+        "the summary of a route that demands TLS misses the messages that met it",
+        (Edit("src/session/session_backend.cc",
+              "  runtime_->counters->Count(listener_->route_subject,\n"
+              "                            {.asked = TlsPolicy::kEncrypt, .met = TlsPolicy::kEncrypt});\n", ""),),
+        DIALOGUES, r"FAILED  \] .*Whole/encrypt\b"),
+    Defect(
+        "refused-verb-of-another-command",
+        "the log names another command than the one that was refused",
+        (Edit(FRONT, "  rule_ = &rule;\n", "  if (rule_ == nullptr) rule_ = &rule;\n"),),
+        SMTP, r"FAILED  \] RelayStatsTest.NamesTheLastRefusal"),
+    Defect(
         "response-splitting",
         "a reply of the backend may change its code half-way (PROTOCOL 10)",
         (Edit("src/smtp/reply.cc", "(lines > 1 && code_is_whole && line.code != reply.code)", "false"),),

@@ -54,6 +54,8 @@ SessionRecord Typical() {
   record.sni = "mx.example";
   record.messages_accepted = 2;
   record.messages_refused = 1;
+  record.commands_refused = 3;
+  record.last_refused = "MAIL 530 5.7.0";
   record.octets_in = 123456789012;
   record.octets_out = 345;
   record.content_octets = 123456780000;
@@ -68,7 +70,8 @@ TEST(SessionLine, Text) {
             "2026-11-23T18:03:20.007Z info session route=mx client=192.0.2.1:40000 "
             "server=[2001:db8::25]:25 tls=TLSv1.3 suite=TLS_AES_128_GCM_SHA256 "
             "group=X25519MLKEM768 resumed=yes sni=mx.example messages=2 refused=1 "
-            "octets_in=123456789012 octets_out=345 content=123456780000 bare_newlines=0 "
+            "refused_commands=3 last_refused=\"MAIL 530 5.7.0\" octets_in=123456789012 "
+            "octets_out=345 content=123456780000 bare_newlines=0 "
             "seconds=12.345 reason=quit upstream=127.0.0.1:10025");
 }
 
@@ -81,7 +84,8 @@ TEST(SessionLine, TextOfAClearSessionThatFailed) {
   record.detail = "Connection refused";
   EXPECT_EQ(Session(record, LogFormat::kText),
             "1970-01-01T00:00:00.000Z info session route=mx client=192.0.2.1:0 server=:0 tls=none "
-            "messages=0 refused=0 octets_in=0 octets_out=0 content=0 bare_newlines=0 seconds=0.000 "
+            "messages=0 refused=0 refused_commands=0 octets_in=0 octets_out=0 content=0 "
+            "bare_newlines=0 seconds=0.000 "
             "reason=backend_connect detail=\"Connection refused\"");
 }
 
@@ -98,7 +102,9 @@ TEST(SessionLine, Json) {
   EXPECT_EQ(object.at("seconds"), "12.345");
   EXPECT_EQ(object.at("reason"), "quit");
   EXPECT_EQ(object.count("detail"), 0U);
-  EXPECT_EQ(object.size(), 20U);
+  EXPECT_EQ(object.at("refused_commands"), "3");
+  EXPECT_EQ(object.at("last_refused"), "MAIL 530 5.7.0");
+  EXPECT_EQ(object.size(), 22U);
 }
 
 TEST(SessionLine, NamesCertificateAndPartner) {
@@ -274,12 +280,14 @@ TEST(SessionLine, EverythingAtItsWidestFits) {
   record.sni = wide;
   record.upstream = wide;
   record.detail = wide;
+  record.last_refused = wide;
+  record.commands_refused = ~0U;
   record.client_port = record.server_port = 65535;
   record.messages_accepted = record.messages_refused = record.bare_newlines = ~0U;
   record.octets_in = record.octets_out = record.content_octets = ~std::uint64_t{0};
   record.duration_ns = std::numeric_limits<std::int64_t>::max();
   record.reason = CloseReason::kClientTooManyErrors;
-  EXPECT_EQ(Json(Session(record, LogFormat::kJson)).size(), 21U);
+  EXPECT_EQ(Json(Session(record, LogFormat::kJson)).size(), 23U);
   EXPECT_NE(Session(record, LogFormat::kText).find(" detail="), std::string::npos);
 }
 

@@ -300,10 +300,24 @@ class Player {
       EXPECT_EQ(stats.messages_accepted, std::stoul(words[1]));
       EXPECT_EQ(stats.messages_refused, std::stoul(words[2]));
       EXPECT_EQ(stats.bare_newlines, std::stoul(words[3]));
+    } else if (words[0] == "refused") {  // by ringpost: how many, and the last of them
+      ASSERT_FALSE(world_->ended().empty()) << "name the reason first";
+      const RelayStats& stats = world_->ended().back().stats;
+      std::string last;
+      for (std::size_t i = 2; i < words.size(); ++i) {
+        last += (i > 2 ? " " : "") + words[i];
+      }
+      EXPECT_EQ(stats.commands_refused, std::stoul(words[1]));
+      EXPECT_EQ(stats.last_refused.text(), last);
+    } else if (words[0] == "totals") {  // of the route: messages, those that met encrypt, no-tls
+      const PolicyTotals totals = world_->RouteTotals();
+      EXPECT_EQ(totals.messages, std::stoul(words[1]));
+      EXPECT_EQ(totals.met_encrypt, std::stoul(words[2]));
+      EXPECT_EQ(totals.faults[static_cast<std::size_t>(PolicyFault::kNoTls)], std::stoul(words[3]));
     } else if (words[0] ==
                "fault") {  // the next policy that was not met: domain, fault, "reported"
       ASSERT_GT(world_->policy_faults().size(), faults_named_);
-      std::string expected = words[1];
+      std::string expected = words[1] == "-" ? "" : words[1];  // "-": a sender without a domain
       for (std::size_t i = 2; i < words.size(); ++i) {
         expected += " " + words[i];
       }

@@ -249,6 +249,12 @@ void SessionWorld::PolicyNotMet(const Session&, const PolicyDecision& decision,
                            (decision.mode == PolicyMode::kReport ? " reported" : ""));
 }
 
+PolicyTotals SessionWorld::RouteTotals() const {
+  PolicyTotals totals;
+  runtime_->counters->AddTo(runtime_->listeners.front().route_subject, totals);
+  return totals;
+}
+
 void SessionWorld::AcceptPaused(int, TimeNs) { ++accept_pauses_; }
 
 // --- The client's end

@@ -120,6 +120,8 @@ class SessionWorld final : public ShardObserver {
   void AcceptPaused(int error, TimeNs now) override;
   // "contoso.example no-tls", and " reported" where nothing was refused.
   [[nodiscard]] const std::vector<std::string>& policy_faults() const { return policy_faults_; }
+  // What the one route's policy has seen.
+  [[nodiscard]] PolicyTotals RouteTotals() const;
   [[nodiscard]] int backend_recoveries() const { return backend_recoveries_; }
   [[nodiscard]] const SessionRegistry& registry() const { return registry_; }
 

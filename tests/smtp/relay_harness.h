@@ -28,8 +28,11 @@ class HarnessPolicy final : public MailPolicy {
                  : "550 5.7.0 refused, as number " + std::to_string(asked_) + "\r\n";
     return reply_;
   }
+  void RefusedInClear(std::string_view argument) override { in_clear_ += argument; }
+  [[nodiscard]] const std::string& in_clear() const { return in_clear_; }
 
  private:
+  std::string in_clear_;
   int asked_ = 0;
   std::string reply_;
 };
@@ -126,6 +129,7 @@ class RelayHarness {
   [[nodiscard]] bool handshake() const { return handshake_; }
   [[nodiscard]] std::size_t steps() const { return steps_; }
   [[nodiscard]] SmtpRelay& relay() { return *relay_; }
+  [[nodiscard]] const HarnessPolicy& policy() const { return policy_; }
 
  private:
   struct Leg {

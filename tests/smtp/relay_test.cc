@@ -186,6 +186,95 @@ TEST(RelayStatsTest, CountsWhatTheBackendSaid) {
   EXPECT_EQ(stats.content_octets, 8U + 3U + 1U);
 }
 
+std::string LastRefusalAfter(std::string_view said,
+                             const RelayOptions& options = RelayHarness::DefaultOptions()) {
+  RelayHarness harness(options);
+  harness.Hello();
+  harness.FromClient(said);
+  EXPECT_EQ(harness.relay().stats().commands_refused, 1U) << said;
+  return std::string(harness.relay().stats().last_refused.text());
+}
+
+// For the log: what was refused, in words of ours and none of the client's.
+TEST(RelayStatsTest, NamesTheLastRefusal) {
+  using namespace std::string_view_literals;
+  EXPECT_EQ(LastRefusalAfter("rcpt TO:<b@b>\r\n"), "RCPT 503 5.5.1");
+  EXPECT_EQ(LastRefusalAfter("AUTH PLAIN c2VjcmV0\r\n"), "AUTH 530 5.7.0");
+  EXPECT_EQ(LastRefusalAfter("STARTTLS now\r\n"), "STARTTLS 501 5.5.4");
+  EXPECT_EQ(LastRefusalAfter("XFORWARD ADDR=::1\r\n"), "XFORWARD 502 5.5.1");
+  EXPECT_EQ(LastRefusalAfter("BDAT 2\r\nxy"), "BDAT 503 5.5.1");
+  EXPECT_EQ(LastRefusalAfter("BDAT x\r\n"), "BDAT 501 5.5.4");
+  EXPECT_EQ(LastRefusalAfter("EHLO a b\r\n"), "EHLO 501 5.5.4");
+  EXPECT_EQ(LastRefusalAfter("NOOP\0\r\n"sv), "unknown 501 5.5.2");
+  EXPECT_EQ(LastRefusalAfter("NOOP \xff\r\n"), "NOOP 501 5.5.2");
+  EXPECT_EQ(LastRefusalAfter("NOOP " + std::string(600, 'x')), "NOOP 500 5.5.2");
+  EXPECT_EQ(LastRefusalAfter("GET / HTTP/1.1\r\n"), "GET 500 5.5.1");
+  for (const std::string_view said :
+       {"\r\n"sv, " NOOP\r\n"sv, "c2VjcmV0\r\n"sv, "\x1b[2J reason=quit\r\n"sv}) {
+    EXPECT_EQ(LastRefusalAfter(said), "unknown 500 5.5.2");
+  }
+  EXPECT_EQ(LastRefusalAfter("Subject: x\r\n"), "unknown 500 5.5.1");
+  // A policy's own reply; the configuration may leave out the enhanced code.
+  EXPECT_EQ(LastRefusalAfter("MAIL FROM:<a@refused.test>\r\n"), "MAIL 550 5.7.0");
+  EXPECT_EQ(ReplyCode("450 not here\r\n"), "450");
+  EXPECT_EQ(ReplyCode("550 5.777.777 so\r\n"), "550 5.777.777");
+  EXPECT_EQ(ReplyCode("550 5.7777.777 so\r\n"), "550");
+  EXPECT_EQ(ReplyCode("550\r\n"), "550");
+
+  RelayOptions options = RelayHarness::DefaultOptions();
+  options.tls_policy = TlsPolicy::kEncrypt;
+  EXPECT_EQ(LastRefusalAfter("MAIL FROM:<a@a>\r\n", options), "MAIL 530 5.7.0");
+  options = RelayHarness::DefaultOptions();
+  options.refused_commands_max = 0;
+  EXPECT_EQ(LastRefusalAfter("BOGUS\r\n", options), "unknown 421 4.7.0");
+  EXPECT_EQ(LastRefusalAfter("MAIL FROM:<a@refused.test>\r\n", options), "MAIL 421 4.7.0");
+}
+
+TEST(RelayStatsTest, RefusedContentIsNamedToo) {
+  RelayOptions options = RelayHarness::DefaultOptions();
+  options.bare_newline = BareNewline::kReject;
+  RelayHarness bare(options);
+  bare.Hello();
+  bare.StartContent();
+  bare.FromClient("a\nb\r\n");
+  EXPECT_EQ(bare.relay().stats().last_refused.text(), "DATA 550 5.5.2");
+  EXPECT_EQ(bare.relay().stats().commands_refused, 1U);
+
+  RelayHarness early;
+  early.Hello();
+  early.Envelope();
+  early.FromClient("DATA\r\nSubject: x\r\n");
+  early.FromBackend("354 go\r\n");
+  EXPECT_EQ(early.relay().stats().last_refused.text(), "DATA 554 5.5.0");
+
+  RelayHarness cancelled(RelayHarness::AuthInClear());
+  cancelled.Hello();
+  cancelled.FromClient("AUTH PLAIN\r\n");
+  cancelled.FromBackend("334 \r\n");
+  cancelled.FromClient("a\nb\r\n");
+  EXPECT_EQ(cancelled.relay().stats().last_refused.text(), "AUTH cancelled");
+}
+
+// The policy hears of each MAIL that is refused before it could be asked, and of nothing else.
+TEST(RelayPolicyTest, HearsOfMailInClear) {
+  for (const TlsPolicy tls_policy : {TlsPolicy::kMay, TlsPolicy::kEncrypt, TlsPolicy::kVerify}) {
+    RelayOptions options = RelayHarness::DefaultOptions();
+    options.tls_policy = tls_policy;
+    RelayHarness harness(options);
+    harness.Hello();
+    harness.FromClient(
+        "NOOP\r\nMAIL FROM:<a@a>\r\nRCPT TO:<b@b>\r\nDATA\r\nMAIL FROM:<b@b>\r\nMAIL\0\r\n");
+    harness.FromBackend("250 ok\r\n");
+    EXPECT_EQ(harness.policy().in_clear(),
+              tls_policy == TlsPolicy::kMay ? "" : "FROM:<a@a>FROM:<b@b>");
+    if (tls_policy == TlsPolicy::kMay) continue;
+    harness.FromClient("STARTTLS\r\n");
+    harness.TlsEstablished(BackendAfterTls::kSame);
+    harness.FromClient("MAIL FROM:<c@c>\r\n");  // 503 before EHLO: nothing about TLS
+    EXPECT_EQ(harness.policy().in_clear(), "FROM:<a@a>FROM:<b@b>");
+  }
+}
+
 TEST(RelayWaitingTest, NamesTheTimer) {
   // PROTOCOL 5.
   RelayHarness harness;
@@ -356,6 +445,8 @@ TEST(RelayPositiveTest, NoPositiveReplyIsMade) {
     EXPECT_TRUE(text.starts_with("5") || text.starts_with("421 ")) << text;
     EXPECT_TRUE(text.ends_with("\r\n"));
     EXPECT_LE(text.size(), 512U);
+    EXPECT_EQ(LocalReplyCode(reply), ReplyCode(text));
+    EXPECT_GE(LocalReplyCode(reply).size(), 9U) << text;
   }
 }
 

@@ -33,9 +33,11 @@ struct SessionRecord {
   std::string_view partner;      // whose policy the last MAIL met; empty: nobody's
 
   std::uint32_t messages_accepted = 0;
-  std::uint32_t messages_refused = 0;
-  std::uint64_t octets_in = 0;   // from the client, as on the wire
-  std::uint64_t octets_out = 0;  // to the client, as on the wire
+  std::uint32_t messages_refused = 0;  // by the mail server
+  std::uint32_t commands_refused = 0;  // by ringpost
+  std::string_view last_refused;       // the last of them: "MAIL 530 5.7.0"
+  std::uint64_t octets_in = 0;         // from the client, as on the wire
+  std::uint64_t octets_out = 0;        // to the client, as on the wire
   std::uint64_t content_octets = 0;
   std::uint32_t bare_newlines = 0;
   std::int64_t duration_ns = 0;

@@ -68,7 +68,7 @@ class SessionHost {
   [[nodiscard]] virtual SessionRegistry* registry() = 0;
 };
 
-class Session final : private PolicyListener {
+class Session final : private PolicyListener, private MailPolicy {
  public:
   // Blocks that must be free before a round: what the TLS engine may need at once, and a reply.
   static constexpr std::size_t kLargeNeeded = TlsEngine::kBlocksNeeded + 2;
@@ -198,6 +198,11 @@ class Session final : private PolicyListener {
   [[nodiscard]] std::int64_t WallClock() const override { return host_->WallClock(); }
   void PolicyNotMet(const PolicyDecision& decision, std::string_view sender_domain) override;
   void MailAllowed(const PolicyDecisions& decisions) override;
+
+  // --- MailPolicy, where the route asks for `encrypt` and for nothing else: those who meet it are
+  // only counted, without a SessionPolicy of their own.
+  [[nodiscard]] std::string_view Judge(std::string_view argument) override;
+  void RefusedInClear(std::string_view argument) override;
 
   // What the deadline is for; a new one begins whenever this, or the relay's progress, changes.
   enum class Wait : std::uint8_t { kNothing, kProof, kConnect, kHandshake, kRelay };

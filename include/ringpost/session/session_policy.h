@@ -58,8 +58,10 @@ class SessionPolicy final : public MailPolicy, private ChainVerifier {
 
   // --- MailPolicy
   [[nodiscard]] std::string_view Judge(std::string_view argument) override;
+  void RefusedInClear(std::string_view argument) override;
 
  private:
+  [[nodiscard]] std::string_view Decide(const Sender& sender);
   // --- ChainVerifier
   [[nodiscard]] PolicyFault VerifyChain(std::size_t trust) override;
 

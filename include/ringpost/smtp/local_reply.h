@@ -48,12 +48,28 @@ enum class LocalReply : std::uint8_t {
 
 // The complete reply, for those that name no host; empty for those that end the session.
 [[nodiscard]] std::string_view LocalReplyText(LocalReply reply);
+// Its code and enhanced code, for all of them: "530 5.7.0".
+[[nodiscard]] std::string_view LocalReplyCode(LocalReply reply);
+// The same of any reply: without an enhanced code "550".
+[[nodiscard]] std::string_view ReplyCode(std::string_view reply);
 // kNone for those the session survives.
 [[nodiscard]] CloseReason LocalReplyClose(LocalReply reply);
 // The complete reply, for those that end the session: they say which host it was.
 [[nodiscard]] std::string ClosingText(LocalReply reply, std::string_view hostname);
 // The same for reasons that no command of the client gave; empty where nothing is to be said.
 [[nodiscard]] std::string ClosingText(CloseReason reason, std::string_view hostname);
+
+// What we refused last, for the log: "MAIL 530 5.7.0". Our own words only, none of the client's.
+class LastRefusal {
+ public:
+  // `verb` is one of FindCommand()'s names.
+  void Set(std::string_view verb, std::string_view code);
+  [[nodiscard]] std::string_view text() const { return {text_.data(), length_}; }
+
+ private:
+  std::array<char, 23> text_{};
+  std::uint8_t length_ = 0;
+};
 
 // A reply that the client is owed.
 struct PendingReply {

@@ -39,6 +39,8 @@ class MailPolicy {
   // the whole reply, a 4xx or 5xx with its CRLF, valid until the next call. Asked once for each
   // command.
   [[nodiscard]] virtual std::string_view Judge(std::string_view argument) = 0;
+  // Such a command that was not asked about, because it came in clear and was answered with 530.
+  virtual void RefusedInClear(std::string_view argument) = 0;
 };
 
 // What a relay needs to know of its route. Immutable, shared by all sessions of the route, and
@@ -108,7 +110,8 @@ enum class RelayWait : std::uint8_t {
 struct RelayStats {
   std::uint32_t messages_accepted = 0;  // 2xx to the final dot or BDAT LAST, from the backend
   std::uint32_t messages_refused = 0;   // 4xx/5xx in the same place
-  std::uint32_t commands_refused = 0;   // by us
+  std::uint32_t commands_refused = 0;   // by us, and content
+  LastRefusal last_refused;             // the last of them
   std::uint32_t bare_newlines = 0;
   std::uint64_t content_octets = 0;  // of DATA and BDAT, as received
 };
@@ -193,6 +196,7 @@ class SmtpRelay {
   Step Content(const RelayInput& input);
   Step Chunk(const RelayInput& input);
   Step Refuse(LocalReply reply, std::size_t octets);
+  Step RefuseContent(LocalReply reply);
 
   // Back (smtp_relay_back.cc). `text` is the whole reply.
   Step NextBack(const RelayInput& input);
@@ -219,7 +223,8 @@ class SmtpRelay {
   const RelayOptions* options_;
   const XclientFacts* facts_;
   MailPolicy* policy_;
-  std::string_view policy_reply_;  // to the MAIL command at hand, until it is this reply's turn
+  const CommandRule* rule_ = nullptr;  // of the last line that was looked at
+  std::string_view policy_reply_;      // to the MAIL command at hand, until it is this reply's turn
   RelayStats stats_;
   // Heap only between making a text and the call after it was handed out; empty otherwise.
   std::string text_;

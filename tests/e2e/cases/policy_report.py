@@ -4,7 +4,7 @@
 import signal
 
 from cases.policy import greet, mail_from, verdict
-from harness.case import case, check, contains, equal, eventually
+from harness.case import case, check, contains, each, equal, eventually
 from harness.configured import Layout
 from harness.pki import NAME
 
@@ -62,6 +62,36 @@ def a_summary_on_demand(world):
         eventually(lambda: "route watched" in summary(proxy) and "partner strict" in summary(proxy), "the summary")
         check_summary(summary(proxy))
         check(proxy.process.running(), "ringpost runs on")
+
+
+@each("encrypt", "verify")
+def whom_a_route_refuses_in_clear(world, level):
+    """Nobody who is refused with 530 goes unseen: the session's line, a line for each message, the summary."""
+    layout = Layout(world, world.sink.port)
+    settings = {"client_ca": world.pki.ca_a, "certificate_names": [NAME]} if level == "verify" else {}
+    layout.route("mx", tls=level, partners=False, **settings)
+    with world.configured(layout) as proxy:
+        with greet(world, proxy.at("mx"), "no TLS") as client:
+            for domain in ("one", "two"):
+                client.expect(f"MAIL FROM:<a@{domain}.example>", 530)
+                client.expect("RCPT TO:<bob@example.test>", 530)
+            client.quit()
+        session = proxy.record(client.local)
+        for key, wanted in {"refused": 0, "refused_commands": 4, "last_refused": "RCPT 530 5.7.0", "reason": "quit"}.items():
+            equal(session.get(key), wanted, f"{key} in {session}")
+        lines = proxy.accusations(client.local)
+        equal([line["sender"] for line in lines], ["one.example", "two.example"], f"the senders in {lines}")
+        for line in lines:
+            for key, wanted in {"asked": level, "mode": "enforce", "fault": "no-tls", "route": "mx"}.items():
+                equal(line.get(key), wanted, f"{key} in {line}")
+        reply, local = verdict(world, proxy.at("mx"), "right")
+        equal(reply[:4], "250 ", "the reply to a message inside TLS")
+        session = proxy.record(local)
+        equal((session["refused_commands"], "last_refused" in session), (0, False), f"nothing is refused in {session}")
+        proxy.terminate()
+        equal(proxy.process.wait(), 0, "exit code")
+        contains(summary(proxy)["route mx"], f"asks for {level}: 1 of 3 messages met encrypt", "the summary")
+        contains(summary(proxy)["route mx"], "refused 2: no-tls 2", "the summary")
 
 
 @case

@@ -293,7 +293,7 @@ def session_line_as_json(world):
         client.quit()
     session = proxy.record(client.local)
     for key, value in {"client": f"127.0.0.6:{client.local[1]}", "server": f"127.0.0.1:{proxy.port}", "tls": "TLSv1.3",
-                       "resumed": False, "sni": "mx.example.test", "messages": 1, "refused": 0, "bare_newlines": 0,
+                       "resumed": False, "sni": "mx.example.test", "messages": 1, "refused": 0, "refused_commands": 0, "bare_newlines": 0,
                        "reason": "quit", "level": "info"}.items():
         equal(session.get(key), value, f"{key} in {session}")
     for key in ("time", "route", "suite", "group", "octets_in", "octets_out", "content", "seconds", "upstream"):
