@@ -101,8 +101,9 @@ ABSL_FLAG(Text, drain_timeout, std::nullopt,
 ABSL_FLAG(Text, connect_timeout, std::nullopt,
           "Longest connect to the mail server, as a duration. Default: 10s.");
 ABSL_FLAG(Text, bare_newline, std::nullopt,
-          "A CR or LF alone in a message. normalize: forward it as CRLF (LF) or a blank (CR). "
-          "reject: refuse the message with 550. Default: normalize.");
+          "A CR or LF alone in a message sent with DATA. normalize: forward it as CRLF (LF) or a "
+          "blank (CR). reject: refuse the message with 550. What is sent with BDAT is counted, not "
+          "searched for its end, and passes unchanged. Default: normalize.");
 ABSL_FLAG(
     Text, starttls_backend, std::nullopt,
     "The mail server's connection after STARTTLS. reconnect: a new one, which is told the TLS "

@@ -233,6 +233,15 @@ DEFECTS = (
               "  chunk_octets_ = argument->octets > 1 ? argument->octets - 1 : argument->octets;\n"),),
         SMTP, r"FAILED  \] .*/bdat\b"),
     Defect(
+        "chunk-searched-for-bare-newlines",
+        "bare newlines in a chunk are refused, as if they could end it (PROTOCOL 18)",
+        (Edit(FRONT, "  if (chunk_octets_ == 0) front_phase_ = FrontPhase::kCommand;\n",
+              "  if (options_->bare_newline == BareNewline::kReject && input.readable.starts_with('\\n')) {\n"
+              "    return RefuseContent(LocalReply::kBareNewline);\n"
+              "  }\n"
+              "  if (chunk_octets_ == 0) front_phase_ = FrontPhase::kCommand;\n"),),
+        SMTP, r"FAILED  \] RelayBdatTest.AChunkPasses"),
+    Defect(
         "content-before-354",
         "octets that came before the 354 are taken for content (PROTOCOL 9)",
         (Edit(BACK, "reply.code == kStartContent && front_total_ > 0) {",

@@ -386,6 +386,37 @@ TEST(RelayBdatTest, ARefusedChunkIsForgottenWithTheNextMail) {
   EXPECT_EQ(harness.TakeToBackend(), "DATA\r\n");
 }
 
+// RFC 3030 2: a chunk ends where its count says. --bare_newline is about the end of DATA; nothing
+// in a chunk can end it, so nothing in it is looked at.
+TEST(RelayBdatTest, AChunkPassesAsItIsWhateverIsSaidOfBareNewlines) {
+  const std::string chunk = "a\nb\rc\n.\n\r\n.\r\nQUIT\r\nMAIL FROM:<s@evil.example>\r\n.\n\r";
+  const std::string first = "BDAT " + std::to_string(chunk.size()) + "\r\n" + chunk;
+  const std::string last = "BDAT " + std::to_string(chunk.size()) + " LAST\r\n" + chunk;
+  for (const BareNewline mode : {BareNewline::kNormalize, BareNewline::kReject}) {
+    for (const std::size_t window : {1U, 7U, 16384U}) {
+      RelayOptions options = RelayHarness::DefaultOptions();
+      options.bare_newline = mode;
+      RelayHarness harness(options);
+      harness.set_window(window);
+      harness.Hello();
+      harness.Envelope();
+      harness.FromClientSplit(first);
+      EXPECT_EQ(harness.TakeToBackend(), first);
+      EXPECT_EQ(harness.TakeToClient(), "") << "something in the chunk was answered";
+      harness.FromBackend("250 chunk\r\n");
+      EXPECT_EQ(harness.relay().stats().messages_accepted, 0U);
+      harness.FromClient(last + "NOOP\r\n");
+      EXPECT_EQ(harness.TakeToBackend(), last + "NOOP\r\n");
+      harness.FromBackend("250 queued\r\n250 noop\r\n");
+      EXPECT_EQ(harness.TakeToClient(), "250 chunk\r\n250 queued\r\n250 noop\r\n");
+      EXPECT_EQ(harness.relay().stats().messages_accepted, 1U);
+      EXPECT_EQ(harness.relay().stats().bare_newlines, 0U);
+      EXPECT_EQ(harness.relay().stats().commands_refused, 0U);
+      EXPECT_FALSE(harness.closed());
+    }
+  }
+}
+
 // An implicit-TLS listener: TLS is up before the backend says anything.
 TEST(RelayTlsTest, TlsBeforeTheGreeting) {
   for (const BackendAfterTls backend : {BackendAfterTls::kSame, BackendAfterTls::kReconnected}) {

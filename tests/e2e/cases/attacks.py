@@ -213,19 +213,21 @@ def bdat_framing(world, argument):
         equal(proxy.record(client.local)["reason"], "bdat_syntax", "the session line's reason")
 
 
-@case
-def bdat_octets_are_not_looked_at(world):
-    chunk = b"12\r\n.\r\nQ\n"
-    with Backend() as backend, world.private(backend.port) as proxy:
+@each("normalize", "reject")
+def bdat_octets_are_not_looked_at(world, bare_newline):
+    chunk = b"12\n.\n\r\n.\r\nQUIT\r\nMAIL FROM:<s@evil.example>\n\r"
+    announced = f"BDAT {len(chunk)}".encode()
+    with Backend() as backend, world.private(backend.port, bare_newline=bare_newline) as proxy:
         with Client(proxy.address) as client:
             client.open(world.tls)
             client.envelope()
-            client.send(b"BDAT 9\r\n" + chunk)
+            client.send(announced + b"\r\n" + chunk)
             equal(client.reply().code, 250, "chunk")
-            client.send_pieces(b"BDAT 9 LAST\r\n" + chunk, 1)
+            client.send_pieces(announced + b" LAST\r\n" + chunk, 1)
             equal(client.reply().code, 250, "last chunk")
             client.quit()
         equal([message[2] for message in backend.messages], [chunk * 2], "stored")
+        equal(proxy.record(client.local)["bare_newlines"], 0, "what the session line counts")
 
 
 @case
