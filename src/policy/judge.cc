@@ -20,7 +20,8 @@ bool GoTogether(std::string_view expected, std::string_view presented) {
   return NameMatches(expected, presented) || NameMatches(presented, expected);
 }
 
-bool HasExpectedName(const CertificateRule& rule, const ClientCertificate& certificate) {
+// The name of the certificate that is an expected one; empty: none is.
+std::string_view ExpectedName(const CertificateRule& rule, const ClientCertificate& certificate) {
   const auto is_expected = [&rule](std::string_view presented) {
     return std::any_of(
         rule.names.begin(), rule.names.end(),
@@ -29,17 +30,23 @@ bool HasExpectedName(const CertificateRule& rule, const ClientCertificate& certi
   // RFC 9525 6.3: a common name is no reference for whoever has dNSNames.
   if (certificate.names.empty()) {
     return rule.accept_common_name && !certificate.has_dns_names &&
-           is_expected(certificate.common_name);
+                   is_expected(certificate.common_name)
+               ? std::string_view(certificate.common_name)
+               : std::string_view();
   }
-  return std::any_of(certificate.names.begin(), certificate.names.end(), is_expected);
+  const auto found = std::find_if(certificate.names.begin(), certificate.names.end(), is_expected);
+  return found != certificate.names.end() ? std::string_view(*found) : std::string_view();
 }
 
-bool HasExpectedFingerprint(const CertificateRule& rule, const ClientCertificate& certificate) {
-  return std::any_of(rule.fingerprints.begin(), rule.fingerprints.end(),
-                     [&certificate](const Fingerprint& expected) {
-                       return expected == certificate.certificate ||
-                              expected == certificate.public_key;
-                     });
+// The rule's fingerprint that is the certificate's or its public key's; nullptr: none is.
+const Fingerprint* ExpectedFingerprint(const CertificateRule& rule,
+                                       const ClientCertificate& certificate) {
+  const auto found = std::find_if(rule.fingerprints.begin(), rule.fingerprints.end(),
+                                  [&certificate](const Fingerprint& expected) {
+                                    return expected == certificate.certificate ||
+                                           expected == certificate.public_key;
+                                  });
+  return found != rule.fingerprints.end() ? &*found : nullptr;
 }
 
 PolicyFault JudgeDates(const ClientCertificate& certificate, std::int64_t now) {
@@ -49,13 +56,26 @@ PolicyFault JudgeDates(const ClientCertificate& certificate, std::int64_t now) {
 }
 
 // Its name or its fingerprint; with a CA and neither of them any certificate of that CA will do.
-PolicyFault JudgeWho(const CertificateRule& rule, const ClientCertificate& certificate) {
-  if (HasExpectedFingerprint(rule, certificate)) return PolicyFault::kNone;
-  if (rule.trust == kNoTrust) return PolicyFault::kWrongFingerprint;
-  if (!rule.names.empty()) {
-    return HasExpectedName(rule, certificate) ? PolicyFault::kNone : PolicyFault::kWrongName;
+// Without a CA its names prove nothing.
+PolicyFault JudgeWho(const CertificateRule& rule, const ClientCertificate& certificate,
+                     CertificateMatch& match) {
+  using By = CertificateMatch::By;
+  if (rule.trust != kNoTrust) {
+    const std::string_view name = ExpectedName(rule, certificate);
+    if (!name.empty()) {
+      match = {.by = By::kName, .name = name};
+      return PolicyFault::kNone;
+    }
   }
-  return rule.fingerprints.empty() ? PolicyFault::kNone : PolicyFault::kWrongFingerprint;
+  if (const Fingerprint* const found = ExpectedFingerprint(rule, certificate); found != nullptr) {
+    match = {.by = By::kFingerprint, .name = {}, .fingerprint = *found};
+    return PolicyFault::kNone;
+  }
+  if (rule.trust == kNoTrust) return PolicyFault::kWrongFingerprint;
+  if (!rule.names.empty()) return PolicyFault::kWrongName;
+  if (!rule.fingerprints.empty()) return PolicyFault::kWrongFingerprint;
+  match.by = By::kCa;
+  return PolicyFault::kNone;
 }
 
 PolicyDecision JudgeLevel(TlsPolicy asked, PolicyMode mode, const CertificateRule& rule,
@@ -69,7 +89,7 @@ PolicyDecision JudgeLevel(TlsPolicy asked, PolicyMode mode, const CertificateRul
   }
   decision.met = TlsPolicy::kEncrypt;
   if (asked < TlsPolicy::kVerify && AsksForNothing(rule)) return decision;
-  const PolicyFault fault = JudgeCertificate(rule, client, chain);
+  const PolicyFault fault = JudgeCertificate(rule, client, chain, &decision.match);
   if (fault == PolicyFault::kNone) decision.met = TlsPolicy::kVerify;
   if (asked == TlsPolicy::kVerify) decision.fault = fault;
   return decision;
@@ -111,7 +131,7 @@ void AddDomainsPartner(PolicyDecisions& decisions, const Partner& partner,
 }  // namespace
 
 PolicyFault JudgeCertificate(const CertificateRule& rule, const ClientFacts& client,
-                             ChainVerifier& chain) {
+                             ChainVerifier& chain, CertificateMatch* match) {
   if (client.certificate == nullptr) return PolicyFault::kNoCertificate;
   if (AsksForNothing(rule)) return PolicyFault::kUntrusted;
   const ClientCertificate& certificate = *client.certificate;
@@ -121,7 +141,8 @@ PolicyFault JudgeCertificate(const CertificateRule& rule, const ClientFacts& cli
   const bool purpose =
       certificate.client_auth || (rule.accept_server_auth_purpose && certificate.server_auth);
   if (!purpose) return PolicyFault::kWrongPurpose;
-  return JudgeWho(rule, certificate);
+  CertificateMatch unasked;
+  return JudgeWho(rule, certificate, match != nullptr ? *match : unasked);
 }
 
 const PolicyDecision* PolicyDecisions::refusal() const {

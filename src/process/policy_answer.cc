@@ -26,7 +26,7 @@ constexpr std::size_t kHostnameMax = 253;
 constexpr std::size_t kVersionMax = 16;
 constexpr std::size_t kSuiteMax = 48;
 constexpr std::size_t kGroupMax = 32;
-constexpr std::size_t kVerifiedMax = 255;
+constexpr std::size_t kVerifiedMax = 255;  // a name; a fingerprint has 95
 constexpr std::size_t kRouteMax = 64;
 constexpr std::size_t kPartnersMax = 128;
 static_assert(kFieldName.size() + kHostnameMax + sizeof "; version=" + kVersionMax +
@@ -144,18 +144,32 @@ class NoChain final : public ChainVerifier {
   [[nodiscard]] PolicyFault VerifyChain(std::size_t) override { return PolicyFault::kNone; }
 };
 
-bool IsListed(std::string_view names, std::string_view name) {
-  const std::string list = absl::StrCat(",", View(names), ",");
-  return list.find(absl::StrCat(",", View(name), ",")) != std::string::npos;
+const JudgedPartner* FindJudged(const SessionMail& mail, const Partner& partner) {
+  const auto found =
+      std::find_if(mail.judged.begin(), mail.judged.end(),
+                   [&partner](const JudgedPartner& judged) { return judged.name == partner.name; });
+  return found != mail.judged.end() ? &*found : nullptr;
 }
 
 enum class SenderCheck : std::uint8_t { kPassed, kUnreadable, kNotJudged };
 
-// `names` becomes those of the partners that the message concerns and whose policy it has met: a
-// pipelined MAIL may have put others in their place.
+// What is said of this message and not of others in its session.
+struct MessageFacts {
+  std::string partners;    // that it concerns and whose policy it has met; by comma
+  CertificateProof proof;  // to a rule that concerns it
+};
+
+// Who says more comes first; of two that say as much, `first`.
+const CertificateProof& Better(const CertificateProof& first, const CertificateProof& second) {
+  if (first.says_who() != second.says_who()) {
+    return first.says_who() ? first : second;
+  }
+  return first.by != CertificateMatch::By::kNothing ? first : second;
+}
+
 SenderCheck CheckSender(const RegisteredSession& session, const SessionKey& key,
-                        std::string_view sender_text, std::string* names) {
-  *names = session.mail.partners;
+                        std::string_view sender_text, MessageFacts* facts) {
+  facts->proof = session.trace.proof;
   if (session.partners == nullptr || session.partners->empty()) {
     return SenderCheck::kPassed;
   }
@@ -167,22 +181,22 @@ SenderCheck CheckSender(const RegisteredSession& session, const SessionKey& key,
   const PolicyDecisions decisions =
       JudgeMail(RoutePolicy{}, session.partners, sender,
                 {.address = key.client, .tls = !session.trace.tls_version.empty()}, chain);
-  names->clear();
+  CertificateProof of_partners;
   for (std::size_t i = 0; i < decisions.count; ++i) {
     const PolicyDecision& decision = decisions.all[i];
     if (decision.partner == nullptr) {
       continue;
     }
-    const std::vector<std::size_t>& judged = session.mail.judged;
-    if (decision.mode == PolicyMode::kEnforce &&
-        std::find(judged.begin(), judged.end(), session.partners->IndexOf(*decision.partner)) ==
-            judged.end()) {
+    const JudgedPartner* const judged = FindJudged(session.mail, *decision.partner);
+    if (judged == nullptr && decision.mode == PolicyMode::kEnforce) {
       return SenderCheck::kNotJudged;
     }
-    if (IsListed(session.mail.partners, decision.partner->name)) {
-      absl::StrAppend(names, names->empty() ? "" : ",", decision.partner->name);
+    if (judged != nullptr && judged->met) {
+      absl::StrAppend(&facts->partners, facts->partners.empty() ? "" : ",", judged->name);
+      of_partners = CertificateProof(Better(of_partners, judged->proof));
     }
   }
+  facts->proof = Better(of_partners, session.trace.proof);
   return SenderCheck::kPassed;
 }
 
@@ -218,19 +232,28 @@ void AppendPart(std::string_view name, std::string_view value, std::size_t most,
   }
 }
 
-std::string Certificate(const SessionTrace& trace) {
+std::string Certificate(const SessionTrace& trace, const CertificateProof& proof) {
+  using By = CertificateMatch::By;
   if (!trace.certificate) {
     return "; certificate=none";
   }
-  if (trace.verified.empty()) {
-    return "; certificate=unverified";
+  const std::string who = Escape(proof.text, ' ');
+  const bool fits = !who.empty() && who.size() <= kVerifiedMax;
+  switch (proof.by) {
+    case By::kNothing:
+      return "; certificate=unverified";
+    case By::kName:
+      return fits ? absl::StrCat("; certificate=verified \"", who, "\"") : "; certificate=verified";
+    case By::kFingerprint:
+      return fits ? absl::StrCat("; certificate=verified fingerprint=", who)
+                  : "; certificate=verified";
+    case By::kCa:
+      break;
   }
-  const std::string name = Escape(trace.verified, ' ');
-  return name.size() > kVerifiedMax ? "; certificate=verified"
-                                    : absl::StrCat("; certificate=verified \"", name, "\"");
+  return "; certificate=verified";
 }
 
-std::string TraceField(const SessionTrace& trace, std::string_view partners,
+std::string TraceField(const SessionTrace& trace, const MessageFacts& facts,
                        std::string_view hostname) {
   std::string field(kFieldName);
   std::string rest;
@@ -245,10 +268,10 @@ std::string TraceField(const SessionTrace& trace, std::string_view partners,
     if (trace.resumed) {
       field += "; resumed=yes";
     }
-    rest += Certificate(trace);
+    rest += Certificate(trace, facts.proof);
   }
   AppendPart("route", trace.route, kRouteMax, &rest);
-  AppendPart("partner", partners, kPartnersMax, &rest);
+  AppendPart("partner", facts.partners, kPartnersMax, &rest);
   std::string sni;
   if (!trace.tls_version.empty()) {
     AppendPart("sni", trace.sni, kTraceFieldMax, &sni);
@@ -280,8 +303,8 @@ std::optional<PolicyAnswer> DecidePolicyAnswer(
   if (!session) {
     return answer;
   }
-  std::string partners;
-  switch (CheckSender(*session, answer.key, request->sender, &partners)) {
+  MessageFacts facts;
+  switch (CheckSender(*session, answer.key, request->sender, &facts)) {
     case SenderCheck::kUnreadable:
       break;
     case SenderCheck::kNotJudged:
@@ -290,7 +313,7 @@ std::optional<PolicyAnswer> DecidePolicyAnswer(
       break;
     case SenderCheck::kPassed:
       answer.action = PolicyAction::kPrepend;
-      answer.text = TraceField(session->trace, partners, hostname);
+      answer.text = TraceField(session->trace, facts, hostname);
       answer.instance = request->instance;
       break;
   }

@@ -151,7 +151,7 @@ void Session::SendIdentity() {
                                   : std::string_view(),
         .key_exchange_group = tls_facts_.group,
         .client_certificate = certificate() != nullptr,
-        .verified = policy_ != nullptr && policy_->verified()};
+        .verified = policy_ != nullptr && policy_->verified_by_ca()};
     length = WriteProxyV2(header, &client_.any, &server_.any, tls_established_ ? &facts : nullptr,
                           listener_->upstream->proxy_tlvs, listener_->health->proxy_header_max());
   }
@@ -181,12 +181,11 @@ void Session::Register() {
                 .sni = sni_,
                 .resumed = tls_facts_.resumed,
                 .certificate = certificate() != nullptr,
-                .verified = policy_ != nullptr ? policy_->verified_name() : std::string()},
+                .proof = policy_ != nullptr ? ProofOf(policy_->route_match()) : CertificateProof()},
       .mail = {},
       .config = runtime_->config,
       .partners = listener_->partners,
       .keep = runtime_->partners};
-  registered_verified_ = policy_ != nullptr && policy_->verified();
   registry->Put(RegistryKey(), user_data_, std::move(session));
 }
 
@@ -203,18 +202,17 @@ void Session::MailAllowed(const PolicyDecisions& decisions) {
     if (decision.partner == nullptr) {
       continue;
     }
+    const bool met = decision.fault == PolicyFault::kNone;
     if (registry != nullptr) {
-      mail.judged.push_back(listener_->partners->IndexOf(*decision.partner));
+      mail.judged.push_back({.name = decision.partner->name,
+                             .met = met,
+                             .proof = met ? ProofOf(decision.match) : CertificateProof()});
     }
-    if (decision.fault == PolicyFault::kNone) {
+    if (met) {
       partners_.append(partners_.empty() ? "" : ",").append(decision.partner->name);
     }
   }
   if (registry != nullptr) {
-    mail.partners = partners_;
-    if (policy_->verified() && !registered_verified_) {
-      Register();  // a partner's rule knows the client, the route's does not
-    }
     registry->SetMail(RegistryKey(), user_data_, std::move(mail));
   }
 }

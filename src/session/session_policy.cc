@@ -29,19 +29,30 @@ void SessionPolicy::TlsEstablished(std::unique_ptr<ClientCertificate> certificat
   certificate_ = std::move(certificate);
   client_.certificate = certificate_.get();
   client_.now = session_->WallClock();
-  if (certificate_ == nullptr) return;
-  CertificateRule signed_by_ca = listener_->route->policy.certificate;
-  if (signed_by_ca.trust == kNoTrust) return;
-  signed_by_ca.names.clear();
-  signed_by_ca.fingerprints.clear();
-  verified_ = JudgeCertificate(signed_by_ca, client_, *this) == PolicyFault::kNone;
+  MatchRoute();
+  verified_ = route_match_.by != CertificateMatch::By::kNothing;
 }
 
-std::string SessionPolicy::verified_name() const {
-  if (!verified_) return {};
-  if (!certificate_->names.empty()) return certificate_->names.front();
-  if (!certificate_->common_name.empty()) return certificate_->common_name;
-  return FormatFingerprint(certificate_->certificate);
+// A partner's CA stands for its partner and for no name. The route's stands for all who come by
+// that route, so that its word for who they are counts.
+void SessionPolicy::MatchRoute() {
+  using By = CertificateMatch::By;
+  const CertificateRule& rule = listener_->route->policy.certificate;
+  route_match_ = {};
+  (void)JudgeCertificate(rule, client_, *this, &route_match_);
+  if (route_match_.by != By::kCa) return;
+  const ClientCertificate& certificate = *certificate_;
+  if (!certificate.names.empty()) {
+    route_match_ = {.by = By::kName, .name = certificate.names.front()};
+  } else if (rule.accept_common_name && !certificate.has_dns_names &&
+             !certificate.common_name.empty()) {
+    route_match_ = {.by = By::kName, .name = certificate.common_name};
+  }
+}
+
+bool SessionPolicy::verified_by_ca() const {
+  return route_match_.by != CertificateMatch::By::kNothing &&
+         listener_->route->policy.certificate.trust != kNoTrust;
 }
 
 PolicyFault SessionPolicy::VerifyChain(std::size_t trust) {
@@ -69,18 +80,21 @@ std::string_view SessionPolicy::Decide(const Sender& sender) {
   const PolicyDecisions decisions =
       JudgeMail(listener_->route->policy, partners, sender, client_, *this);
   const PolicyDecision* const refusal = decisions.refusal();
+  bool verified = route_match_.by != CertificateMatch::By::kNothing;
   for (std::size_t i = 0; i < decisions.count; ++i) {
     const PolicyDecision& decision = decisions.all[i];
     runtime_->counters->Count(decision.partner != nullptr ? partners->IndexOf(*decision.partner)
                                                           : listener_->route_subject,
                               decision);
-    verified_ = verified_ || decision.met == TlsPolicy::kVerify;
+    verified = verified || (decision.fault == PolicyFault::kNone &&
+                            decision.match.by != CertificateMatch::By::kNothing);
     if (decision.fault != PolicyFault::kNone &&
         (decision.mode == PolicyMode::kReport || &decision == refusal)) {
       session_->PolicyNotMet(decision, sender.domain);
     }
   }
   if (refusal == nullptr) {
+    verified_ = verified;
     session_->MailAllowed(decisions);
     return {};
   }

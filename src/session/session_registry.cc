@@ -2,6 +2,7 @@
 #include "ringpost/session/session_registry.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace ringpost {
@@ -12,12 +13,14 @@ constexpr std::size_t kJudgedMax = 32;
 
 // Behind a BDAT the next MAIL may already have been judged when the backend asks about the one
 // before (RFC 3030 4.2), and what the session has met once it still meets.
-std::vector<std::size_t> JoinJudged(std::vector<std::size_t> older,
-                                    const std::vector<std::size_t>& newer) {
-  std::erase_if(older, [&newer](std::size_t index) {
-    return std::find(newer.begin(), newer.end(), index) != newer.end();
+std::vector<JudgedPartner> JoinJudged(std::vector<JudgedPartner> older,
+                                      std::vector<JudgedPartner> newer) {
+  std::erase_if(older, [&newer](const JudgedPartner& before) {
+    return std::any_of(newer.begin(), newer.end(), [&before](const JudgedPartner& partner) {
+      return partner.name == before.name;
+    });
   });
-  older.insert(older.end(), newer.begin(), newer.end());
+  std::move(newer.begin(), newer.end(), std::back_inserter(older));
   if (older.size() > kJudgedMax) {
     older.erase(older.begin(), older.end() - kJudgedMax);
   }
@@ -26,12 +29,21 @@ std::vector<std::size_t> JoinJudged(std::vector<std::size_t> older,
 
 }  // namespace
 
+CertificateProof ProofOf(const CertificateMatch& match) {
+  CertificateProof proof{.by = match.by, .text = std::string(match.name)};
+  if (match.by == CertificateMatch::By::kFingerprint) {
+    proof.text = FormatFingerprint(match.fingerprint);
+  }
+  return proof;
+}
+
 void SessionRegistry::Put(const SessionKey& key, std::uint64_t id, RegisteredSession session) {
   const std::lock_guard<std::mutex> lock(mutex_);
   std::vector<Entry>& entries = sessions_[key];
   for (Entry& entry : entries) {
     if (entry.id == id) {
-      session.mail.judged = JoinJudged(std::move(entry.session.mail.judged), session.mail.judged);
+      session.mail.judged =
+          JoinJudged(std::move(entry.session.mail.judged), std::move(session.mail.judged));
       std::swap(entry.session, session);
       return;
     }
@@ -49,8 +61,7 @@ void SessionRegistry::SetMail(const SessionKey& key, std::uint64_t id, SessionMa
   for (Entry& entry : found->second) {
     if (entry.id == id) {
       SessionMail& current = entry.session.mail;
-      current.judged = JoinJudged(std::move(current.judged), mail.judged);
-      current.partners = std::move(mail.partners);
+      current.judged = JoinJudged(std::move(current.judged), std::move(mail.judged));
       return;
     }
   }

@@ -425,6 +425,19 @@ DEFECTS = (
               "      updates_.splice(updates_.end(), next);\n"),),
         RELOAD_MEMORY, r"CHECK failed|FAILED  \] .*ThoseThatWaitAreTakenInOrder"),
     Defect(
+        "name-that-nobody-asked-for",
+        "a client is told by its certificate's first name instead of the one that the policy asked for",
+        (Edit("src/policy/judge.cc", "      match = {.by = By::kName, .name = name};\n",
+              "      match = {.by = By::kName, .name = certificate.names.front()};\n"),),
+        unit("tests/policy/policy_test", "JudgeCertificate*"), r"FAILED  \] JudgeCertificateTest.SaysWhatProvedIt"),
+    Defect(
+        "proof-of-another-message",
+        "what one partner's policy knows of a client is said of all its messages",
+        (Edit("src/process/policy_answer.cc",
+              "  facts->proof = Better(of_partners, session.trace.proof);\n",
+              "  facts->proof = session.mail.judged.empty() ? session.trace.proof : session.mail.judged.front().proof;\n"),),
+        unit("tests/process/policy_answer_test"), r"FAILED  \] PolicyPartnerTest.WhatProvedTheClientIsTheMessagesOwn"),
+    Defect(
         "blocks-not-reclaimed",
         "peers that never read keep the blocks that others wait for",
         (Edit(SHARD_CC, "    ReclaimBlocks();\n    RunProbes();\n", "    RunProbes();\n"),),

@@ -2,7 +2,7 @@
 //
 // What Postfix's policy delegation asks, and what it is answered. The input is a request, without
 // the empty line that ends it; what stands behind an empty line of its own are a session's facts
-// as its client chose them, in the order sni, verified name, partners.
+// as its client chose them, in the order sni, what proved who it is, partner.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -10,6 +10,7 @@
 
 #include "fuzz.h"
 #include "ringpost/policy/network.h"
+#include "ringpost/policy/partner_table.h"
 #include "ringpost/process/policy_service.h"
 #include "ringpost/session/session_registry.h"
 
@@ -91,9 +92,18 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   session.trace.tls_version = "TLSv1.3";
   session.trace.tls_suite = "TLS_AES_128_GCM_SHA256";
   session.trace.sni = facts.Line();
-  session.trace.verified = facts.Line();
-  session.trace.certificate = !session.trace.verified.empty();
-  session.mail.partners = facts.Line();
+  session.trace.proof.text = facts.Line();
+  // A partner that every message of this client concerns.
+  std::vector<Partner> partners(1);
+  partners.front().name = facts.Line();
+  partners.front().networks = {{.prefix = Key().client, .length = 128}};
+  partners.front().mode = PolicyMode::kReport;
+  constexpr auto kName = static_cast<unsigned>(CertificateMatch::By::kName);
+  session.trace.proof.by = static_cast<CertificateMatch::By>((facts.Octet() + kName) % 4);
+  session.trace.certificate = session.trace.proof.by != CertificateMatch::By::kNothing;
+  const PartnerTable table(partners);
+  session.partners = &table;
+  session.mail.judged.push_back({.name = partners.front().name, .met = true, .proof = {}});
   registry.Put(Key(), 1, std::move(session));
 
   CheckAnswer(request, AnswerPolicyRequest(request, kHostname, registries));

@@ -13,19 +13,67 @@ namespace {
 
 class JudgeCertificateTest : public ::testing::Test {
  protected:
+  using By = CertificateMatch::By;
+
   PolicyFault Judge(PolicyFault chain_says = PolicyFault::kNone) {
     FakeChain chain(chain_says);
     const ClientFacts client{{}, true, presents_ ? &certificate_ : nullptr, kTestNow};
-    const PolicyFault fault = JudgeCertificate(rule_, client, chain);
+    match_ = {};
+    const PolicyFault fault = JudgeCertificate(rule_, client, chain, &match_);
     asked_ = chain.asked;
+    EXPECT_EQ(match_.by == By::kNothing, fault != PolicyFault::kNone);
     return fault;
   }
 
   CertificateRule rule_{0, {"mail.example.com"}, {}, false, false};
   ClientCertificate certificate_ = GoodCertificate();
+  CertificateMatch match_;
   bool presents_ = true;
   int asked_ = 0;
 };
+
+// Of all that stands in a certificate only what the rule asked about is said of the client.
+TEST_F(JudgeCertificateTest, SaysWhatProvedIt) {
+  certificate_.names = {"bank.example", "mail.example.com", "x.example"};
+  EXPECT_EQ(Judge(), PolicyFault::kNone);
+  EXPECT_EQ(match_.by, By::kName);
+  EXPECT_EQ(match_.name, "mail.example.com");
+  rule_.names = {"*.example.com"};
+  EXPECT_EQ(Judge(), PolicyFault::kNone);
+  EXPECT_EQ(match_.name, "mail.example.com") << "the certificate's, not the rule's";
+  rule_.fingerprints = {certificate_.certificate};
+  EXPECT_EQ(Judge(), PolicyFault::kNone);
+  EXPECT_EQ(match_.by, By::kName) << "a name says more than a fingerprint";
+  rule_.names = {"y.example"};
+  EXPECT_EQ(Judge(), PolicyFault::kNone);
+  EXPECT_EQ(match_.by, By::kFingerprint);
+  EXPECT_EQ(match_.fingerprint, certificate_.certificate);
+  EXPECT_EQ(match_.name, "");
+  rule_.fingerprints = {Filled(1), certificate_.public_key};
+  EXPECT_EQ(Judge(), PolicyFault::kNone);
+  EXPECT_EQ(match_.fingerprint, certificate_.public_key) << "the one that is pinned";
+  rule_.names.clear();
+  rule_.fingerprints.clear();
+  EXPECT_EQ(Judge(), PolicyFault::kNone);
+  EXPECT_EQ(match_.by, By::kCa);
+  EXPECT_EQ(match_.name, "");
+}
+
+// Whoever is pinned made the certificate himself and wrote into it what he liked.
+TEST_F(JudgeCertificateTest, WithoutACaNoNameIsSaid) {
+  rule_.trust = kNoTrust;
+  rule_.fingerprints = {certificate_.certificate};
+  EXPECT_EQ(Judge(), PolicyFault::kNone);
+  EXPECT_EQ(match_.by, By::kFingerprint);
+}
+
+TEST_F(JudgeCertificateTest, ACommonNameIsSaidWhereItCounts) {
+  rule_.accept_common_name = true;
+  certificate_.names.clear();
+  EXPECT_EQ(Judge(), PolicyFault::kNone);
+  EXPECT_EQ(match_.by, By::kName);
+  EXPECT_EQ(match_.name, certificate_.common_name);
+}
 
 TEST_F(JudgeCertificateTest, AnyOfItsNamesWillDo) {
   EXPECT_EQ(Judge(), PolicyFault::kNone);

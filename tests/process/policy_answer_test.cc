@@ -37,6 +37,10 @@ SessionKey Key(const char* address, std::uint16_t port) {
   return {.client = Address(address), .client_port = port};
 }
 
+using By = CertificateMatch::By;
+
+CertificateProof Named(std::string name) { return {.by = By::kName, .text = std::move(name)}; }
+
 SessionTrace TlsTrace() {
   SessionTrace trace;
   trace.tls_version = "TLSv1.3";
@@ -67,12 +71,24 @@ class PolicyAnswerTest : public testing::Test {
   [[nodiscard]] std::string Ask(std::string_view request) const {
     return AnswerPolicyRequest(request, kHostname, {&registry_, &other_});
   }
-  // The field for a session with `trace`.
+  // The field for a session with `trace` whose message met the policies of `partners_`.
   [[nodiscard]] std::string Field(SessionTrace trace) {
+    std::vector<Partner> partners;
     SessionRegistry registry;
     RegisteredSession session;
     session.trace = std::move(trace);
-    session.mail.partners = partners_;
+    for (const std::string& name : partners_) {
+      Partner& partner = partners.emplace_back();
+      partner.name = name;
+      if (partners.size() == 1) {
+        partner.sender_domains = {"contoso.example"};
+      } else {
+        partner.networks = {ParseNetwork("192.0.2.7").value()};
+      }
+      session.mail.judged.push_back({.name = name, .met = true, .proof = {}});
+    }
+    const PartnerTable table(partners);
+    session.partners = &table;
     registry.Put(Key("192.0.2.7", 40'000), 1, std::move(session));
     const std::string answer = AnswerPolicyRequest(Request(), kHostname, {&registry});
     constexpr std::string_view kPrepend = "action=PREPEND ";
@@ -82,7 +98,7 @@ class PolicyAnswerTest : public testing::Test {
 
   SessionRegistry registry_;
   SessionRegistry other_;
-  std::string partners_;
+  std::vector<std::string> partners_;
   std::uint64_t id_ = 0;
 };
 
@@ -95,13 +111,18 @@ TEST_F(PolicyAnswerTest, SaysEverythingInOrder) {
   trace.sni = "mx.example.com";
   trace.resumed = true;
   trace.certificate = true;
-  trace.verified = "mail.contoso.example";
-  partners_ = "contoso,fabrikam";
+  trace.proof = Named("mail.contoso.example");
+  partners_ = {"contoso", "fabrikam"};
   EXPECT_EQ(Field(trace),
             "Ringpost-TLS: mx.example.test; version=TLSv1.3; suite=TLS_AES_128_GCM_SHA256; "
             "group=X25519MLKEM768; resumed=yes; sni=mx.example.com; "
             "certificate=verified \"mail.contoso.example\"; route=mx; partner=contoso,fabrikam");
-  trace.verified.clear();
+  trace.proof = {.by = By::kFingerprint, .text = "9F:86"};
+  EXPECT_NE(Field(trace).find("; certificate=verified fingerprint=9F:86; route=mx"),
+            std::string::npos);
+  trace.proof = {.by = By::kCa, .text = {}};
+  EXPECT_NE(Field(trace).find("; certificate=verified; route=mx"), std::string::npos);
+  trace.proof = {};
   EXPECT_NE(Field(trace).find("; certificate=unverified; route=mx"), std::string::npos);
 }
 
@@ -112,7 +133,7 @@ TEST_F(PolicyAnswerTest, InClearThereIsNothingButTheVersion) {
   trace.sni = "x";
   trace.resumed = true;
   trace.certificate = true;
-  partners_ = "contoso";
+  partners_ = {"contoso"};
   EXPECT_EQ(Field(trace), "Ringpost-TLS: mx.example.test; version=none; route=mx; partner=contoso");
 }
 
@@ -121,7 +142,7 @@ TEST_F(PolicyAnswerTest, WhatAPeerChoseEndsNothing) {
   trace.sni = "a\r\nBcc: b; partner=c \"\\%\x7f\xc3\xa9";
   trace.sni.push_back('\0');
   trace.certificate = true;
-  trace.verified = "Contoso, \"Mail\"; partner=x\r\n%";
+  trace.proof = Named("Contoso, \"Mail\"; partner=x\r\n%");
   const std::string field = Field(trace);
   EXPECT_NE(field.find("; sni=a%0D%0ABcc:%20b%3B%20partner%3Dc%20%22%5C%25%7F%C3%A9%00;"),
             std::string::npos)
@@ -147,8 +168,8 @@ TEST_F(PolicyAnswerTest, TheFieldIsALineWhateverItIsMadeOf) {
                          .sni = text,
                          .resumed = true,
                          .certificate = true,
-                         .verified = text};
-      partners_ = text;
+                         .proof = Named(text)};
+      partners_ = {text};
       const std::string field = Field(trace);
       EXPECT_LE(field.size(), 900u);
       for (const char c : field) {
@@ -162,14 +183,14 @@ TEST_F(PolicyAnswerTest, ALongNameIsLeftOutNotCut) {
   SessionTrace trace = TlsTrace();
   trace.route = "mx";
   trace.certificate = true;
-  trace.verified = std::string(256, 'v');
+  trace.proof = Named(std::string(256, 'v'));
   trace.sni = std::string(900, 's');
   EXPECT_EQ(Field(trace),
             "Ringpost-TLS: mx.example.test; version=TLSv1.3; suite=TLS_AES_128_GCM_SHA256; "
             "group=X25519MLKEM768; certificate=verified; route=mx");
-  trace.verified = std::string(255, 'v');
+  trace.proof = Named(std::string(255, 'v'));
   trace.sni = std::string(255, 's');
-  EXPECT_NE(Field(trace).find("\"" + trace.verified + "\""), std::string::npos);
+  EXPECT_NE(Field(trace).find("\"" + trace.proof.text + "\""), std::string::npos);
   EXPECT_NE(Field(trace).find("sni=" + trace.sni + ";"), std::string::npos);
 }
 
@@ -295,8 +316,6 @@ TEST_F(PolicyAnswerTest, OnlyWithinAMessage) {
 
 class PolicyPartnerTest : public testing::Test {
  protected:
-  enum Index : std::size_t { kContoso, kNetwork, kReporting, kElsewhere, kRestricted };
-
   PolicyPartnerTest() {
     const Network near = ParseNetwork("203.0.113.0/24").value();
     Partner contoso;
@@ -328,6 +347,7 @@ class PolicyPartnerTest : public testing::Test {
                                 const char* client = "192.0.2.7") const {
     SessionRegistry registry;
     RegisteredSession session;
+    session.trace = trace_;
     session.trace.route = "mx";
     session.mail = std::move(mail);
     session.config = config_;
@@ -339,6 +359,12 @@ class PolicyPartnerTest : public testing::Test {
             "\nclient_port=40000\nsender=" + std::string(sender) + "\n",
         kHostname, {&registry});
   }
+  static JudgedPartner Met(std::string name) {
+    return {.name = std::move(name), .met = true, .proof = {}};
+  }
+  static JudgedPartner NotMet(std::string name) {
+    return {.name = std::move(name), .met = false, .proof = {}};
+  }
   static std::string Field(std::string_view partner) {
     return std::string("action=PREPEND Ringpost-TLS: mx.example.test; version=none; route=mx") +
            (partner.empty() ? "" : "; partner=") + std::string(partner) + "\n\n";
@@ -346,13 +372,14 @@ class PolicyPartnerTest : public testing::Test {
 
   std::shared_ptr<Config> config_ = std::make_shared<Config>();
   std::shared_ptr<const PartnerTable> table_;
+  SessionTrace trace_;
 };
 
 TEST_F(PolicyPartnerTest, TheSenderThatWasJudgedPasses) {
-  const SessionMail judged{.partners = "contoso", .judged = {kContoso}};
+  const SessionMail judged{.judged = {Met("contoso")}};
   EXPECT_EQ(Ask("a@contoso.example", judged), Field("contoso"));
   EXPECT_EQ(Ask("a@mail.CONTOSO.example", judged), Field("contoso"));
-  EXPECT_EQ(Ask("a@contoso.example", {.partners = "", .judged = {kRestricted, kContoso}}),
+  EXPECT_EQ(Ask("a@contoso.example", {.judged = {NotMet("restricted"), NotMet("contoso")}}),
             Field(""));
 }
 
@@ -361,7 +388,7 @@ TEST_F(PolicyPartnerTest, ASenderThatWasNotJudgedIsRefused) {
   EXPECT_EQ(Ask("a@contoso.example", {}), kRefusal);
   EXPECT_EQ(Ask("a@sub.contoso.example", {}), kRefusal);
   EXPECT_EQ(Ask("\"x@y\"@contoso.example", {}), kRefusal);
-  EXPECT_EQ(Ask("a@contoso.example", {.partners = "reporting", .judged = {kReporting}}), kRefusal);
+  EXPECT_EQ(Ask("a@contoso.example", {.judged = {Met("reporting")}}), kRefusal);
   EXPECT_EQ(Ask("a@restricted.example", {}), kRefusal);
   EXPECT_EQ(Ask("a@other.example", {}), Field(""));
   EXPECT_EQ(Ask("", {}), Field(""));
@@ -372,18 +399,16 @@ TEST_F(PolicyPartnerTest, APartnerByNetworkConcernsEverySender) {
   const char* client = "198.51.100.9";
   EXPECT_EQ(Ask("a@other.example", {}, client), kRefusal);
   EXPECT_EQ(Ask("", {}, client), kRefusal);
-  const SessionMail judged{.partners = "by-network", .judged = {kNetwork}};
+  const SessionMail judged{.judged = {Met("by-network")}};
   EXPECT_EQ(Ask("", judged, client), Field("by-network"));
   EXPECT_EQ(Ask("a@contoso.example", judged, client), kRefusal);
-  EXPECT_EQ(Ask("a@contoso.example",
-                {.partners = "contoso,by-network", .judged = {kContoso, kNetwork}}, client),
+  EXPECT_EQ(Ask("a@contoso.example", {.judged = {Met("contoso"), Met("by-network")}}, client),
             Field("contoso,by-network"));
 }
 
 TEST_F(PolicyPartnerTest, APartnerThatOnlyReportsRefusesNothing) {
   EXPECT_EQ(Ask("a@reporting.example", {}), Field(""));
-  EXPECT_EQ(Ask("a@reporting.example", {.partners = "reporting", .judged = {kReporting}}),
-            Field("reporting"));
+  EXPECT_EQ(Ask("a@reporting.example", {.judged = {Met("reporting")}}), Field("reporting"));
 }
 
 TEST_F(PolicyPartnerTest, APartnerThatDoesNotConcernTheClientRefusesNothing) {
@@ -393,16 +418,48 @@ TEST_F(PolicyPartnerTest, APartnerThatDoesNotConcernTheClientRefusesNothing) {
 
 // A client may have pipelined the next MAIL before the backend asked about this one.
 TEST_F(PolicyPartnerTest, OnlyThisMessagesPartnersAreNamed) {
-  const SessionMail next{.partners = "reporting", .judged = {kContoso, kReporting}};
-  EXPECT_EQ(Ask("a@contoso.example", next), Field(""));
-  EXPECT_EQ(Ask("a@other.example", next), Field(""));
-  // Not even one whose name is a part of another's.
-  EXPECT_EQ(Ask("a@contoso.example", {.partners = "contoso-x,x-contoso", .judged = {kContoso}}),
-            Field(""));
+  const SessionMail both{.judged = {Met("contoso"), Met("reporting")}};
+  EXPECT_EQ(Ask("a@contoso.example", both), Field("contoso"));
+  EXPECT_EQ(Ask("a@reporting.example", both), Field("reporting"));
+  EXPECT_EQ(Ask("a@other.example", both), Field(""));
+  EXPECT_EQ(Ask("a@contoso.example", {.judged = {Met("contoso-x")}}), kRefusal);
+}
+
+// What one partner's rule knows of the client is not said of a message that concerns another.
+TEST_F(PolicyPartnerTest, WhatProvedTheClientIsTheMessagesOwn) {
+  trace_ = TlsTrace();
+  trace_.certificate = true;
+  const auto certificate = [this](std::string_view sender, const SessionMail& mail,
+                                  const char* client = "192.0.2.7") {
+    const std::string answer = Ask(sender, mail, client);
+    const std::size_t begin = answer.find("certificate=") + 12;
+    return answer.substr(begin, answer.find(';', begin) - begin);
+  };
+  const CertificateProof pinned{.by = By::kFingerprint, .text = "9F:86"};
+  const SessionMail mail{
+      .judged = {{.name = "contoso", .met = true, .proof = pinned},
+                 {.name = "by-network", .met = true, .proof = Named("a.example")},
+                 {.name = "reporting", .met = false, .proof = {}},
+                 {.name = "restricted", .met = true, .proof = {.by = By::kCa, .text = {}}}}};
+  const char* const network = "198.51.100.9";
+  EXPECT_EQ(certificate("a@contoso.example", mail), "verified fingerprint=9F:86");
+  EXPECT_EQ(certificate("a@other.example", mail), "unverified");
+  EXPECT_EQ(certificate("a@reporting.example", mail), "unverified");
+  EXPECT_EQ(certificate("a@restricted.example", mail, "203.0.113.5"), "verified");
+  EXPECT_EQ(certificate("a@other.example", mail, network), "verified \"a.example\"");
+  EXPECT_EQ(certificate("a@contoso.example", mail, network), "verified fingerprint=9F:86")
+      << "the partner of the domain comes first";
+
+  trace_.proof = Named("route.example");
+  EXPECT_EQ(certificate("a@contoso.example", mail), "verified fingerprint=9F:86");
+  EXPECT_EQ(certificate("a@other.example", mail), "verified \"route.example\"");
+  EXPECT_EQ(certificate("a@reporting.example", mail), "verified \"route.example\"");
+  EXPECT_EQ(certificate("a@restricted.example", mail, "203.0.113.5"), "verified \"route.example\"")
+      << "the partner's rule does not say who it is, the route's does";
 }
 
 TEST_F(PolicyPartnerTest, ASenderThatCannotBeReadIsNobodysConcern) {
-  EXPECT_EQ(Ask("a@contoso..example", {.partners = "contoso", .judged = {kContoso}}), kDunno);
+  EXPECT_EQ(Ask("a@contoso..example", {.judged = {Met("contoso")}}), kDunno);
 }
 
 }  // namespace

@@ -523,7 +523,7 @@ TEST_F(PolicyServiceTest, AnswersWhileSessionsComeAndGo) {
       RegisteredSession session;
       session.trace.route = "r";
       other_.Put(Key(50'000), id, std::move(session));
-      other_.SetMail(Key(50'000), id, {.partners = "contoso", .judged = {1}});
+      other_.SetMail(Key(50'000), id, {.judged = {{.name = "contoso", .met = true, .proof = {}}}});
       other_.Remove(Key(50'000), id);
     }
   });

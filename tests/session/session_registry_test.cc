@@ -26,6 +26,23 @@ RegisteredSession Session(std::uint16_t server_port, std::string sni = {}) {
   return session;
 }
 
+// What came of a MAIL that concerned these partners, whose policies were met.
+SessionMail Met(std::vector<std::string> names) {
+  SessionMail mail;
+  for (std::string& name : names) {
+    mail.judged.push_back({.name = std::move(name), .met = true, .proof = {}});
+  }
+  return mail;
+}
+
+std::string NamesOf(const SessionMail& mail) {
+  std::string names;
+  for (const JudgedPartner& judged : mail.judged) {
+    names += judged.name + " ";
+  }
+  return names;
+}
+
 std::vector<RegisteredSession> Find(const SessionRegistry& registry, const SessionKey& key) {
   std::vector<RegisteredSession> found;
   registry.Find(key, found);
@@ -63,11 +80,11 @@ TEST(SessionRegistryTest, SessionsOfOneKeyAreToldApartById) {
   registry.Put(Key(7, 40'000), 1, Session(25));
   registry.Put(Key(7, 40'000), 2, Session(587));
   EXPECT_EQ(registry.size(), 2u);
-  registry.SetMail(Key(7, 40'000), 2, {.partners = "contoso", .judged = {4}});
+  registry.SetMail(Key(7, 40'000), 2, Met({"contoso"}));
   const std::vector<RegisteredSession> both = Find(registry, Key(7, 40'000));
   ASSERT_EQ(both.size(), 2u);
-  EXPECT_EQ(both[0].mail.partners, "");
-  EXPECT_EQ(both[1].mail.partners, "contoso");
+  EXPECT_EQ(NamesOf(both[0].mail), "");
+  EXPECT_EQ(NamesOf(both[1].mail), "contoso ");
 
   registry.Remove(Key(7, 40'000), 1);
   ASSERT_EQ(Find(registry, Key(7, 40'000)).size(), 1u);
@@ -88,11 +105,11 @@ TEST(SessionRegistryTest, ASecondPutReplaces) {
 
 TEST(SessionRegistryTest, WhatIsNotThereIsIgnored) {
   SessionRegistry registry;
-  registry.SetMail(Key(7, 40'000), 1, {.partners = "contoso", .judged = {1}});
+  registry.SetMail(Key(7, 40'000), 1, Met({"contoso"}));
   registry.Remove(Key(7, 40'000), 1);
   EXPECT_EQ(registry.size(), 0u);
   registry.Put(Key(7, 40'000), 1, Session(25));
-  registry.SetMail(Key(7, 40'000), 2, {.partners = "contoso", .judged = {1}});
+  registry.SetMail(Key(7, 40'000), 2, Met({"contoso"}));
   registry.Remove(Key(7, 40'000), 2);
   ASSERT_EQ(Find(registry, Key(7, 40'000)).size(), 1u);
   EXPECT_TRUE(Find(registry, Key(7, 40'000))[0].mail.judged.empty());
@@ -103,26 +120,27 @@ TEST(SessionRegistryTest, WhatWasJudgedBeforeStillCounts) {
   SessionRegistry registry;
   const SessionKey key = Key(7, 40'000);
   registry.Put(key, 1, Session(25));
-  registry.SetMail(key, 1, {.partners = "a", .judged = {1}});
-  registry.SetMail(key, 1, {.partners = "b,c", .judged = {2, 3}});
-  registry.SetMail(key, 1, {.partners = "a", .judged = {1}});
-  EXPECT_EQ(Find(registry, key)[0].mail.partners, "a");
-  EXPECT_EQ(Find(registry, key)[0].mail.judged, (std::vector<std::size_t>{2, 3, 1}));
+  registry.SetMail(key, 1, Met({"a"}));
+  registry.SetMail(key, 1, Met({"b", "c"}));
+  EXPECT_TRUE(Find(registry, key)[0].mail.judged.front().met);
+  registry.SetMail(key, 1, {.judged = {{.name = "a", .met = false, .proof = {}}}});
+  EXPECT_EQ(NamesOf(Find(registry, key)[0].mail), "b c a ");
+  EXPECT_FALSE(Find(registry, key)[0].mail.judged.back().met) << "the last judgement counts";
   registry.Put(key, 1, Session(25));  // more is known of the client now
-  registry.SetMail(key, 1, {.partners = "d", .judged = {4}});
-  EXPECT_EQ(Find(registry, key)[0].mail.judged, (std::vector<std::size_t>{2, 3, 1, 4}));
+  registry.SetMail(key, 1, Met({"d"}));
+  EXPECT_EQ(NamesOf(Find(registry, key)[0].mail), "b c a d ");
 }
 
 TEST(SessionRegistryTest, WhatWasJudgedDoesNotGrowForEver) {
   SessionRegistry registry;
   const SessionKey key = Key(7, 40'000);
   registry.Put(key, 1, Session(25));
-  for (std::size_t index = 0; index < 10'000; ++index) {
-    registry.SetMail(key, 1, {.partners = {}, .judged = {index}});
+  for (int index = 0; index < 10'000; ++index) {
+    registry.SetMail(key, 1, Met({std::to_string(index)}));
   }
-  const std::vector<std::size_t> judged = Find(registry, key)[0].mail.judged;
+  const std::vector<JudgedPartner> judged = Find(registry, key)[0].mail.judged;
   EXPECT_EQ(judged.size(), 32u);
-  EXPECT_EQ(judged.back(), 9'999u);
+  EXPECT_EQ(judged.back().name, "9999");
 }
 
 TEST(SessionRegistryTest, KeepsTheConfigurationUntilRemoved) {
@@ -165,7 +183,7 @@ TEST(SessionRegistryTest, OneWritesOthersRead) {
       RegisteredSession session = Session(port, "mx" + std::to_string(round));
       session.trace.route = session.trace.sni;
       registry.Put(Key(7, port), port, std::move(session));
-      registry.SetMail(Key(7, port), port, {.partners = "contoso", .judged = {port}});
+      registry.SetMail(Key(7, port), port, Met({"contoso"}));
     }
     if (round + 1 < kRounds) {
       for (std::uint16_t port = 0; port < kPorts; ++port) {

@@ -49,7 +49,7 @@ struct ProxyTlsFacts {
   std::string_view client_common_name;  // sent only if client_certificate
   std::string_view key_exchange_group;  // "X25519"
   bool client_certificate = false;
-  bool verified = false;  // the client certificate's chain was verified
+  bool verified = false;  // a CA that we trust signed the client's certificate
 };
 
 // Which TLVs a header of version 2 may have. Some servers take less than others: nginx 1.22 mail

@@ -29,8 +29,10 @@ struct SessionRecord {
   std::string_view tls_group;
   bool tls_resumed = false;
   std::string_view sni;
-  std::string_view certificate;  // "verified", "unverified"; empty: the client presented none
-  std::string_view partner;      // whose policy the last MAIL met; empty: nobody's
+  // "verified", "unverified": for the last MAIL that was let through, or before any for the route;
+  // empty: the client presented none.
+  std::string_view certificate;
+  std::string_view partner;  // whose policy the last MAIL met; empty: nobody's
 
   std::uint32_t messages_accepted = 0;
   std::uint32_t messages_refused = 0;  // by the mail server

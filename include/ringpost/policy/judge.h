@@ -12,7 +12,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
+#include "ringpost/base/fingerprint.h"
 #include "ringpost/base/policy_fault.h"
 #include "ringpost/base/tls_policy.h"
 #include "ringpost/policy/network.h"
@@ -38,10 +40,24 @@ struct ClientFacts {
   std::int64_t now = 0;                            // seconds since the epoch
 };
 
-// kNone: the certificate is there and is what `rule` asks for. Order of faults: none presented,
-// chain (or, without a CA, dates), purpose, name or fingerprint.
+// What made a certificate the one that a rule asks for. Only that may be said of the client: other
+// names in the same certificate are claims that nobody looked at.
+struct CertificateMatch {
+  enum class By : std::uint8_t {
+    kNothing,      // it is not the one
+    kCa,           // the rule's CA signed it, and the rule asks for no more
+    kName,         // the CA signed it for `name`, which the rule expects
+    kFingerprint,  // its fingerprint, or its public key's, is one that the rule expects
+  };
+  By by = By::kNothing;
+  std::string_view name;  // the certificate's own spelling; lives as long as that
+  Fingerprint fingerprint{};
+};
+
+// kNone: the certificate is there and is what `rule` asks for; `match`, if any, then says why.
+// Order of faults: none presented, chain (or, without a CA, dates), purpose, name or fingerprint.
 [[nodiscard]] PolicyFault JudgeCertificate(const CertificateRule& rule, const ClientFacts& client,
-                                           ChainVerifier& chain);
+                                           ChainVerifier& chain, CertificateMatch* match = nullptr);
 
 struct PolicyDecision {
   const Partner* partner = nullptr;  // null: the route's own policy
@@ -49,6 +65,7 @@ struct PolicyDecision {
   // The strictest level that this message meets for this policy, whatever was asked: kMay in clear,
   // kEncrypt, or kVerify if the certificate is what the rule asks for (with an empty rule: never).
   TlsPolicy met = TlsPolicy::kMay;
+  CertificateMatch match;  // why it is kVerify
   PolicyFault fault = PolicyFault::kNone;
   PolicyMode mode = PolicyMode::kEnforce;
 

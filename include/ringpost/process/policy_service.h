@@ -12,8 +12,12 @@
 //     partner=contoso
 //
 // HOSTNAME and version are always there; version=none is a session in clear, which has neither
-// suite, group, resumed, sni nor certificate. certificate is none, unverified, or verified and the
-// name that stands for it. Of the others a part that is not known, or does not fit, is left out;
+// suite, group, resumed, sni nor certificate. certificate is about this message, by the rules that
+// concern it: none, unverified, or verified and what proved it, a name of the certificate that the
+// rule expects (or, to a route that takes all of its CA's, its first one), fingerprint=9F:86:...
+// where a pinned one decided, or nothing where a partner takes any certificate of its CA. The
+// partner of the sender's domain comes before that of the network, and both before the route. Of
+// the others a part that is not known, or does not fit, is left out;
 // several partners are separated by commas. In values every octet but letters, digits and -._:*@/+,
 // (within quotes: a blank, but no comma) is written %HH: nothing a peer chose can end its part.
 //

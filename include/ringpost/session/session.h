@@ -250,8 +250,7 @@ class Session final : private PolicyListener, private MailPolicy {
   bool tls_established_ = false;
   bool backend_wanted_ = false;  // connect as soon as the leg is idle
   bool proof_wanted_ = false;    // pick an address as soon as one is proven
-  bool registered_verified_ = false;
-  bool greeted_ = false;  // the backend has spoken since the identity was sent
+  bool greeted_ = false;         // the backend has spoken since the identity was sent
 };
 
 }  // namespace ringpost

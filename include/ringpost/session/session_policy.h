@@ -49,12 +49,15 @@ class SessionPolicy final : public MailPolicy, private ChainVerifier {
   void TlsEstablished(std::unique_ptr<ClientCertificate> certificate);
 
   [[nodiscard]] const ClientCertificate* certificate() const { return certificate_.get(); }
-  // The certificate is what a policy of this session asks for: the route's CA signed it, or a
-  // partner's rule was met.
+  // What the certificate proved to the route's own rule; where that takes any certificate of its
+  // CA, the name that the CA gave it. All that may be said of the client before a MAIL.
+  [[nodiscard]] const CertificateMatch& route_match() const { return route_match_; }
+  // That, where a CA stands behind it: what the PROXY header means by "verified", and then its
+  // common name is no mere claim.
+  [[nodiscard]] bool verified_by_ca() const;
+  // Whether the certificate met a rule that concerned the last message that was let through;
+  // before the first one, the route's.
   [[nodiscard]] bool verified() const { return verified_; }
-  // The name that stands for the verified client: its first dNSName, else its common name, else its
-  // fingerprint; empty if it is not verified.
-  [[nodiscard]] std::string verified_name() const;
 
   // --- MailPolicy
   [[nodiscard]] std::string_view Judge(std::string_view argument) override;
@@ -65,6 +68,8 @@ class SessionPolicy final : public MailPolicy, private ChainVerifier {
   // --- ChainVerifier
   [[nodiscard]] PolicyFault VerifyChain(std::size_t trust) override;
 
+  void MatchRoute();
+
   const Runtime* runtime_;
   const ListenerRuntime* listener_;
   PolicyListener* session_;
@@ -73,6 +78,7 @@ class SessionPolicy final : public MailPolicy, private ChainVerifier {
   // What each of Config::trusts said, once asked.
   std::vector<std::optional<PolicyFault>> chain_faults_;
   std::string reply_;
+  CertificateMatch route_match_;
   bool verified_ = false;
 };
 

@@ -17,11 +17,11 @@
 #include <vector>
 
 #include "absl/hash/hash.h"
+#include "ringpost/policy/judge.h"
 #include "ringpost/policy/network.h"
 
 namespace ringpost {
 
-class PartnerTable;
 struct Config;
 
 struct SessionKey {
@@ -34,6 +34,14 @@ struct SessionKey {
   }
 };
 
+// What proved who the client is, to one rule.
+struct CertificateProof {
+  CertificateMatch::By by = CertificateMatch::By::kNothing;
+  std::string text;  // the name, or the fingerprint as it is printed
+  [[nodiscard]] bool says_who() const { return !text.empty(); }
+};
+[[nodiscard]] CertificateProof ProofOf(const CertificateMatch& match);
+
 // Everything about the connection that does not change with the message; empty texts: not known.
 struct SessionTrace {
   std::string route;
@@ -43,14 +51,20 @@ struct SessionTrace {
   std::string sni;
   bool resumed = false;
   bool certificate = false;  // the client presented one
-  std::string verified;      // and it was verified: the name that stands for it (dNSName, else CN)
+  CertificateProof proof;    // to the route's own rule
+};
+
+// A partner whose policy was judged at a MAIL that was let through. What came of it depends on the
+// session and not on the message: which messages concern the partner is found anew for each.
+struct JudgedPartner {
+  std::string name;
+  bool met = false;  // else only reported
+  CertificateProof proof;
 };
 
 // What MAIL FROM led to.
 struct SessionMail {
-  std::string partners;  // names of the partners whose policy was applied and met, by comma
-  // Indices into Config::partners of all whose policy was judged, met or only reported.
-  std::vector<std::size_t> judged;
+  std::vector<JudgedPartner> judged;
 };
 
 struct RegisteredSession {
@@ -69,8 +83,9 @@ class SessionRegistry {
   // The shard. `id` is the session's own (slot and generation). A second Put() of an id replaces
   // the first; SetMail() and Remove() of what is not there do nothing.
   //
-  // What was judged before in a session still counts after both Put() and SetMail(): a client may
-  // have pipelined this MAIL behind a message that the backend has yet to ask about.
+  // What was judged before in a session still counts after both Put() and SetMail(), with what came
+  // of it: a client may have pipelined this MAIL behind a message that the backend has yet to ask
+  // about.
   void Put(const SessionKey& key, std::uint64_t id, RegisteredSession session);
   void SetMail(const SessionKey& key, std::uint64_t id, SessionMail mail);
   void Remove(const SessionKey& key, std::uint64_t id);

@@ -327,6 +327,8 @@ def the_backend_is_told_who_it_was(world):  # PROTOCOL 37: PP2_TYPE_SSL's client
         layout = Layout(world, backend.port)
         layout.tls.update(client_ca=world.pki.ca_a)
         layout.route("mx", tls="may").route("implicit", tls="verify", implicit_tls=True)
+        layout.route("names", tls="may", certificate_names=["mx.contoso.example"])
+        layout.route("pinned", tls="verify", client_ca="", fingerprints=[world.pki["right"].fingerprint])
         with world.configured(layout) as proxy:
             for presented, known, verified in (("right", True, True), ("untrusted", True, False),
                                                ("no certificate", False, False)):
@@ -343,6 +345,12 @@ def the_backend_is_told_who_it_was(world):  # PROTOCOL 37: PP2_TYPE_SSL's client
                     client.quit()
             flags, verify = backend.sessions[-1].proxy[4][0x20][0], backend.sessions[-1].proxy[4][0x20][1:5]
             check(flags & 6 and verify != b"\0\0\0\0", "an expired one is not verified")
+            # Not what the route's own rule asks for; and a fingerprint says nothing about a common name.
+            for route in ("names", "pinned"):
+                reply, _ = verdict(world, proxy.at(route), "right")
+                check(reply.startswith("250 "), f"reply on {route}: {reply}")
+                tlvs = backend.sessions[-1].proxy[4]
+                check(tlvs[0x20][1:5] != b"\0\0\0\0", f"not verified on {route}")
 
 
 @case

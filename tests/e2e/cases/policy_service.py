@@ -193,6 +193,36 @@ def exactly_that_client(world):
 
 
 @case
+def what_is_said_of_a_client_is_the_messages_own(world):
+    """A client that one partner's rule knows: what that proved is said of that partner's messages only, and no name that
+    nobody asked about."""
+    service = f"127.0.0.1:{free_port()}"
+    layout = Layout(world, world.sink.port, policy_service=service).route("mx", tls="may")
+    layout.partner("clinic", sender_domains=["clinic.example"], tls="verify", client_ca="",
+                   fingerprints=[world.pki["self-signed"].fingerprint])
+    layout.partner("contoso", sender_domains=["contoso.example"], tls="verify", client_ca=world.pki.ca_a, mode="report",
+                   certificate_names=[NAME])
+    layout.partner("branch", sender_domains=["branch.example"], tls="verify", client_ca=world.pki.ca_a, mode="report")
+    pinned = f'verified fingerprint={world.pki["self-signed"].fingerprint}'
+    host, _, port = service.rpartition(":")
+    with world.configured(layout) as proxy, Asker((host, int(port))) as asker:
+        # self-signed: its certificate claims NAME, but only its fingerprint is known.
+        for presented, wanted in (("self-signed", (("clinic", pinned), ("contoso", "unverified"), ("x", "unverified"),
+                                                   ("clinic", pinned))),
+                                  ("second name", (("contoso", f'verified "{NAME}"'), ("x", "unverified"),
+                                                   ("branch", "verified")))):
+            with greet(world, proxy.at("mx"), presented) as client:
+                for domain, certificate in wanted:
+                    client.expect(f"MAIL FROM:<a@{domain}.example>", 250)
+                    field = asker.ask(client.local, f"a@{domain}.example")
+                    equal(parts_of(field)["certificate"], certificate, f"{presented}, {domain}: {field}")
+                    client.expect("RSET", 250)
+                client.expect("MAIL FROM:<a@x.example>", 250)
+                client.quit()
+            equal(proxy.record(client.local)["certificate"], "unverified", "the session line is about the last message")
+
+
+@case
 def many_sessions_at_once(world):
     """Across shards: each is told its own facts."""
     proxy, service = raw_service(world)
