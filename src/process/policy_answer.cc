@@ -117,21 +117,23 @@ std::optional<std::uint16_t> ParsePort(std::string_view text) {
   return error == std::errc{} && stop == end && port != 0 ? std::optional(port) : std::nullopt;
 }
 
-// The one session that the request is about.
+// The one session that the request is about. A client may come to another server of this machine
+// from the same address and port, past us: only the address and port that it reached tell.
 std::optional<RegisteredSession> FindSession(
     const PolicyRequest& request, const SessionKey& key,
     const std::vector<const SessionRegistry*>& registries) {
+  const std::optional<IpAddress> address = ParseAddress(request.server_address);
+  const std::optional<std::uint16_t> port = ParsePort(request.server_port);
+  if (!address || !port) {
+    return std::nullopt;
+  }
   std::vector<RegisteredSession> found;
   for (const SessionRegistry* registry : registries) {
     registry->Find(key, found);
   }
-  if (found.size() > 1) {
-    const std::optional<IpAddress> address = ParseAddress(request.server_address);
-    const std::optional<std::uint16_t> port = ParsePort(request.server_port);
-    std::erase_if(found, [&](const RegisteredSession& session) {
-      return (address && session.server != *address) || (port && session.server_port != *port);
-    });
-  }
+  std::erase_if(found, [&](const RegisteredSession& session) {
+    return session.server != *address || session.server_port != *port;
+  });
   return found.size() == 1 ? std::optional(std::move(found.front())) : std::nullopt;
 }
 

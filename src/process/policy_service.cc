@@ -32,9 +32,12 @@ constexpr std::chrono::seconds kWarningInterval(10);
 // Without descriptors, until accepting is tried again.
 constexpr std::chrono::milliseconds kAcceptPause(200);
 
-// Which message of a session has got its field already, for the last few thousand sessions: two
-// generations, the older of which is forgotten when the younger is full. A message that is
-// forgotten too early gets its field twice.
+// Which message of a session has got its field already. Each connection has a memory of its own:
+// one smtpd asks about all recipients of a message on the same one, and what another program has
+// asked about must not silence the answer to Postfix. For the last sessions of a connection (an
+// smtpd serves one at a time, what stands between may serve several): two generations, the older of
+// which is forgotten when the younger is full. A message that is forgotten too early, or asked
+// about on a second connection, gets its field twice.
 class InstanceMemory {
  public:
   // False: the same as before.
@@ -56,7 +59,7 @@ class InstanceMemory {
 
  private:
   static constexpr std::size_t kInstanceMax = 64;
-  static constexpr std::size_t kGenerationMax = 4096;
+  static constexpr std::size_t kGenerationMax = 64;
 
   absl::flat_hash_map<SessionKey, std::string> young_;
   absl::flat_hash_map<SessionKey, std::string> old_;
@@ -100,6 +103,7 @@ class RequestReader {
 struct Connection {
   int fd = -1;
   RequestReader reader;
+  InstanceMemory instances;
   std::string output;
   Clock::time_point active;  // when it last sent something
 };
@@ -131,7 +135,6 @@ struct PolicyService::Impl {
 
   // The thread's.
   std::vector<Connection> connections;
-  InstanceMemory instances;
   Clock::time_point accept_after{};
   Clock::time_point warned{};
   std::uint64_t unsaid = 0;
@@ -269,7 +272,7 @@ bool PolicyService::Impl::AnswerAll(Connection& connection, Clock::time_point no
       return false;
     }
     if (answer->action == PolicyAction::kPrepend &&
-        !instances.Remember(answer->key, answer->instance)) {
+        !connection.instances.Remember(answer->key, answer->instance)) {
       answer->action = PolicyAction::kDunno;
     }
     connection.output += FormatPolicyAnswer(*answer);

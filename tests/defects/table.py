@@ -438,6 +438,21 @@ DEFECTS = (
               "  facts->proof = session.mail.judged.empty() ? session.trace.proof : session.mail.judged.front().proof;\n"),),
         unit("tests/process/policy_answer_test"), r"FAILED  \] PolicyPartnerTest.WhatProvedTheClientIsTheMessagesOwn"),
     Defect(
+        "past-ringpost-from-the-same-port",
+        "a client that reached another server from the same address and port is told to be one of ringpost's",
+        (Edit("src/process/policy_answer.cc",
+              "    return session.server != *address || session.server_port != *port;\n",
+              "    return session.server != *address;\n"),),
+        unit("tests/process/policy_answer_test"),
+        r"FAILED  \] PolicyAnswerTest.ASessionThatReachedAnotherServerIsNotOurs"),
+    Defect(
+        "asked-by-another-program",
+        "what one connection of the policy service was told is kept from the others",
+        (Edit("src/process/policy_service.cc", "        !connection.instances.Remember(",
+              "        !connections.front().instances.Remember("),),
+        unit("tests/process/policy_service_test"),
+        r"FAILED  \] PolicyServiceTest.WhatAnotherProgramHasAskedSilencesNobody"),
+    Defect(
         "blocks-not-reclaimed",
         "peers that never read keep the blocks that others wait for",
         (Edit(SHARD_CC, "    ReclaimBlocks();\n    RunProbes();\n", "    RunProbes();\n"),),

@@ -57,6 +57,10 @@ void CheckAnswer(std::string_view request, std::string_view answer) {
                  Value(request, "client_port").starts_with('0'));
   RINGPOST_CHECK(Value(request, "client_address").find("192.0.2.7") != std::string_view::npos ||
                  Value(request, "client_address").find(':') != std::string_view::npos);
+  RINGPOST_CHECK(Value(request, "server_port") == "25" ||
+                 Value(request, "server_port").starts_with('0'));
+  RINGPOST_CHECK(Value(request, "server_address").find("192.0.2.7") != std::string_view::npos ||
+                 Value(request, "server_address").find(':') != std::string_view::npos);
   RINGPOST_CHECK(Value(request, "request") == "smtpd_access_policy");
   const std::string_view field = line.substr(kPrepend.size());
   RINGPOST_CHECK(field.size() <= 900);
@@ -88,6 +92,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static SessionRegistry registry;
   static const std::vector<const SessionRegistry*> registries = {&registry};
   RegisteredSession session;
+  session.server = Key().client;
+  session.server_port = 25;
   session.trace.route = "mx";
   session.trace.tls_version = "TLSv1.3";
   session.trace.tls_suite = "TLS_AES_128_GCM_SHA256";
@@ -113,7 +119,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     more.assign(request);
     more +=
         "request=smtpd_access_policy\nprotocol_state=RCPT\nclient_address=192.0.2.7\n"
-        "client_port=40000\nserver_address=\nserver_port=\nsender=a@b.example\n";
+        "client_port=40000\nserver_address=192.0.2.7\nserver_port=25\nsender=a@b.example\n";
     const std::string answer = AnswerPolicyRequest(more, kHostname, registries);
     CheckAnswer(more, answer);
     if (!AnswerPolicyRequest(request, kHostname, registries).empty()) {

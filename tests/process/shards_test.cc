@@ -120,6 +120,7 @@ class Socket {
     SocketAddress local{};
     EXPECT_EQ(LocalAddressOf(fd_, &local), 0);
     local_port_ = PortOf(local);
+    port_ = port;
   }
   ~Socket() { close(fd_); }
   Socket(const Socket&) = delete;
@@ -143,11 +144,13 @@ class Socket {
   }
   [[nodiscard]] bool ok() const { return ok_; }
   [[nodiscard]] std::uint16_t local_port() const { return local_port_; }
+  [[nodiscard]] std::uint16_t port() const { return port_; }
 
  private:
   int fd_;
   bool ok_ = false;
   std::uint16_t local_port_ = 0;
+  std::uint16_t port_ = 0;
 };
 
 enum class ClientTls { kNone, kStarttls, kImplicit };
@@ -237,10 +240,11 @@ class Client {
 
   void AskPolicyService(std::uint16_t port) const {
     Socket policy(port);
-    ASSERT_TRUE(
-        policy.Send("request=smtpd_access_policy\nprotocol_state=RCPT\n"
-                    "client_address=127.0.0.1\nclient_port=" +
-                    std::to_string(socket_.local_port()) + "\n\n"));
+    ASSERT_TRUE(policy.Send(
+        "request=smtpd_access_policy\nprotocol_state=RCPT\n"
+        "client_address=127.0.0.1\nclient_port=" +
+        std::to_string(socket_.local_port()) +
+        "\nserver_address=127.0.0.1\nserver_port=" + std::to_string(socket_.port()) + "\n\n"));
     std::string answer;
     while (!answer.ends_with("\n\n")) {
       const std::string part = policy.Receive();

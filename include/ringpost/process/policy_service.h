@@ -3,7 +3,7 @@
 // Answers Postfix's check_policy_service (Postfix, SMTPD_POLICY_README) about sessions that came
 // through ringpost: PREPEND with a trace field that says how the client was encrypted and who it
 // was, or the refusal of a partner whose policy the session was never asked to meet. A session that
-// is not ours gets DUNNO.
+// is not ours gets DUNNO: client and server, addresses and ports, must all be those of the request.
 //
 // The field is one line of printable ASCII, at most 900 octets, its parts always in this order:
 //
@@ -21,7 +21,8 @@
 // several partners are separated by commas. In values every octet but letters, digits and -._:*@/+,
 // (within quotes: a blank, but no comma) is written %HH: nothing a peer chose can end its part.
 //
-// It is said once for each message: Postfix asks for each recipient, with the same "instance".
+// It is said once for each message: Postfix asks for each recipient, with the same "instance" and
+// on the same connection.
 //
 // One thread of its own with poll(2), few connections, small bounded buffers; it shares nothing
 // with the shards but the registries.

@@ -8,11 +8,11 @@ import statistics
 import time
 
 from cases.policy import greet
-from harness.case import case, check, contains, each, equal, eventually
+from harness.case import Skip, case, check, contains, each, equal, eventually
 from harness.configured import Layout
 from harness.pki import NAME
 from harness.postfix import split_stored
-from harness.process import free_port
+from harness.process import free_port, has_ipv6
 from harness.smtp import Client, mail
 
 
@@ -41,7 +41,19 @@ def with_postfix(world):
     def make():
         layout = layout_of(world, world.mx.asks_at_data_port, f"127.0.0.1:{world.mx.policy_service_port}")
         layout.upstreams["asks at RCPT"] = {"addresses": [f"127.0.0.1:{world.mx.asks_at_rcpt_port}"], "identity": "proxy-v2"}
-        return layout.route("asked at RCPT", tls="may", upstream="asks at RCPT")
+        layout.route("asked at RCPT", tls="may", upstream="asks at RCPT")
+        for name, address, identity in (("proxy-v1", f"127.0.0.1:{world.mx.asks_at_data_port}", "proxy-v1"),
+                                        ("xclient", f"127.0.0.1:{world.mx.asks_xclient_port}", "xclient"),
+                                        ("unix", f"unix:{world.mx.asks_socket}", "proxy-v2"),
+                                        ("none", f"127.0.0.1:{world.mx.asks_untold_port}", "none")):
+            layout.upstreams[name] = {"addresses": [address], "identity": identity}
+            layout.route(name, tls="may", upstream=name)
+        if has_ipv6():
+            layout.route("IPv6", tls="may")
+            layout.routes["IPv6"]["listen"] = [f"[::1]:{layout.ports['IPv6']}"]
+        layout.route("everywhere", tls="may")
+        layout.routes["everywhere"]["listen"] = [f"0.0.0.0:{layout.ports['everywhere']}"]
+        return layout
     return world.shared("asked by postfix", make)
 
 
@@ -118,6 +130,51 @@ def a_session_that_did_not_come_through_ringpost(world):
     equal(field_of(world.mx.stored(identifier)), [], "trace fields")
 
 
+@each(*((identity, presented) for identity in ("proxy-v1", "xclient", "unix", "IPv6", "everywhere")
+        for presented in ("right", "no TLS")))
+def however_postfix_learns_who_is_calling(world, variant):
+    """The request's client and server are those that the session has."""
+    identity, presented = variant
+    proxy = with_postfix(world)
+    if identity == "IPv6" and not has_ipv6():
+        raise Skip("no IPv6 on this machine")
+    address = proxy.at(identity) if identity != "IPv6" else ("::1", proxy.layout.ports["IPv6"])
+    identifier, content = mail()
+    with greet(world, address, presented) as client:
+        equal(client.message(content).code, 250, "reply to the final dot")
+        client.quit()
+    fields = field_of(world.mx.stored(identifier))
+    equal(len(fields), 1, "trace fields")
+    equal(parts_of(fields[0])["route"], identity, f"route in {fields[0]}")
+
+
+@case
+def a_postfix_that_does_not_learn_who_is_calling(world):
+    """Every session is ringpost's own to it: nothing can be said of any."""
+    stored, _ = deliver(world, with_postfix(world), "none", "right")
+    equal(field_of(stored), [], "trace fields")
+
+
+@case
+def past_ringpost_from_the_same_port(world):
+    """A client with a session of its own through ringpost writes directly to another server, with the same address and
+    port: that message did not come through ringpost."""
+    proxy = with_postfix(world)
+    with greet(world, proxy.at("mx"), "right") as through:
+        through.expect("MAIL FROM:<alice@client.example.test>", 250)
+        through.expect("RSET", 250)
+        for server, fields in (("127.0.0.1 {client} 25", 0), ("127.0.0.2 {client} {mx}", 0), ("127.0.0.1 {client} {mx}", 1)):
+            told = server.format(client=through.local[1], mx=proxy.at("mx")[1])
+            identifier, content = mail()
+            with Client(("127.0.0.1", world.mx.asks_at_data_port),
+                        header=f"PROXY TCP4 {through.local[0]} {told}\r\n".encode()) as past:
+                past.open()
+                equal(past.message(content).code, 250, "reply to the final dot")
+                past.quit()
+            equal(len(field_of(world.mx.stored(identifier))), fields, f"trace fields of a client of {told}")
+        through.drop()
+
+
 @case
 def a_client_that_brings_a_field_of_its_own(world):
     """It stays below Postfix's Received, where nobody takes it for ours."""
@@ -136,9 +193,10 @@ def a_client_that_brings_a_field_of_its_own(world):
 # --- a raw client of the service --------------------------------------------------------------------------
 
 class Asker:
-    """Speaks the policy protocol as Postfix does."""
+    """Speaks the policy protocol as Postfix does, about clients that reached `server`."""
 
-    def __init__(self, address):
+    def __init__(self, address, server):
+        self.server = server
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.socket = socket.socket(family)
         self.socket.settimeout(20)
@@ -153,7 +211,8 @@ class Asker:
         self.socket.close()
 
     def send(self, **attributes):
-        settings = {"request": "smtpd_access_policy", "protocol_state": "DATA", "protocol_name": "ESMTP", **attributes}
+        settings = {"request": "smtpd_access_policy", "protocol_state": "DATA", "protocol_name": "ESMTP",
+                    "server_address": self.server[0], "server_port": self.server[1], **attributes}
         self.socket.sendall("".join(f"{key}={value}\n" for key, value in settings.items()).encode() + b"\n")
 
     def answer(self):
@@ -176,7 +235,7 @@ def raw_service(world):
 @case
 def exactly_that_client(world):
     proxy, service = raw_service(world)
-    with Asker(service) as asker, greet(world, proxy.at("mx"), "right", source="127.0.0.5") as client:
+    with Asker(service, proxy.at("mx")) as asker, greet(world, proxy.at("mx"), "right", source="127.0.0.5") as client:
         client.expect("MAIL FROM:<alice@client.example.test>", 250)
         address, port = client.local
         check(asker.ask((address, port)).startswith("PREPEND Ringpost-TLS: mx.example.test; "), "the session itself")
@@ -184,8 +243,11 @@ def exactly_that_client(world):
                       ("unknown", port), (address, 0), (address, 65536), (address, ""), (address, "x"), ("", port)):
             equal(asker.ask(other), "DUNNO", f"the answer about {other}")
         check(asker.ask(("::ffff:" + address, port)).startswith("PREPEND "), "its address as IPv6")
-        check(asker.ask((address, port), server_address="127.0.0.1",
-                        server_port=proxy.at("mx")[1]).startswith("PREPEND "), "with the server's address")
+        server = proxy.at("mx")[1]
+        for other in (("127.0.0.2", server), ("127.0.0.1", server + 1), ("127.0.0.1", proxy.at("verify")[1]),
+                      ("unknown", server), ("127.0.0.1", "unknown"), ("", "")):
+            equal(asker.ask((address, port), server_address=other[0], server_port=other[1]), "DUNNO",
+                  f"the answer about a client of {other}")
         client.expect("RSET", 250)
         client.quit()
         proxy.record(client.local)
@@ -205,7 +267,7 @@ def what_is_said_of_a_client_is_the_messages_own(world):
     layout.partner("branch", sender_domains=["branch.example"], tls="verify", client_ca=world.pki.ca_a, mode="report")
     pinned = f'verified fingerprint={world.pki["self-signed"].fingerprint}'
     host, _, port = service.rpartition(":")
-    with world.configured(layout) as proxy, Asker((host, int(port))) as asker:
+    with world.configured(layout) as proxy, Asker((host, int(port)), proxy.at("mx")) as asker:
         # self-signed: its certificate claims NAME, but only its fingerprint is known.
         for presented, wanted in (("self-signed", (("clinic", pinned), ("contoso", "unverified"), ("x", "unverified"),
                                                    ("clinic", pinned))),
@@ -226,7 +288,7 @@ def what_is_said_of_a_client_is_the_messages_own(world):
 def many_sessions_at_once(world):
     """Across shards: each is told its own facts."""
     proxy, service = raw_service(world)
-    with Asker(service) as asker:
+    with Asker(service, proxy.at("mx")) as asker:
         clients = [(presented, greet(world, proxy.at("mx"), presented)) for presented in
                    ("no TLS", "right", "no certificate", "untrusted") * 5]
         try:
@@ -249,7 +311,7 @@ def many_sessions_at_once(world):
 def a_partner_that_was_never_judged(world):
     """MAIL named one sender and Postfix another, as a rewriting backend might: the policy must not be escaped."""
     proxy, service = raw_service(world)
-    with Asker(service) as asker, greet(world, proxy.at("mx"), "no TLS") as client:
+    with Asker(service, proxy.at("mx")) as asker, greet(world, proxy.at("mx"), "no TLS") as client:
         client.expect("MAIL FROM:<alice@x.example>", 250)
         check(asker.ask(client.local, "alice@x.example").startswith("PREPEND "), "the sender that was judged")
         for sender in ("alice@fabrikam.example", "alice@FABRIKAM.example", '"a b"@fabrikam.example'):
@@ -257,7 +319,7 @@ def a_partner_that_was_never_judged(world):
         check(asker.ask(client.local, "alice@client.example.test").startswith("PREPEND "), "a partner that only reports")
         check(asker.ask(client.local, "").startswith("PREPEND "), "the empty sender")
         client.drop()
-    with Asker(service) as asker, greet(world, proxy.at("mx"), "no certificate") as client:
+    with Asker(service, proxy.at("mx")) as asker, greet(world, proxy.at("mx"), "no certificate") as client:
         client.expect("MAIL FROM:<alice@fabrikam.example>", 250)
         check(asker.ask(client.local, "alice@fabrikam.example").startswith("PREPEND "), "the partner that was judged")
         client.drop()
@@ -266,7 +328,7 @@ def a_partner_that_was_never_judged(world):
 @case
 def instance_and_pipelining(world):
     proxy, service = raw_service(world)
-    with Asker(service) as asker, greet(world, proxy.at("mx"), "right") as client:
+    with Asker(service, proxy.at("mx")) as asker, greet(world, proxy.at("mx"), "right") as client:
         client.expect("MAIL FROM:<alice@client.example.test>", 250)
         check(asker.ask(client.local, instance="a.1").startswith("PREPEND "), "the first of an instance")
         equal(asker.ask(client.local, instance="a.1"), "DUNNO", "again of the same instance")
@@ -284,12 +346,13 @@ def hostile_askers(world, what):
     proxy, service = raw_service(world)
     with greet(world, proxy.at("mx"), "right") as client:
         client.expect("MAIL FROM:<alice@client.example.test>", 250)
-        with Asker(service) as asker:
+        with Asker(service, proxy.at("mx")) as asker:
             if what == "other request":
                 asker.send(request="junk", client_address=client.local[0], client_port=client.local[1])
                 equal(asker.answer(), "DUNNO", "the answer")
             elif what == "octet by octet":
                 for octet in (f"request=smtpd_access_policy\nclient_address={client.local[0]}\n"
+                              f"server_address=127.0.0.1\nserver_port={proxy.at('mx')[1]}\n"
                               f"client_port={client.local[1]}\nsender=a@client.example.test\n\n").encode():
                     asker.socket.sendall(bytes([octet]))
                 check(asker.answer().startswith("PREPEND "), "the answer")
@@ -308,7 +371,7 @@ def hostile_askers(world, what):
                 check(b"PREPEND" not in answer, f"the answer: {answer[:200]!r}")
             else:
                 asker.socket.sendall(b"request=smtpd_access_policy\nclient_addr")
-        with Asker(service) as asker:  # others are served on
+        with Asker(service, proxy.at("mx")) as asker:  # others are served on
             check(asker.ask(client.local).startswith("PREPEND "), "the next asker's answer")
         client.drop()
 
@@ -317,7 +380,7 @@ def hostile_askers(world, what):
 def nothing_of_a_peer_breaks_the_field(world):
     """Names that a client chose: no line end, one line, printable."""
     proxy, service = raw_service(world)
-    with Asker(service) as asker:
+    with Asker(service, proxy.at("mx")) as asker:
         for presented in world.pki.identities:
             with greet(world, proxy.at("mx"), presented) as client:
                 client.expect("MAIL FROM:<alice@client.example.test>", 250)
@@ -330,7 +393,7 @@ def nothing_of_a_peer_breaks_the_field(world):
 def a_unix_socket(world):
     path = world.folder / "policy.sock"
     with world.configured(layout_of(world, world.sink.port, f"unix:{path}")) as proxy:
-        with greet(world, proxy.at("mx"), "right") as client, Asker(str(path)) as asker:
+        with greet(world, proxy.at("mx"), "right") as client, Asker(str(path), proxy.at("mx")) as asker:
             client.expect("MAIL FROM:<alice@client.example.test>", 250)
             check(asker.ask(client.local).startswith("PREPEND "), "the answer")
             client.drop()
@@ -339,7 +402,7 @@ def a_unix_socket(world):
         proxy.process.wait()
     check(path.exists(), "a stale socket")
     with world.configured(layout_of(world, world.sink.port, f"unix:{path}")) as proxy:
-        with Asker(str(path)) as asker:
+        with Asker(str(path), proxy.at("mx")) as asker:
             equal(asker.ask(("127.0.0.1", 1)), "DUNNO", "the answer of the next ringpost")
         proxy.terminate()
         equal(proxy.process.wait(), 0, "exit code")
@@ -350,7 +413,7 @@ def a_unix_socket(world):
 def a_reload_does_not_disturb_it(world):
     service = f"127.0.0.1:{free_port()}"
     host, _, port = service.rpartition(":")
-    with world.configured(layout_of(world, world.sink.port, service)) as proxy, Asker((host, int(port))) as asker:
+    with world.configured(layout_of(world, world.sink.port, service)) as proxy, Asker((host, int(port)), proxy.at("mx")) as asker:
         with greet(world, proxy.at("mx"), "right") as before:
             before.expect("MAIL FROM:<alice@client.example.test>", 250)
             proxy.reload(proxy.layout.copy().partner("new", sender_domains=["new.example"], tls="encrypt"))
@@ -367,7 +430,7 @@ def a_reload_does_not_disturb_it(world):
 def how_long_an_answer_takes(world):
     """Printed, not judged."""
     proxy, service = raw_service(world)
-    with Asker(service) as asker, greet(world, proxy.at("mx"), "right") as client:
+    with Asker(service, proxy.at("mx")) as asker, greet(world, proxy.at("mx"), "right") as client:
         client.expect("MAIL FROM:<alice@client.example.test>", 250)
         times = []
         for _ in range(1000):

@@ -104,10 +104,12 @@ class Mx(Postfix):
 
     def __init__(self, folder, auth_port):
         self.plain_port, self.proxy_port, self.xclient_port = free_port(), free_port(), free_port()
-        # Two that ask a policy service on a port where the case's ringpost offers it: once for each message,
-        # and once for each recipient.
+        # Those that ask a policy service on a port where the case's ringpost offers it: once for each message,
+        # and once for each recipient; told the client's address in each of the ways, or not at all.
         self.policy_service_port = free_port()
         self.asks_at_data_port, self.asks_at_rcpt_port = free_port(), free_port()
+        self.asks_xclient_port, self.asks_untold_port = free_port(), free_port()
+        self.asks_socket = folder / "queue/public/asks"
         asks = f"check_policy_service inet:127.0.0.1:{self.policy_service_port}"
         # One that refuses MAIL from contoso.example in its own reading of the address.
         self.reads_senders_port = free_port()
@@ -124,6 +126,14 @@ class Mx(Postfix):
             f"127.0.0.1:{self.asks_at_rcpt_port} inet n - n - - smtpd\n"
             "  -o smtpd_upstream_proxy_protocol=haproxy\n"
             f"  -o {{ smtpd_recipient_restrictions = {asks} }}\n"
+            f"127.0.0.1:{self.asks_xclient_port} inet n - n - - smtpd\n"
+            "  -o smtpd_authorized_xclient_hosts=127.0.0.0/8\n"
+            f"  -o {{ smtpd_data_restrictions = {asks} }}\n"
+            f"127.0.0.1:{self.asks_untold_port} inet n - n - - smtpd\n"
+            f"  -o {{ smtpd_data_restrictions = {asks} }}\n"
+            "asks unix n - n - - smtpd\n"
+            "  -o smtpd_upstream_proxy_protocol=haproxy\n"
+            f"  -o {{ smtpd_data_restrictions = {asks} }}\n"
             f"127.0.0.1:{self.reads_senders_port} inet n - n - - smtpd\n"
             "  -o smtpd_upstream_proxy_protocol=haproxy\n"
             "  -o smtpd_delay_reject=no\n"
