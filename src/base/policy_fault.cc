@@ -31,6 +31,8 @@ constexpr std::array<FaultText, kPolicyFaultCount> kTexts = {{
     {PolicyFault::kNoFreshCrl, "no-fresh-crl",
      "cannot tell whether the client certificate has been revoked"},
     {PolicyFault::kWrongNetwork, "wrong-network", "mail of this domain does not come from there"},
+    {PolicyFault::kUnreadableSender, "unreadable-sender",
+     "the sender address could be read in two ways"},
 }};
 
 // One row for each fault, in the enum's order.

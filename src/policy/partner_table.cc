@@ -20,7 +20,10 @@ PartnerTable::PartnerTable(const std::vector<Partner>& partners) : partners_(&pa
     for (const std::string& domain : partner.sender_domains) {
       by_domain_.try_emplace(absl::string_view(domain), &partner);
     }
-    if (!partner.sender_domains.empty()) continue;
+    if (!partner.sender_domains.empty()) {
+      enforces_domains_ = enforces_domains_ || partner.mode == PolicyMode::kEnforce;
+      continue;
+    }
     for (const Network& network : partner.networks) {
       by_network_.try_emplace(network, &partner);
       length_used[network.length] = true;

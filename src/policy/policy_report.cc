@@ -66,6 +66,19 @@ std::string FaultsText(const PolicyTotals& totals) {
   return text;
 }
 
+absl::string_view ModeText(PolicyMode mode) {
+  return mode == PolicyMode::kEnforce ? "" : " (report)";
+}
+
+absl::string_view EraText(PolicyEra era) {
+  return era == PolicyEra::kInForce ? "" : " before a reload";
+}
+
+absl::string_view RefusedText(PolicyMode mode, PolicyEra era) {
+  if (mode == PolicyMode::kEnforce) return "; refused ";
+  return era == PolicyEra::kInForce ? "; would refuse " : "; would have refused ";
+}
+
 }  // namespace
 
 std::optional<TlsPolicy> PolicyTotals::strictest_met() const {
@@ -102,17 +115,23 @@ void PolicyCounters::AddTo(std::size_t subject, PolicyTotals& totals) const {
 }
 
 std::string PolicySummary(std::string_view kind, std::string_view name, TlsPolicy asked,
-                          PolicyMode mode, const PolicyTotals& totals) {
-  const bool enforced = mode == PolicyMode::kEnforce;
-  const std::string start = absl::StrCat(View(kind), " \"", View(name), "\" asks for ",
-                                         LevelName(asked), enforced ? "" : " (report)", ": ");
+                          PolicyMode mode, const PolicyTotals& totals, PolicyEra era) {
+  const std::string start = absl::StrCat(
+      View(kind), " \"", View(name), era == PolicyEra::kInForce ? "\" asks for " : "\" asked for ",
+      LevelName(asked), ModeText(mode), EraText(era), ": ");
   if (totals.messages == 0) return absl::StrCat(start, "no messages");
   const std::uint64_t refused =
       std::accumulate(totals.faults.begin(), totals.faults.end(), std::uint64_t{0});
-  std::string text =
-      absl::StrCat(start, MetText(totals), enforced ? "; refused " : "; would refuse ", refused);
+  std::string text = absl::StrCat(start, MetText(totals), RefusedText(mode, era), refused);
   if (refused > 0) absl::StrAppend(&text, ": ", FaultsText(totals));
   return text;
+}
+
+std::string UnreadableSummary(std::string_view route, PolicyMode mode, const PolicyTotals& totals,
+                              PolicyEra era) {
+  return absl::StrCat("partners on route \"", View(route), "\"", ModeText(mode), EraText(era), ": ",
+                      totals.messages, totals.messages == 1 ? " sender" : " senders",
+                      " that could be read in two ways", RefusedText(mode, era), totals.messages);
 }
 
 }  // namespace ringpost

@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
+#include <string_view>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace ringpost {
 namespace {
@@ -40,12 +43,96 @@ void Add(const PolicyTotals& more, PolicyTotals& totals) {
   }
 }
 
+std::string RuleText(const Config& config, const CertificateRule& rule) {
+  std::string text;
+  if (rule.trust != kNoTrust) {
+    const TrustConfig& trust = config.trusts[rule.trust];
+    absl::StrAppend(&text, trust.client_ca, "\n", trust.crl, "\n",
+                    static_cast<int>(trust.revocation));
+  }
+  absl::StrAppend(&text, "\n", rule.accept_common_name, rule.accept_server_auth_purpose, "\n",
+                  absl::StrJoin(rule.names, " "), "\n");
+  for (const Fingerprint& fingerprint : rule.fingerprints) {
+    absl::StrAppend(&text, FormatFingerprint(fingerprint), " ");
+  }
+  return text;
+}
+
+std::string PartnerText(const Config& config, const Partner& partner) {
+  std::string text = absl::StrCat(static_cast<int>(partner.tls), static_cast<int>(partner.mode),
+                                  partner.restrict_to_networks, partner.restrict_to_certificate,
+                                  "\n", absl::StrJoin(partner.sender_domains, " "), "\n");
+  for (const Network& network : partner.networks) {
+    text.append(network.prefix.begin(), network.prefix.end());
+    absl::StrAppend(&text, "/", network.length);
+  }
+  return absl::StrCat(text, "\n", RuleText(config, partner.certificate));
+}
+
 }  // namespace
 
+PolicySummaryLog::Subject PolicySummaryLog::SubjectOf(const Runtime& runtime, std::size_t subject) {
+  const Config& config = *runtime.config;
+  if (subject < config.partners.size()) {
+    const Partner& partner = config.partners[subject];
+    return {
+        .kind = Kind::kPartner, .name = partner.name, .asked = partner.tls, .mode = partner.mode};
+  }
+  subject -= config.partners.size();
+  if (subject < config.ingress.size()) {
+    const IngressConfig& route = config.ingress[subject];
+    return {.kind = Kind::kRoute,
+            .name = route.name,
+            .asked = route.policy.tls,
+            .mode = route.policy.mode};
+  }
+  const bool enforced = runtime.partners != nullptr && runtime.partners->enforces_domains();
+  return {.kind = Kind::kUnreadable,
+          .name = config.ingress[subject - config.ingress.size()].name,
+          .asked = TlsPolicy::kMay,
+          .mode = enforced ? PolicyMode::kEnforce : PolicyMode::kReport};
+}
+
+std::string PolicySummaryLog::PolicyText(const Config& config, const Subject& subject,
+                                         std::size_t index) {
+  switch (subject.kind) {
+    case Kind::kPartner:
+      return PartnerText(config, config.partners[index]);
+    case Kind::kRoute: {
+      const RoutePolicy& policy = config.ingress[index - config.partners.size()].policy;
+      return absl::StrCat(static_cast<int>(policy.tls), static_cast<int>(policy.mode),
+                          RuleText(config, policy.certificate));
+    }
+    case Kind::kUnreadable:
+      break;
+  }
+  return absl::StrCat(static_cast<int>(subject.mode));
+}
+
 void PolicySummaryLog::Watch(std::vector<std::shared_ptr<const Runtime>> runtimes) {
-  const std::size_t subjects = runtimes.front()->counters->size();
-  watched_.push_back(
-      {.runtimes = std::move(runtimes), .reported = std::vector<PolicyTotals>(subjects)});
+  std::map<std::pair<Kind, std::string>, std::pair<std::string, std::uint64_t>> before;
+  if (!watched_.empty()) {
+    const Watched& last = watched_.back();
+    const Runtime& runtime = *last.runtimes.front();
+    for (std::size_t index = 0; index < last.eras.size(); ++index) {
+      const Subject subject = SubjectOf(runtime, index);
+      before[{subject.kind, subject.name}] = {PolicyText(*runtime.config, subject, index),
+                                              last.eras[index]};
+    }
+  }
+  const Runtime& runtime = *runtimes.front();
+  const std::size_t subjects = runtime.counters->size();
+  std::vector<std::uint64_t> eras;
+  for (std::size_t index = 0; index < subjects; ++index) {
+    const Subject subject = SubjectOf(runtime, index);
+    const auto known = before.find({subject.kind, subject.name});
+    const bool same =
+        known != before.end() && known->second.first == PolicyText(*runtime.config, subject, index);
+    eras.push_back(same ? known->second.second : ++last_era_);
+  }
+  watched_.push_back({.runtimes = std::move(runtimes),
+                      .reported = std::vector<PolicyTotals>(subjects),
+                      .eras = std::move(eras)});
 }
 
 void PolicySummaryLog::Write(Period period) {
@@ -54,10 +141,16 @@ void PolicySummaryLog::Write(Period period) {
   for (Watched& watched : watched_) {
     Gather(watched, period, lines);
   }
+  const std::vector<std::uint64_t>& eras = watched_.back().eras;
+  const std::set<std::uint64_t> in_force(eras.begin(), eras.end());
   std::size_t written = 0;
   for (const auto& [key, line] : lines) {
+    const PolicyEra era = in_force.contains(key.era) ? PolicyEra::kInForce : PolicyEra::kReplaced;
     logger_->Event(LogLevel::kInfo, "policy-summary",
-                   PolicySummary(line.kind, line.name, line.asked, line.mode, line.totals));
+                   key.kind == Kind::kUnreadable
+                       ? UnreadableSummary(key.name, line.mode, line.totals, era)
+                       : PolicySummary(key.kind == Kind::kPartner ? "partner" : "route", key.name,
+                                       line.asked, line.mode, line.totals, era));
     if (++written % kLinesAtOnce == 0) std::this_thread::sleep_for(kWriterPause);
   }
   logger_->Event(LogLevel::kInfo, "policy-summary",
@@ -78,38 +171,24 @@ void PolicySummaryLog::Release() {
 }
 
 void PolicySummaryLog::Gather(Watched& watched, Period period, Lines& lines) {
-  const Config& config = *watched.runtimes.front()->config;
-  const std::size_t partners = config.partners.size();
-  for (std::size_t subject = 0; subject < watched.reported.size(); ++subject) {
+  const Runtime& runtime = *watched.runtimes.front();
+  const std::size_t partners = runtime.config->partners.size();
+  for (std::size_t index = 0; index < watched.reported.size(); ++index) {
     PolicyTotals now;
-    for (const std::shared_ptr<const Runtime>& runtime : watched.runtimes) {
-      runtime->counters->AddTo(subject, now);
+    for (const std::shared_ptr<const Runtime>& shard : watched.runtimes) {
+      shard->counters->AddTo(index, now);
     }
-    const PolicyTotals totals = Since(now, watched.reported[subject]);
-    if (period == Period::kEnds) watched.reported[subject] = now;
-    const bool is_partner = subject < partners;
-    if (totals.messages == 0 ||
-        (!is_partner && !Speaks(config.ingress[subject - partners].policy))) {
+    const PolicyTotals totals = Since(now, watched.reported[index]);
+    if (period == Period::kEnds) watched.reported[index] = now;
+    if (totals.messages == 0) continue;
+    const Subject subject = SubjectOf(runtime, index);
+    if (subject.kind == Kind::kRoute && !Speaks(runtime.config->ingress[index - partners].policy)) {
       continue;
     }
-    // What is asked is said as the newest configuration has it.
-    Line line;
-    line.kind = is_partner ? "partner" : "route";
-    if (is_partner) {
-      const Partner& partner = config.partners[subject];
-      line.name = partner.name;
-      line.asked = partner.tls;
-      line.mode = partner.mode;
-    } else {
-      const IngressConfig& route = config.ingress[subject - partners];
-      line.name = route.name;
-      line.asked = route.policy.tls;
-      line.mode = route.policy.mode;
-    }
-    Line& merged = lines[{line.kind, line.name}];
-    line.totals = merged.totals;
+    Line& line = lines[{subject.kind, subject.name, watched.eras[index]}];
+    line.asked = subject.asked;
+    line.mode = subject.mode;
     Add(totals, line.totals);
-    merged = std::move(line);
   }
 }
 

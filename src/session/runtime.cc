@@ -191,7 +191,7 @@ absl::StatusOr<std::shared_ptr<const Runtime>> MakeRuntime(std::shared_ptr<const
   }
   runtime->partners = files.partners;
   runtime->counters =
-      std::make_unique<PolicyCounters>(config->partners.size() + config->ingress.size());
+      std::make_unique<PolicyCounters>(config->partners.size() + 2 * config->ingress.size());
   for (std::size_t index = 0; index < config->ingress.size(); ++index) {
     const IngressConfig& route = config->ingress[index];
     std::shared_ptr<const TlsContextSet> contexts;
@@ -209,14 +209,16 @@ absl::StatusOr<std::shared_ptr<const Runtime>> MakeRuntime(std::shared_ptr<const
     }
     const bool partners = route.partners && !files.partners->empty();
     for (const ListenerConfig& listener : route.listeners) {
-      runtime->listeners.push_back({.listener = &listener,
-                                    .route = &route,
-                                    .upstream = &config->upstreams[route.upstream],
-                                    .health = runtime->health[route.upstream].get(),
-                                    .contexts = contexts,
-                                    .partners = partners ? files.partners.get() : nullptr,
-                                    .route_subject = config->partners.size() + index,
-                                    .relay = MakeRelayOptions(*config, route, listener)});
+      runtime->listeners.push_back(
+          {.listener = &listener,
+           .route = &route,
+           .upstream = &config->upstreams[route.upstream],
+           .health = runtime->health[route.upstream].get(),
+           .contexts = contexts,
+           .partners = partners ? files.partners.get() : nullptr,
+           .route_subject = config->partners.size() + index,
+           .unreadable_subject = config->partners.size() + config->ingress.size() + index,
+           .relay = MakeRelayOptions(*config, route, listener)});
     }
   }
   runtime->config = std::move(config);

@@ -63,9 +63,23 @@ PolicyFault SessionPolicy::VerifyChain(std::size_t trust) {
   return *fault;
 }
 
+// Where partners by domain only report, nothing is refused: what would have been is counted. A
+// partner by network alone concerns the message whoever the sender is.
+bool SessionPolicy::RefusesUnreadable(const PartnerTable& partners) {
+  PolicyDecision decision;
+  decision.fault = PolicyFault::kUnreadableSender;
+  decision.mode = partners.enforces_domains() ? PolicyMode::kEnforce : PolicyMode::kReport;
+  runtime_->counters->Count(listener_->unreadable_subject, decision);
+  session_->PolicyNotMet(decision, {});
+  return decision.refuses();
+}
+
 std::string_view SessionPolicy::Judge(std::string_view argument) {
   const Sender sender = ParseMailSender(argument);
-  if (sender.kind == SenderKind::kMalformed && listener_->partners != nullptr) return kBadSender;
+  const PartnerTable* const partners = listener_->partners;
+  if (sender.kind == SenderKind::kMalformed && partners != nullptr && partners->has_domains()) {
+    if (RefusesUnreadable(*partners)) return kBadSender;
+  }
   return Decide(sender);
 }
 

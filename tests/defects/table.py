@@ -453,6 +453,21 @@ DEFECTS = (
         unit("tests/process/policy_service_test"),
         r"FAILED  \] PolicyServiceTest.WhatAnotherProgramHasAskedSilencesNobody"),
     Defect(
+        "report-mode-refuses",
+        "a sender that cannot be read is refused although every policy only reports",
+        (Edit("src/policy/partner_table.cc",
+              "enforces_domains_ = enforces_domains_ || partner.mode == PolicyMode::kEnforce;",
+              "enforces_domains_ = true;"),),
+        DIALOGUES, r"FAILED  \] .*partner_report"),
+    Defect(
+        "reported-is-called-refused",
+        "what was counted in report mode goes on in the summary of the mode that enforces",
+        (Edit("src/process/policy_summary.cc",
+              "    eras.push_back(same ? known->second.second : ++last_era_);\n",
+              "    eras.push_back(known != before.end() ? known->second.second : ++last_era_);\n"),),
+        unit("tests/process/policy_summary_test"),
+        r"FAILED  \] PolicySummaryTest.AChangedPolicyIsCountedAnewAndTheOldCountIsKept"),
+    Defect(
         "blocks-not-reclaimed",
         "peers that never read keep the blocks that others wait for",
         (Edit(SHARD_CC, "    ReclaimBlocks();\n    RunProbes();\n", "    RunProbes();\n"),),

@@ -30,6 +30,21 @@ Partner WithNetworks(const std::vector<std::string>& networks) {
 
 std::string NameOf(const Partner* partner) { return partner == nullptr ? "-" : partner->name; }
 
+// Who has to be able to read a sender.
+TEST(PartnerTable, WhetherAnyPartnerRefusesByDomain) {
+  const auto flags = [](const std::vector<Partner>& partners) {
+    const PartnerTable table(partners);
+    return std::string(table.has_domains() ? "domains" : "-") +
+           (table.enforces_domains() ? " enforced" : "");
+  };
+  Partner reporting = WithDomains({"example.com"});
+  reporting.mode = PolicyMode::kReport;
+  EXPECT_EQ(flags({}), "-");
+  EXPECT_EQ(flags({WithNetworks({"192.0.2.0/24"})}), "-");
+  EXPECT_EQ(flags({WithNetworks({"192.0.2.0/24"}), reporting}), "domains");
+  EXPECT_EQ(flags({reporting, WithDomains({"example.org"})}), "domains enforced");
+}
+
 TEST(PartnerTable, EmptyFindsNothing) {
   const std::vector<Partner> none;
   const PartnerTable table(none);

@@ -127,6 +127,21 @@ TEST(PolicySummary, FaultsAreListedMostFrequentFirst) {
             "verify; would refuse 25: wrong-network 20, expired 3, no-tls 2");
 }
 
+TEST(PolicySummary, WhatWasCountedForAPolicyThatIsGone) {
+  PolicyCounters counters(1);
+  counters.Count(0, Decision(TlsPolicy::kMay, PolicyFault::kNoTls));
+  const auto text = [&counters](PolicyMode mode) {
+    return PolicySummary("partner", "contoso", TlsPolicy::kEncrypt, mode, TotalsOf(counters),
+                         PolicyEra::kReplaced);
+  };
+  EXPECT_EQ(text(PolicyMode::kReport),
+            "partner \"contoso\" asked for encrypt (report) before a reload: 0 of 1 message met "
+            "encrypt; would have refused 1: no-tls 1");
+  EXPECT_EQ(text(PolicyMode::kEnforce),
+            "partner \"contoso\" asked for encrypt before a reload: 0 of 1 message met encrypt; "
+            "refused 1: no-tls 1");
+}
+
 TEST(PolicySummary, ARoutesLevelIsNamed) {
   PolicyCounters counters(1);
   counters.Count(0, Decision(TlsPolicy::kMay));

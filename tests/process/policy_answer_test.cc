@@ -476,6 +476,18 @@ TEST_F(PolicyPartnerTest, WhatProvedTheClientIsTheMessagesOwn) {
       << "the partner's rule does not say who it is, the route's does";
 }
 
+// Nobody is refused for it, so that there is nothing to escape.
+TEST_F(PolicyPartnerTest, ASenderThatCannotBeReadWherePartnersOnlyReport) {
+  for (Partner& partner : config_->partners) {
+    partner.mode = partner.sender_domains.empty() ? PolicyMode::kEnforce : PolicyMode::kReport;
+  }
+  table_ = std::make_shared<const PartnerTable>(config_->partners);
+  EXPECT_EQ(Ask("a@contoso..example", {}), Field(""));
+  EXPECT_EQ(Ask("a@contoso..example", {}, "198.51.100.9"), kRefusal);
+  EXPECT_EQ(Ask("a@contoso..example", {.judged = {Met("by-network")}}, "198.51.100.9"),
+            Field("by-network"));
+}
+
 TEST_F(PolicyPartnerTest, ASenderThatCannotBeReadIsNobodysConcern) {
   EXPECT_EQ(Ask("a@contoso..example", {.judged = {Met("contoso")}}), kDunno);
 }

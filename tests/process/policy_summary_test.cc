@@ -22,21 +22,23 @@ std::vector<std::shared_ptr<const Runtime>> MakeRuntimes(TlsPolicy asked, Policy
   config->partners.back().mode = mode;
   config->ingress.emplace_back();
   config->ingress.back().name = "mx";
+  config->partners.back().sender_domains = {"contoso.example"};
   std::vector<std::shared_ptr<const Runtime>> runtimes;
   for (int shard = 0; shard < 2; ++shard) {
     auto runtime = std::make_shared<Runtime>();
     runtime->config = config;
-    runtime->counters = std::make_unique<PolicyCounters>(2);
+    runtime->partners = std::make_shared<const PartnerTable>(config->partners);
+    runtime->counters = std::make_unique<PolicyCounters>(3);
     runtimes.push_back(std::move(runtime));
   }
   return runtimes;
 }
 
-void Count(const Runtime& runtime, TlsPolicy met, PolicyFault fault) {
+void Count(const Runtime& runtime, TlsPolicy met, PolicyFault fault, std::size_t subject = 0) {
   PolicyDecision decision;
   decision.met = met;
   decision.fault = fault;
-  runtime.counters->Count(0, decision);
+  runtime.counters->Count(subject, decision);
 }
 
 class PolicySummaryTest : public testing::Test {
@@ -97,7 +99,7 @@ TEST_F(PolicySummaryTest, CountsSessionsOfTheConfigurationBefore) {
   auto old = MakeRuntimes(TlsPolicy::kEncrypt, PolicyMode::kReport);
   summary_->Watch(old);
   Count(*old[0], TlsPolicy::kEncrypt, PolicyFault::kNone);
-  const auto young = MakeRuntimes(TlsPolicy::kEncrypt, PolicyMode::kEnforce);
+  const auto young = MakeRuntimes(TlsPolicy::kEncrypt, PolicyMode::kReport);
   summary_->Watch(young);
   summary_->Release();  // a session still has it
   Count(*old[1], TlsPolicy::kMay, PolicyFault::kNoTls);
@@ -110,9 +112,65 @@ TEST_F(PolicySummaryTest, CountsSessionsOfTheConfigurationBefore) {
   summary_->Write(PolicySummaryLog::Period::kEnds);
   EXPECT_EQ(
       Lines(),
-      "partner \"contoso\" asks for encrypt: 2 of 3 messages met encrypt; refused 1: no-tls 1\n"
+      "partner \"contoso\" asks for encrypt (report): 2 of 3 messages met encrypt; would refuse 1: "
+      "no-tls 1\n"
       "policies with traffic: 1\n"
       "policies with traffic: 0\n");
+}
+
+// What was let through in report mode is never called refused, and a partner that was repaired does
+// not show what was counted before.
+TEST_F(PolicySummaryTest, AChangedPolicyIsCountedAnewAndTheOldCountIsKept) {
+  auto report = MakeRuntimes(TlsPolicy::kEncrypt, PolicyMode::kReport);
+  summary_->Watch(report);
+  Count(*report[0], TlsPolicy::kMay, PolicyFault::kNoTls);
+  auto enforce = MakeRuntimes(TlsPolicy::kEncrypt, PolicyMode::kEnforce);
+  summary_->Watch(enforce);
+  summary_->Write(PolicySummaryLog::Period::kGoesOn);
+  Count(*enforce[0], TlsPolicy::kEncrypt, PolicyFault::kNone);
+  report.clear();
+  summary_->Write(PolicySummaryLog::Period::kGoesOn);
+  // The same again is a new beginning too, and sessions of the one before may outlive it.
+  const auto again = MakeRuntimes(TlsPolicy::kEncrypt, PolicyMode::kReport);
+  summary_->Watch(again);
+  Count(*enforce[1], TlsPolicy::kEncrypt, PolicyFault::kNone);
+  Count(*again[1], TlsPolicy::kVerify, PolicyFault::kNone);
+  summary_->Write(PolicySummaryLog::Period::kEnds);
+  const std::string before =
+      "partner \"contoso\" asked for encrypt (report) before a reload: 0 of 1 message met encrypt; "
+      "would have refused 1: no-tls 1\n";
+  EXPECT_EQ(
+      Lines(),
+      before + "policies with traffic: 1\n" + before +
+          "partner \"contoso\" asks for encrypt: 1 message, all met encrypt; refused 0\n"
+          "policies with traffic: 2\n" +
+          before +
+          "partner \"contoso\" asked for encrypt before a reload: 2 messages, all met encrypt; "
+          "refused 0\n"
+          "partner \"contoso\" asks for encrypt (report): 1 message, all met verify; would "
+          "refuse 0\n"
+          "policies with traffic: 3\n");
+}
+
+TEST_F(PolicySummaryTest, SendersThatCannotBeReadAreCountedForTheirRoute) {
+  const auto report = MakeRuntimes(TlsPolicy::kEncrypt, PolicyMode::kReport);
+  summary_->Watch(report);
+  Count(*report[0], TlsPolicy::kMay, PolicyFault::kUnreadableSender, 2);
+  Count(*report[1], TlsPolicy::kMay, PolicyFault::kUnreadableSender, 2);
+  summary_->Write(PolicySummaryLog::Period::kGoesOn);
+  const auto enforce = MakeRuntimes(TlsPolicy::kEncrypt, PolicyMode::kEnforce);
+  summary_->Watch(enforce);
+  Count(*enforce[1], TlsPolicy::kMay, PolicyFault::kUnreadableSender, 2);
+  summary_->Write(PolicySummaryLog::Period::kEnds);
+  EXPECT_EQ(
+      Lines(),
+      "partners on route \"mx\" (report): 2 senders that could be read in two ways; would "
+      "refuse 2\n"
+      "policies with traffic: 1\n"
+      "partners on route \"mx\" (report) before a reload: 2 senders that could be read in two "
+      "ways; would have refused 2\n"
+      "partners on route \"mx\": 1 sender that could be read in two ways; refused 1\n"
+      "policies with traffic: 2\n");
 }
 
 }  // namespace

@@ -146,6 +146,11 @@ class Player {
       partner.name = value;
       partner.sender_domains = {value};
       options_.partners.push_back(partner);
+    } else if (name == "network") {  // a partner by network, whose mail must be encrypted
+      Partner partner;
+      partner.name = value;
+      partner.networks = {ParseNetwork(value).value()};
+      options_.partners.push_back(partner);
     } else if (name == "report") {  // nothing is refused
       options_.policy.mode = PolicyMode::kReport;
       for (Partner& partner : options_.partners) {

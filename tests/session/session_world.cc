@@ -244,7 +244,7 @@ void SessionWorld::BackendRecovered(const UpstreamConfig&, const Endpoint&, Time
 void SessionWorld::PolicyNotMet(const Session&, const PolicyDecision& decision,
                                 std::string_view sender_domain) {
   const SimScope scope(*io_, SimScope::Who::kTest);
-  policy_faults_.push_back(std::string(sender_domain) + " " +
+  policy_faults_.push_back(std::string(sender_domain.empty() ? "-" : sender_domain) + " " +
                            std::string(PolicyFaultName(decision.fault)) +
                            (decision.mode == PolicyMode::kReport ? " reported" : ""));
 }

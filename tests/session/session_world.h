@@ -118,7 +118,7 @@ class SessionWorld final : public ShardObserver {
   void PolicyNotMet(const Session& session, const PolicyDecision& decision,
                     std::string_view sender_domain) override;
   void AcceptPaused(int error, TimeNs now) override;
-  // "contoso.example no-tls", and " reported" where nothing was refused.
+  // "contoso.example no-tls", and " reported" where nothing was refused; "-": no domain.
   [[nodiscard]] const std::vector<std::string>& policy_faults() const { return policy_faults_; }
   // What the one route's policy has seen.
   [[nodiscard]] PolicyTotals RouteTotals() const;

@@ -25,11 +25,12 @@ enum class PolicyFault : std::uint8_t {
   kWrongName,         // none of the expected names
   kWrongFingerprint,  // none of the expected fingerprints
   kRevoked,
-  kNoFreshCrl,    // no list, or only one past its next update, says whether it is revoked
-  kWrongNetwork,  // mail of this domain does not come from there
+  kNoFreshCrl,        // no list, or only one past its next update, says whether it is revoked
+  kWrongNetwork,      // mail of this domain does not come from there
+  kUnreadableSender,  // two readers could see two domains in it, so no policy by domain applies
 };
 inline constexpr std::size_t kPolicyFaultCount =
-    static_cast<std::size_t>(PolicyFault::kWrongNetwork) + 1;
+    static_cast<std::size_t>(PolicyFault::kUnreadableSender) + 1;
 
 // For the log and the counters: "none", "no-tls", "no-certificate", "wrong-name", ...
 [[nodiscard]] std::string_view PolicyFaultName(PolicyFault fault);

@@ -25,6 +25,9 @@ class PartnerTable {
 
   [[nodiscard]] bool empty() const { return partners_->empty(); }
   [[nodiscard]] std::size_t size() const { return partners_->size(); }
+  // Whether any partner is known by the sender's domain, and whether any of those refuses mail.
+  [[nodiscard]] bool has_domains() const { return !by_domain_.empty(); }
+  [[nodiscard]] bool enforces_domains() const { return enforces_domains_; }
   [[nodiscard]] std::size_t IndexOf(const Partner& partner) const {
     return static_cast<std::size_t>(&partner - partners_->data());
   }
@@ -40,6 +43,7 @@ class PartnerTable {
   absl::flat_hash_map<absl::string_view, const Partner*> by_domain_;  // views of partners_' texts
   absl::flat_hash_map<Network, const Partner*> by_network_;
   std::vector<std::uint8_t> lengths_;  // of by_network_'s prefixes, longest first
+  bool enforces_domains_ = false;
 };
 
 }  // namespace ringpost

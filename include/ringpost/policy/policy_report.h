@@ -56,12 +56,22 @@ class PolicyCounters {
   std::unique_ptr<Counters[]> counters_;
 };
 
+// Whether what was counted is of the policy in force, or of one that a reload has replaced.
+enum class PolicyEra : std::uint8_t { kInForce, kReplaced };
+
 // One sentence for the log: `partner "contoso" asks for encrypt (report): 120 messages, all met
 // verify; would refuse 0` or `...: 100 of 120 messages met encrypt, 80 verify; would refuse 20:
-// no-tls 20`. In enforce mode it says "refused". `kind` is "partner" or "route".
+// no-tls 20`. In enforce mode it says "refused"; of a policy that was replaced `partner "contoso"
+// asked for encrypt (report) before a reload: ...`. `kind` is "partner" or "route".
 [[nodiscard]] std::string PolicySummary(std::string_view kind, std::string_view name,
                                         TlsPolicy asked, PolicyMode mode,
-                                        const PolicyTotals& totals);
+                                        const PolicyTotals& totals,
+                                        PolicyEra era = PolicyEra::kInForce);
+
+// The same for the senders on a route that no policy by domain could read: `partners on route "mx"
+// (report): 3 senders that could be read in two ways; would refuse 3`.
+[[nodiscard]] std::string UnreadableSummary(std::string_view route, PolicyMode mode,
+                                            const PolicyTotals& totals, PolicyEra era);
 
 }  // namespace ringpost
 

@@ -31,6 +31,7 @@ struct ListenerRuntime {
   std::shared_ptr<const TlsContextSet> contexts;  // null: no certificate, no STARTTLS
   const PartnerTable* partners = nullptr;         // null: no partner's policy holds here
   std::size_t route_subject = 0;                  // in Runtime::counters
+  std::size_t unreadable_subject = 0;             // the same, for senders that cannot be read
   RelayOptions relay;
 
   // Of the upstream's address that a session would try first now.
@@ -45,7 +46,8 @@ struct Runtime {
   std::vector<std::unique_ptr<UpstreamHealth>> health;  // in the order of Config::upstreams
   std::vector<std::unique_ptr<TrustStore>> trusts;      // in the order of Config::trusts
   std::shared_ptr<const PartnerTable> partners;
-  std::unique_ptr<PolicyCounters> counters;  // partners first, then routes
+  // Partners first, then routes, then the unreadable senders of each route.
+  std::unique_ptr<PolicyCounters> counters;
 };
 
 // Everything that the configuration names and that is not the configuration itself, read once, so

@@ -69,6 +69,7 @@ class SessionPolicy final : public MailPolicy, private ChainVerifier {
   [[nodiscard]] PolicyFault VerifyChain(std::size_t trust) override;
 
   void MatchRoute();
+  [[nodiscard]] bool RefusesUnreadable(const PartnerTable& partners);
 
   const Runtime* runtime_;
   const ListenerRuntime* listener_;

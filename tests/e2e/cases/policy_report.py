@@ -123,6 +123,55 @@ def a_summary_over_a_reload(world):
 
 
 @case
+def a_summary_over_a_change_of_mode(world):
+    """What was let through in report mode is never called refused, and the new mode is counted from nothing."""
+    with world.configured(report_layout(world, shards=2)) as proxy:
+        traffic(world, proxy)
+        proxy.reload(proxy.layout.copy().partner("clear", sender_domains=["clear.example"], tls="encrypt", mode="enforce",
+                                                 certificate_names=[NAME]))
+        verdict(world, proxy.at("mx"), "right", "a@clear.example")
+        verdict(world, proxy.at("mx"), "no TLS", "a@clear.example")
+        proxy.process.signal(signal.SIGUSR2)
+        eventually(lambda: "route watched" in summary(proxy), "the summary")
+        about = [event["message"] for event in proxy.events("policy-summary") if '"clear"' in event["message"]]
+        equal(about, ['partner "clear" asked for encrypt (report) before a reload: 1 of 2 messages met encrypt, 1 verify; '
+                      "would have refused 1: no-tls 1",
+                      'partner "clear" asks for encrypt: 1 of 2 messages met encrypt, 1 verify; refused 1: no-tls 1'],
+              "the lines about the partner")
+        check_summary({**summary(proxy), "partner clear": about[0].replace("would have refused", "would refuse")
+                       .replace("asked for", "asks for")})
+
+
+@case
+def report_mode_refuses_nothing(world):
+    """Not even a sender that could be read in two ways, unless a partner by domain enforces; it is counted."""
+    layout = Layout(world, world.sink.port).route("mx", tls="may")
+    layout.partner("site", networks=["127.0.0.0/8"], tls="encrypt", mode="report")
+    with world.configured(layout) as proxy:
+        for partners, wanted in ((0, "250 "), (1, "250 "), (2, "501 5.1.7 ")):
+            if partners == 1:
+                layout.partner("contoso", sender_domains=["contoso.example"], tls="encrypt", mode="report")
+            elif partners == 2:
+                layout.partner("bank", sender_domains=["bank.example"], tls="encrypt")
+            proxy.reload(layout)
+            with greet(world, proxy.at("mx"), "no TLS") as client:
+                client.send(b"MAIL FROM:<a@x@evil.example>\r\n")
+                check(client.reply().lines[0].startswith(wanted), f"the reply with {partners} partners by domain")
+                client.quit()
+            proxy.record(client.local)
+            unreadable = [(line["fault"], line["mode"]) for line in proxy.accusations(client.local)
+                          if line["fault"] == "unreadable-sender"]
+            equal(unreadable, [[], [("unreadable-sender", "report")], [("unreadable-sender", "enforce")]][partners],
+                  f"the log with {partners} partners by domain")
+        proxy.process.signal(signal.SIGUSR2)
+        eventually(lambda: any("policies with" in event["message"] for event in proxy.events("policy-summary")), "the summary")
+        about = [event["message"] for event in proxy.events("policy-summary") if event["message"].startswith("partners on")]
+        equal(about, ['partners on route "mx" (report) before a reload: 1 sender that could be read in two ways; would have '
+                      "refused 1", 'partners on route "mx": 1 sender that could be read in two ways; refused 1'],
+              "the summary of such senders")
+
+
+@case
 def a_summary_counts_sessions_of_before(world):
     with world.configured(report_layout(world)) as proxy:
         with greet(world, proxy.at("mx"), "no TLS") as running:
