@@ -57,6 +57,8 @@ std::string_view CloseReasonName(CloseReason reason) {
       return "handshake_timeout";
     case CloseReason::kClientRate:
       return "client_rate";
+    case CloseReason::kPolicyChanged:
+      return "policy_changed";
     case CloseReason::kOutOfResources:
       return "out_of_resources";
     case CloseReason::kDrain:

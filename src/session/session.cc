@@ -53,6 +53,8 @@ Session::Session(SessionHost* host, std::shared_ptr<const Runtime> runtime,
     : host_(host),
       runtime_(std::move(runtime)),
       listener_(listener),
+      policies_(runtime_),
+      judged_as_(listener),
       user_data_(user_data),
       front_(&host->pool(), user_data | kFrontUserData),
       back_(&host->pool(), user_data | kBackUserData),
@@ -63,9 +65,7 @@ Session::Session(SessionHost* host, std::shared_ptr<const Runtime> runtime,
       relay_(
           &listener->relay,
           listener->relay.xclient ? &(xclient_ = std::make_unique<XclientTexts>())->facts : nullptr,
-          policy_ != nullptr                                   ? policy_.get()
-          : listener->route->policy.tls == TlsPolicy::kEncrypt ? static_cast<MailPolicy*>(this)
-                                                               : nullptr) {
+          static_cast<MailPolicy*>(this)) {
   timer.session = this;
   front_.Open(fd);
 }

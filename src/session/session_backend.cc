@@ -183,9 +183,9 @@ void Session::Register() {
                 .certificate = certificate() != nullptr,
                 .proof = policy_ != nullptr ? ProofOf(policy_->route_match()) : CertificateProof()},
       .mail = {},
-      .config = runtime_->config,
-      .partners = listener_->partners,
-      .keep = runtime_->partners};
+      .config = policies_->config,
+      .partners = judged_as_->partners,
+      .keep = policies_->partners};
   registry->Put(RegistryKey(), user_data_, std::move(session));
 }
 
@@ -215,18 +215,6 @@ void Session::MailAllowed(const PolicyDecisions& decisions) {
   if (registry != nullptr) {
     registry->SetMail(RegistryKey(), user_data_, std::move(mail));
   }
-}
-
-std::string_view Session::Judge(std::string_view /*argument*/) {
-  runtime_->counters->Count(listener_->route_subject,
-                            {.asked = TlsPolicy::kEncrypt, .met = TlsPolicy::kEncrypt});
-  return {};
-}
-
-void Session::RefusedInClear(std::string_view argument) {
-  SessionPolicy policy(runtime_.get(), listener_, this);
-  policy.set_client(client_);
-  policy.RefusedInClear(argument);
 }
 
 }  // namespace ringpost

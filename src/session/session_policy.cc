@@ -24,6 +24,14 @@ bool SessionPolicy::Needed(const ListenerRuntime& listener) {
          listener.route->ask_certificate || listener.partners != nullptr;
 }
 
+void SessionPolicy::Replace(const Runtime* runtime, const ListenerRuntime* listener) {
+  runtime_ = runtime;
+  listener_ = listener;
+  chain_faults_.clear();
+  client_.now = session_->WallClock();
+  MatchRoute();
+}
+
 void SessionPolicy::TlsEstablished(std::unique_ptr<ClientCertificate> certificate) {
   client_.tls = true;
   certificate_ = std::move(certificate);

@@ -63,6 +63,7 @@ std::string_view LocalReplyText(LocalReply reply) {
     case LocalReply::kForeignProtocol:
     case LocalReply::kContentBefore354:
     case LocalReply::kBareNewline:
+    case LocalReply::kPolicyChanged:
       return {};
   }
   CheckFailed("LocalReply is a closed set", __FILE__, __LINE__);
@@ -81,6 +82,8 @@ std::string_view LocalReplyCode(LocalReply reply) {
       return "554 5.5.0";
     case LocalReply::kBareNewline:
       return "550 5.5.2";
+    case LocalReply::kPolicyChanged:
+      return "421 4.3.2";
     default:
       return ReplyCode(LocalReplyText(reply));
   }
@@ -119,6 +122,8 @@ CloseReason LocalReplyClose(LocalReply reply) {
       return CloseReason::kClientProtocol;
     case LocalReply::kBareNewline:
       return CloseReason::kBareNewline;
+    case LocalReply::kPolicyChanged:
+      return CloseReason::kPolicyChanged;
     default:
       return CloseReason::kNone;
   }
@@ -138,6 +143,9 @@ std::string ClosingText(LocalReply reply, std::string_view hostname) {
       return WithHost(LocalReplyCode(reply), hostname, "Error: content sent before 354");
     case LocalReply::kBareNewline:
       return WithHost(LocalReplyCode(reply), hostname, "Error: bare <LF> or <CR> in content");
+    case LocalReply::kPolicyChanged:
+      return WithHost(LocalReplyCode(reply), hostname,
+                      "Error: policies have changed, please connect again");
     default:
       CheckFailed("the reply ends the session", __FILE__, __LINE__);
   }
@@ -181,6 +189,7 @@ std::string ClosingText(CloseReason reason, std::string_view hostname) {
     case CloseReason::kTlsHandshake:
     case CloseReason::kTlsProtocol:
     case CloseReason::kTlsFlood:
+    case CloseReason::kPolicyChanged:
       return {};
   }
   CheckFailed("CloseReason is a closed set", __FILE__, __LINE__);

@@ -273,6 +273,7 @@ std::optional<Step> SmtpRelay::RefusalByPolicy(std::string_view argument, std::s
   if (policy_ == nullptr) return std::nullopt;
   if (policy_reply_.empty()) policy_reply_ = policy_->Judge(argument);
   if (policy_reply_.empty()) return std::nullopt;
+  if (policy_reply_ == MailPolicy::kEndsSession) return Refuse(LocalReply::kPolicyChanged, octets);
   if (!pending_.empty()) return kBlocked;
   if (stats_.commands_refused >= static_cast<std::uint32_t>(options_->refused_commands_max)) {
     return Refuse(LocalReply::kTooManyErrors, octets);

@@ -468,6 +468,16 @@ DEFECTS = (
         unit("tests/process/policy_summary_test"),
         r"FAILED  \] PolicySummaryTest.AChangedPolicyIsCountedAnewAndTheOldCountIsKept"),
     Defect(
+        "revoked-and-still-trusted",
+        "a running session is judged by what the trust store said before the reload",
+        (Edit("src/session/session_policy.cc", "  chain_faults_.clear();\n", ""),),
+        e2e("policy_reload.a_certificate_revoked_at_a_reload"), r"FAIL policy_reload.a_certificate_revoked"),
+    Defect(
+        "old-policies-after-a-reload",
+        "a running session goes on under the policies it began with",
+        (Edit("src/session/session_mail.cc", "runtime != policies_)", "runtime == nullptr)"),),
+        unit("tests/session/reload_test"), r"FAILED  \] ReloadTest.MailIsJudgedByThePolicyInForce"),
+    Defect(
         "blocks-not-reclaimed",
         "peers that never read keep the blocks that others wait for",
         (Edit(SHARD_CC, "    ReclaimBlocks();\n    RunProbes();\n", "    RunProbes();\n"),),

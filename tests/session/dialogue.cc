@@ -322,7 +322,7 @@ class Player {
     } else if (words[0] ==
                "fault") {  // the next policy that was not met: domain, fault, "reported"
       ASSERT_GT(world_->policy_faults().size(), faults_named_);
-      std::string expected = words[1] == "-" ? "" : words[1];  // "-": a sender without a domain
+      std::string expected = words[1];  // "-": a sender without a domain
       for (std::size_t i = 2; i < words.size(); ++i) {
         expected += " " + words[i];
       }

@@ -134,6 +134,8 @@ Plan DrawPlan(std::uint64_t seed) {
   plan.world.proven = random.Below(4) != 0;
   plan.world.auth = random.Below(2) == 0 ? AuthPolicy::kTls : AuthPolicy::kAsBackend;
   plan.client.auth_in_clear = !plan.client.encrypt && plan.world.auth == AuthPolicy::kAsBackend;
+  plan.new_partner = plan.reload && random.Below(2) == 0;
+  plan.asks_anew = plan.reload && random.Below(4) == 0;
   return plan;
 }
 
@@ -160,6 +162,8 @@ std::string Describe(const Plan& plan) {
   add(plan.limits, "limits");
   add(plan.reload, "reload");
   add(plan.new_listener, "new listener");
+  add(plan.new_partner, "new partner");
+  add(plan.asks_anew, "certificates asked for");
   add(plan.drain, "drain");
   add(plan.stop, "stop");
   return text;

@@ -42,6 +42,8 @@ struct Plan {
   bool failover = false;       // more than one backend; some go down
   std::size_t backend_up = 0;  // but not this one
   bool limits = false;         // for each client address, and they all have the same
+  bool new_partner = false;    // at the reload: one that reports on everybody
+  bool asks_anew = false;      // at the reload: the route asks for certificates
   bool drain = false;
   bool stop = false;
   bool reload = false;
@@ -49,7 +51,7 @@ struct Plan {
 
   // Nothing is lost, and nothing ends before its time.
   [[nodiscard]] bool lossless() const {
-    return weather <= Weather::kTight && !drain && !stop && !new_listener && !limits;
+    return weather <= Weather::kTight && !drain && !stop && !new_listener && !limits && !asks_anew;
   }
 };
 

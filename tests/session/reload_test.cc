@@ -50,7 +50,20 @@ class ReloadTest : public testing::Test {
     ASSERT_TRUE(Hears(client, "250"));
   }
 
+  // The backend is asked and says 250.
+  void MailPasses(ClientEnd& client, std::string_view command) {
+    client.Say(command);
+    SimPeer& backend = backends_.front();  // the first client's
+    ASSERT_TRUE(world_->Until([&] { return backend.readable() > 0; }, kPatience));
+    EXPECT_EQ(backend.Read(), command);
+    backend.Write("250 sender\r\n");
+    EXPECT_TRUE(Hears(client, "250 sender\r\n"));
+  }
+
   void TearDown() override {
+    if (world_ == nullptr) {
+      return;
+    }
     for (const std::unique_ptr<ClientEnd>& client : clients_) {
       client->Reset();
     }
@@ -65,7 +78,14 @@ class ReloadTest : public testing::Test {
   std::vector<SimPeer> backends_;
 };
 
-TEST_F(ReloadTest, RunningSessionsKeepTheirPolicyAndNewOnesHaveTheNew) {
+Partner WithDomain(const char* domain) {
+  Partner partner;
+  partner.name = domain;
+  partner.sender_domains = {domain};
+  return partner;
+}
+
+TEST_F(ReloadTest, MailIsJudgedByThePolicyInForce) {
   WorldOptions options;
   Start(options);
   ClientEnd& old = Connect();
@@ -74,11 +94,95 @@ TEST_F(ReloadTest, RunningSessionsKeepTheirPolicyAndNewOnesHaveTheNew) {
   world_->Reload(options);
   ClientEnd& young = Connect();
   Greet(young);
-  young.Say("MAIL FROM:<a@a>\r\n");
-  EXPECT_TRUE(Hears(young, "530 5.7.0 Must issue a STARTTLS command first\r\n"));
-  old.Say("MAIL FROM:<a@a>\r\n");
+  for (ClientEnd* const client : {&young, &old}) {
+    client->Say("MAIL FROM:<a@a>\r\n");
+    EXPECT_TRUE(Hears(*client, "530 5.7.0 Must issue a STARTTLS command first\r\n"));
+  }
+  options.policy.tls = TlsPolicy::kMay;
+  options.partners = {WithDomain("contoso.example")};
+  world_->Reload(options);
+  old.Say("MAIL FROM:<a@contoso.example>\r\n");
+  EXPECT_TRUE(Hears(old, "530 5.7.0 Must issue a STARTTLS command first\r\n"));
+  MailPasses(old, "MAIL FROM:<a@a>\r\n");
+  options.partners.front().mode = PolicyMode::kReport;
+  world_->Reload(options);
+  MailPasses(old, "MAIL FROM:<a@contoso.example>\r\n");
+  ASSERT_FALSE(world_->policy_faults().empty());
+  EXPECT_EQ(world_->policy_faults().back(), "contoso.example no-tls reported");
+  options.partners.clear();
+  world_->Reload(options);
+  MailPasses(old, "MAIL FROM:<a@contoso.example>\r\n");
+}
+
+// A transaction that has begun goes on, whatever is in force when it ends.
+TEST_F(ReloadTest, ATransactionEndsAsItBegan) {
+  WorldOptions options;
+  options.partners = {WithDomain("contoso.example")};
+  Start(options);
+  ClientEnd& client = Connect();
+  Greet(client);
+  MailPasses(client, "MAIL FROM:<a@a>\r\n");
+  options.policy.tls = TlsPolicy::kEncrypt;
+  world_->Reload(options);
+  client.Say("RCPT TO:<b@b>\r\n");
   ASSERT_TRUE(world_->Until([&] { return backends_.front().readable() > 0; }, kPatience));
-  EXPECT_EQ(backends_.front().Read(), "MAIL FROM:<a@a>\r\n");
+  EXPECT_EQ(backends_.front().Read(), "RCPT TO:<b@b>\r\n");
+}
+
+TEST_F(ReloadTest, ASessionThatCannotBeJudgedAnyMoreEndsAtItsNextMail) {
+  constexpr std::string_view kFarewell =
+      "421 4.3.2 mx.example.test Error: policies have changed, please connect again\r\n";
+  struct Case {
+    const char* what;
+    bool ends;
+    void (*before)(WorldOptions&);
+    void (*after)(WorldOptions&);
+  };
+  for (const Case& each : {
+           Case{"a certificate that its handshake did not ask for", true, [](WorldOptions&) {},
+                [](WorldOptions& options) { options.ask_certificate = true; }},
+           Case{"a certificate that it was asked for already", false,
+                [](WorldOptions& options) { options.ask_certificate = true; },
+                [](WorldOptions&) {}},
+           Case{"encryption, which is not offered to it", true,
+                [](WorldOptions& options) { options.certificate = false; },
+                [](WorldOptions& options) {
+                  options.certificate = true;
+                  options.policy.tls = TlsPolicy::kEncrypt;
+                }},
+           Case{"its route is gone, and had a policy", true,
+                [](WorldOptions& options) { options.partners = {WithDomain("contoso.example")}; },
+                [](WorldOptions& options) { options.route = "other"; }},
+           Case{"its route is gone, and asked for nothing", false, [](WorldOptions&) {},
+                [](WorldOptions& options) { options.route = "other"; }},
+       }) {
+    SCOPED_TRACE(each.what);
+    WorldOptions options;
+    each.before(options);
+    Start(options);
+    ClientEnd& client = Connect();
+    Greet(client);
+    each.after(options);
+    world_->Reload(options);
+    client.Say("NOOP\r\n");  // nothing but MAIL is judged
+    ASSERT_TRUE(world_->Until([&] { return backends_.back().readable() > 0; }, kPatience));
+    (void)backends_.back().Read();
+    if (each.ends) {
+      client.Say("MAIL FROM:<a@a>\r\n");
+      world_->Pass(kNsPerMs);
+      EXPECT_EQ(client.received(), "") << "the reply to NOOP comes first";
+    }
+    backends_.back().Write("250 noop\r\n");
+    EXPECT_TRUE(Hears(client, "250 noop\r\n" + (each.ends ? std::string(kFarewell) : "")));
+    if (each.ends) {
+      client.Close();
+      ASSERT_TRUE(world_->Until([&] { return !world_->ended().empty(); }, kPatience));
+      EXPECT_EQ(world_->ended().back().reason, CloseReason::kPolicyChanged);
+    } else {
+      MailPasses(client, "MAIL FROM:<a@a>\r\n");
+    }
+    TearDown();
+  }
 }
 
 TEST_F(ReloadTest, AListenerIsReplaced) {

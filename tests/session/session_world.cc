@@ -37,7 +37,8 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options, Time
   }
   config->upstreams.push_back(upstream);
   IngressConfig ingress;
-  ingress.name = "mx";
+  ingress.name = options.route;
+  ingress.ask_certificate = options.ask_certificate;
   ingress.policy = options.policy;
   ingress.auth = options.auth;
   ingress.sessions_max = options.route_sessions_max;

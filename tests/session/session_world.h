@@ -32,6 +32,8 @@ struct WorldOptions {
   std::size_t large_blocks = 1'024;
   std::size_t small_blocks = 512;
   std::uint32_t sessions_max = 100;
+  const char* route = "mx";
+  bool ask_certificate = false;
   RoutePolicy policy;
   AuthPolicy auth = AuthPolicy::kTls;
   std::vector<Partner> partners;

@@ -173,6 +173,13 @@ class SimulatedRun {
     if (plan_.new_listener) {
       options.listen = "198.51.100.2";
     }
+    options.ask_certificate = plan_.asks_anew;
+    if (plan_.new_partner) {
+      Partner& partner = options.partners.emplace_back();
+      partner.name = "everybody";
+      partner.networks = {ParseNetwork("192.0.2.0/24").value()};
+      partner.mode = PolicyMode::kReport;
+    }
     io().Say("admin", "reloads");
     reload_owed_ = true;
     world_->PostReload(options, [this] {

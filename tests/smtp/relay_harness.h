@@ -18,11 +18,13 @@
 
 namespace ringpost {
 
-// Refuses every sender at a domain that begins with "refused".
+// Refuses every sender at a domain that begins with "refused", and ends the session of one at
+// "moved".
 class HarnessPolicy final : public MailPolicy {
  public:
   [[nodiscard]] std::string_view Judge(std::string_view argument) override {
     ++asked_;
+    if (argument.find("@moved") != std::string_view::npos) return kEndsSession;
     reply_ = argument.find("@refused") == std::string_view::npos
                  ? ""
                  : "550 5.7.0 refused, as number " + std::to_string(asked_) + "\r\n";

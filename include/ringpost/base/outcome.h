@@ -44,6 +44,7 @@ enum class CloseReason : std::uint8_t {
   kClientTimeout,     // no command, or content too slow
   kHandshakeTimeout,  // TLS not up within --handshake_timeout
   kClientRate,        // --handshakes_per_client_rate
+  kPolicyChanged,     // a reload brought policies that this session cannot be judged by
   kOutOfResources,    // no descriptor, no block, no memory
   kDrain,             // SIGTERM and no transaction open, or --drain_timeout over
   kStop,              // SIGINT twice

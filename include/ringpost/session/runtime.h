@@ -2,9 +2,10 @@
 //
 // A configuration made ready for one shard: relay options and TLS contexts per listener, trust,
 // partners, the health of the upstreams. Sessions hold a reference, so that those begun before a
-// reload end as they began. One per shard, so that reference counts and what changes (counters,
-// health, a trust store at work) are never shared between cores; what is only read (the
-// configuration, partners, revocation lists) is.
+// reload end as they began; only their mail is judged by the policies in force (session_mail.cc).
+// One per shard, so that reference counts and what changes (counters, health, a trust store at
+// work) are never shared between cores; what is only read (the configuration, partners, revocation
+// lists) is.
 #ifndef RINGPOST_SESSION_RUNTIME_H_
 #define RINGPOST_SESSION_RUNTIME_H_
 

@@ -42,6 +42,8 @@ class SessionHost {
   [[nodiscard]] virtual Io& io() = 0;
   [[nodiscard]] virtual BufferPool& pool() = 0;
   [[nodiscard]] virtual TimerWheel& wheel() = 0;
+  // The configuration in force, which may be younger than a session's own.
+  [[nodiscard]] virtual const std::shared_ptr<const Runtime>& runtime() const = 0;
   // No transaction may begin any more; idle sessions end.
   [[nodiscard]] virtual bool draining() const = 0;
   // To be pumped again in the next turn, or when blocks have returned.
@@ -194,15 +196,16 @@ class Session final : private PolicyListener, private MailPolicy {
   [[nodiscard]] SessionKey RegistryKey() const;
   void Register();
 
+  // --- MailPolicy
+  [[nodiscard]] std::string_view Judge(std::string_view argument) override;
+  void RefusedInClear(std::string_view argument) override;
+  enum class Policies : std::uint8_t { kTaken, kOutOfReach };
+  [[nodiscard]] Policies TakePolicies(const std::shared_ptr<const Runtime>& runtime);
+
   // --- PolicyListener
   [[nodiscard]] std::int64_t WallClock() const override { return host_->WallClock(); }
   void PolicyNotMet(const PolicyDecision& decision, std::string_view sender_domain) override;
   void MailAllowed(const PolicyDecisions& decisions) override;
-
-  // --- MailPolicy, where the route asks for `encrypt` and for nothing else: those who meet it are
-  // only counted, without a SessionPolicy of their own.
-  [[nodiscard]] std::string_view Judge(std::string_view argument) override;
-  void RefusedInClear(std::string_view argument) override;
 
   // What the deadline is for; a new one begins whenever this, or the relay's progress, changes.
   enum class Wait : std::uint8_t { kNothing, kProof, kConnect, kHandshake, kRelay };
@@ -213,6 +216,10 @@ class Session final : private PolicyListener, private MailPolicy {
   SessionHost* host_;
   std::shared_ptr<const Runtime> runtime_;
   const ListenerRuntime* listener_;
+  // Whose policies its mail is judged by: at first its own, from the first MAIL after a reload on
+  // those of the configuration in force.
+  std::shared_ptr<const Runtime> policies_;
+  const ListenerRuntime* judged_as_;
   std::uint64_t user_data_;
   Leg front_;
   Leg back_;

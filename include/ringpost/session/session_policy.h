@@ -37,7 +37,7 @@ class PolicyListener {
   virtual void MailAllowed(const PolicyDecisions& decisions) = 0;
 };
 
-class SessionPolicy final : public MailPolicy, private ChainVerifier {
+class SessionPolicy final : private ChainVerifier {
  public:
   // All must outlive it.
   SessionPolicy(const Runtime* runtime, const ListenerRuntime* listener, PolicyListener* session);
@@ -45,6 +45,8 @@ class SessionPolicy final : public MailPolicy, private ChainVerifier {
   [[nodiscard]] static bool Needed(const ListenerRuntime& listener);
 
   void set_client(const SocketAddress& client) { client_.address = ToIpAddress(client.any); }
+  // A reload has brought others; nothing of what these said before counts.
+  void Replace(const Runtime* runtime, const ListenerRuntime* listener);
   // The handshake is complete; `certificate` may be null.
   void TlsEstablished(std::unique_ptr<ClientCertificate> certificate);
 
@@ -59,9 +61,9 @@ class SessionPolicy final : public MailPolicy, private ChainVerifier {
   // before the first one, the route's.
   [[nodiscard]] bool verified() const { return verified_; }
 
-  // --- MailPolicy
-  [[nodiscard]] std::string_view Judge(std::string_view argument) override;
-  void RefusedInClear(std::string_view argument) override;
+  // MailPolicy's, by these policies.
+  [[nodiscard]] std::string_view Judge(std::string_view argument);
+  void RefusedInClear(std::string_view argument);
 
  private:
   [[nodiscard]] std::string_view Decide(const Sender& sender);

@@ -121,9 +121,10 @@ class Shard final : public SessionHost {
 
   // From any thread. A later command is never weaker than an earlier one.
   void Post(ShardCommand command);
-  // From any thread. Sessions that run keep what they began with; listeners that are not named any
-  // more are closed. Updates are taken one after the other, each as a whole; one that is refused
-  // memory is tried again. Without effect once a drain has begun.
+  // From any thread. Sessions that run keep what they began with, but for the policies that their
+  // next MAIL is judged by; listeners that are not named any more are closed. Updates are taken one
+  // after the other, each as a whole; one that is refused memory is tried again. Without effect
+  // once a drain has begun.
   void Post(ShardUpdateNode update);
   // From any thread: the observer is told the status. Without effect at the very end of a stop.
   void PostStatusRequest();
@@ -132,6 +133,7 @@ class Shard final : public SessionHost {
   [[nodiscard]] Io& io() override { return *io_; }
   [[nodiscard]] BufferPool& pool() override { return *pool_; }
   [[nodiscard]] TimerWheel& wheel() override { return wheel_; }
+  [[nodiscard]] const std::shared_ptr<const Runtime>& runtime() const override { return runtime_; }
   [[nodiscard]] bool draining() const override { return draining_; }
   void MakeReady(Session& session) override;
   void WaitForBlocks(Session& session) override;

@@ -44,6 +44,7 @@ enum class LocalReply : std::uint8_t {
   kForeignProtocol,
   kContentBefore354,
   kBareNewline,
+  kPolicyChanged,
 };
 
 // The complete reply, for those that name no host; empty for those that end the session.

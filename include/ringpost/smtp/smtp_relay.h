@@ -35,9 +35,11 @@ enum class Side : std::uint8_t { kFront, kBack };
 class MailPolicy {
  public:
   virtual ~MailPolicy() = default;
+  // Instead of a reply: the session ends, with kPolicyChanged, once what it is owed has been said.
+  static constexpr std::string_view kEndsSession = "421";
   // `argument` is what follows the verb: "FROM:<a@example.com> SIZE=10". Empty: it may go on. Else
-  // the whole reply, a 4xx or 5xx with its CRLF, valid until the next call. Asked once for each
-  // command.
+  // kEndsSession or the whole reply, a 4xx or 5xx with its CRLF, valid until the next call. Asked
+  // once for each command.
   [[nodiscard]] virtual std::string_view Judge(std::string_view argument) = 0;
   // Such a command that was not asked about, because it came in clear and was answered with 530.
   virtual void RefusedInClear(std::string_view argument) = 0;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SIGHUP: the whole file is validated first, new sessions take the new configuration, running ones keep theirs."""
+"""SIGHUP: the whole file is validated first, new sessions take the new configuration, running ones keep theirs but for the
+policies that their mail is judged by."""
 
 import os
 import shutil
@@ -86,9 +87,11 @@ def a_changed_policy(world):
             equal(in_clear(world, proxy.at("mx")), TLS_FIRST, "a new session in clear")
             equal(verdict(world, proxy.at("mx"), "no certificate", "a@fabrikam.example")[0], reply_to("no-certificate"),
                   "the new partner")
-            # The running one keeps its configuration, with the partners that it had.
-            check(mail_from(running, "a@fabrikam.example").startswith("250 "), "the running session")
-            equal(mail_from(running, "a@contoso.example"), TLS_FIRST, "the running session's partner")
+            # The running one's mail is judged by what is in force, and it can still do what is asked.
+            equal(mail_from(running, "a@x.example"), TLS_FIRST, "the running session, in clear")
+            running.starttls(context())
+            running.expect("EHLO a", 250)
+            equal(mail_from(running, "a@fabrikam.example"), reply_to("no-certificate"), "the running session's new partner")
             identifier, content = mail()
             equal(running.message(content).code, 250, "a message of the running session")
             running.quit()
@@ -107,8 +110,66 @@ def starttls_of_a_session_from_before(world):
             reloaded(proxy, proxy.layout.copy().route("mx", tls="verify"))
             running.starttls(context())
             running.expect("EHLO a", 250)
-            check(mail_from(running, "a@x.example").startswith("250 "), "the policy it began with")
+            equal(mail_from(running, "a@x.example"), reply_to("no-certificate"), "the policy in force")
             running.quit()
+
+
+@each("list", "CA", "partner")
+def a_certificate_revoked_at_a_reload(world, how):
+    """A running session is told at its next MAIL, and may go on once it is trusted again."""
+    pki, path = world.pki, world.pki.folder / f"reload-{how.replace(' ', '-')}"
+    ca, crl = path.with_suffix(".pem"), path.with_suffix(".crl")
+    ca.write_bytes(pki.ca_a.read_bytes())
+    pki.write_crl(crl.name, pki.root_a)
+    layout = Layout(world, world.sink.port)
+    layout.tls.update(client_ca=ca, crl=crl, revocation="hard")
+    route, partner = (layout.route("mx", tls="may"), "contoso.example") if how == "partner" else (
+        layout.route("mx", tls="verify"), "x.example")
+    if how == "partner":
+        layout.partner("contoso", sender_domains=[partner], tls="verify")
+    with world.configured(layout) as proxy:
+        with greet(world, proxy.at("mx"), "right") as running, greet(world, proxy.at("mx"), "rsa") as other:
+            for _ in range(2):
+                identifier, content = mail()
+                equal(running.message(content, sender=f"a@{partner}").code, 250, "a message while it is trusted")
+                world.sink.message(identifier.encode())
+                if how == "CA":
+                    ca.write_bytes(pki.ca_b.read_bytes())
+                    pki.write_crl(crl.name, pki.root_b)
+                else:
+                    pki.write_crl(crl.name, pki.root_a, (pki["right"].serial,))
+                reloaded(proxy)
+                fault = "untrusted" if how == "CA" else "revoked"
+                equal(mail_from(running, f"a@{partner}"), reply_to(fault), "the next MAIL of the running session")
+                equal(mail_from(other, f"a@{partner}")[:4], "550 " if how == "CA" else "250 ", "another certificate")
+                other.expect("RSET", 250)
+                ca.write_bytes(pki.ca_a.read_bytes())
+                pki.write_crl(crl.name, pki.root_a)
+                reloaded(proxy)
+            running.quit()
+            other.quit()
+        faults = [line["fault"] for line in proxy.accusations(running.local)]
+        equal(faults, [fault] * 2, "the log about it")
+        equal(proxy.record(running.local)["messages"], 2, "messages of the session")
+
+
+@case
+def a_certificate_that_was_not_asked_for(world):
+    """The running session cannot show one any more: it is told to come again, not that it has none."""
+    layout = Layout(world, world.sink.port).route("mx", tls="may")
+    with world.configured(layout) as proxy:
+        with greet(world, proxy.at("mx"), "right") as running:
+            identifier, content = mail()
+            equal(running.message(content).code, 250, "a message before")
+            strict = layout.copy().route("mx", tls="verify")
+            strict.tls.update(client_ca=world.pki.ca_a)
+            reloaded(proxy, strict)
+            contains(mail_from(running, "a@x.example"), "421 4.3.2 ", "the next MAIL")
+            equal(running.rest(), b"", "the end of the session")
+        equal(proxy.record(running.local)["reason"], "policy_changed", "the session line's reason")
+        with greet(world, proxy.at("mx"), "right") as again:
+            check(mail_from(again, "a@x.example").startswith("250 "), "a new session")
+            again.quit()
 
 
 @each(1, 2)
@@ -125,10 +186,9 @@ def listeners_come_and_go(world, shards):
             del less.routes["mx"]
             reloaded(proxy, less)
             eventually(lambda: refused(first), "the removed listener accepts nobody")
-            identifier, content = mail()
-            equal(running.message(content).code, 250, "a running session of the removed listener")
-            running.quit()
-        world.sink.message(identifier.encode())
+            # Its route had partners, and nobody says any more which hold.
+            contains(mail_from(running, "a@x.example"), "421 4.3.2 ", "a running session of the removed listener")
+        equal(proxy.record(running.local)["reason"], "policy_changed", "the session line's reason")
         equal(in_clear(world, second), TLS_FIRST, "the listener that stayed")
         reloaded(proxy, more)  # and back again
         check(in_clear(world, first).startswith("250 "), "the listener that came back")
@@ -380,7 +440,7 @@ def a_volley_of_sighups(world):
                 proxy.process.signal(signal.SIGHUP)
             reloaded(proxy, proxy.layout.copy().route("mx", tls="encrypt"))
             eventually(lambda: in_clear(world, proxy.at("mx")) == TLS_FIRST, "the last one counts")
-            check(mail_from(running, "a@x.example").startswith("250 "), "the running session")
+            equal(mail_from(running, "a@x.example"), TLS_FIRST, "the running session")
             running.quit()
         proxy.terminate()
         equal(proxy.process.wait(), 0, "exit code")
