@@ -118,14 +118,20 @@ void Add(PolicyDecisions& decisions, const PolicyDecision& decision) {
   ++decisions.count;
 }
 
-void AddDomainsPartner(PolicyDecisions& decisions, const Partner& partner,
-                       const ClientFacts& client, ChainVerifier& chain) {
-  const bool at_home = IsAtHome(partner, client.address);
-  if (!at_home && !partner.restrict_to_networks && !partner.restrict_to_certificate) return;
+// Whether mail of this partner's domains concerns it when it comes from `address`.
+bool Concerns(const Partner& partner, const IpAddress& address) {
+  return partner.restrict_to_networks || partner.restrict_to_certificate ||
+         IsAtHome(partner, address);
+}
+
+PolicyDecision JudgeDomainsPartner(const Partner& partner, const ClientFacts& client,
+                                   ChainVerifier& chain) {
   PolicyDecision decision = JudgePartner(partner, client, chain);
   // Before any fault of TLS: the client would mend that in vain.
-  if (!at_home && partner.restrict_to_networks) decision.fault = PolicyFault::kWrongNetwork;
-  Add(decisions, decision);
+  if (partner.restrict_to_networks && !IsAtHome(partner, client.address)) {
+    decision.fault = PolicyFault::kWrongNetwork;
+  }
+  return decision;
 }
 
 }  // namespace
@@ -160,8 +166,10 @@ PolicyDecisions JudgeMail(const RoutePolicy& route, const PartnerTable* partners
   }
   if (partners == nullptr) return decisions;
   if (sender.kind == SenderKind::kDomain) {
-    const Partner* const partner = partners->FindDomain(sender.domain);
-    if (partner != nullptr) AddDomainsPartner(decisions, *partner, client, chain);
+    const Partner* const partner = partners->FindDomain(
+        sender.domain,
+        [&client](const Partner& candidate) { return Concerns(candidate, client.address); });
+    if (partner != nullptr) Add(decisions, JudgeDomainsPartner(*partner, client, chain));
   }
   const Partner* const partner = partners->FindNetwork(client.address);
   if (partner != nullptr) Add(decisions, JudgePartner(*partner, client, chain));

@@ -34,7 +34,8 @@ PartnerTable::PartnerTable(const std::vector<Partner>& partners) : partners_(&pa
   }
 }
 
-const Partner* PartnerTable::FindDomain(std::string_view domain) const {
+const Partner* PartnerTable::FindDomain(std::string_view domain,
+                                        absl::FunctionRef<bool(const Partner&)> counts) const {
   if (by_domain_.empty() || domain.empty()) return nullptr;
   // The domain itself, then ".b.example", ".example": at most one look-up for each of the 127
   // labels that 253 octets have room for.
@@ -42,7 +43,7 @@ const Partner* PartnerTable::FindDomain(std::string_view domain) const {
   while (from != std::string_view::npos) {
     const std::string_view rest = domain.substr(from);
     const auto found = by_domain_.find(absl::string_view(rest.data(), rest.size()));
-    if (found != by_domain_.end()) return found->second;
+    if (found != by_domain_.end() && counts(*found->second)) return found->second;
     from = domain.find('.', from + 1);
   }
   return nullptr;

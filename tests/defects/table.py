@@ -84,6 +84,7 @@ BASE = unit("tests/base/base_test")
 SINK = unit("tests/tools/tools_test", "SinkSession*")
 SERVER = unit("tests/process/shards_test")
 TABLE = unit("tests/session/session_table_test")
+POLICY = unit("tests/policy/policy_test")
 LIMITS = unit("tests/session/client_limits_test")
 RELOAD_MEMORY = unit("tests/session/reload_memory_test")
 
@@ -514,6 +515,15 @@ DEFECTS = (
         (Edit("src/session/client_limits.cc", "  if (--slot->sessions > 0) {\n",
               "  if (slot->sessions > 0) {\n"),),
         LIMITS, r"FAILED|CHECK failed"),
+    # --- Policies
+    Defect(
+        "narrow-partner-hides-the-wide-one",
+        "a partner that a message does not concern hides the less specific one that it does concern",
+        (Edit("src/policy/partner_table.cc",
+              "    if (found != by_domain_.end() && counts(*found->second)) return found->second;\n",
+              "    if (found != by_domain_.end()) return counts(*found->second) ? found->second : nullptr;\n"),),
+        POLICY, r"FAILED  \] JudgeMailTest.APartnerThatIsNotConcernedHidesNoWiderOne"),
+
     # --- TLS
     Defect(
         "clear-text-before-the-handshake",

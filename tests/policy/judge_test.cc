@@ -362,6 +362,46 @@ TEST_F(JudgeMailTest, RestrictedToTheCertificate) {
   }
 }
 
+TEST_F(JudgeMailTest, APartnerThatIsNotConcernedHidesNoWiderOne) {
+  constexpr const char* kHome = "198.51.100.7";
+  constexpr const char* kAbroad = "203.0.113.5";
+  partners_.reserve(3);
+  Partner& widest = AddPartner({".example"}, {});
+  Partner& bank = AddPartner({".bank.example"}, {});
+  bank.tls = TlsPolicy::kVerify;
+  Partner& news = AddPartner({"news.bank.example"}, {"198.51.100.0/24"});
+
+  client_.address = Ip(kHome);
+  PolicyDecisions decisions = Judge("news.bank.example");
+  ASSERT_EQ(decisions.count, 1U);
+  EXPECT_EQ(decisions.all[0].partner, &news);
+
+  client_.address = Ip(kAbroad);
+  decisions = Judge("news.bank.example");
+  ASSERT_EQ(decisions.count, 1U);
+  EXPECT_EQ(decisions.all[0].partner, &bank);
+  EXPECT_EQ(decisions.refusal()->asked, TlsPolicy::kVerify);
+
+  bank.networks = {ParseNetwork("192.0.2.0/24").value()};
+  decisions = Judge("news.bank.example");
+  ASSERT_EQ(decisions.count, 1U);
+  EXPECT_EQ(decisions.all[0].partner, &widest);
+
+  widest.networks = bank.networks;
+  EXPECT_EQ(Judge("news.bank.example").count, 0U);
+
+  // What restricts its domains concerns all who use them.
+  for (bool Partner::*const restricts :
+       {&Partner::restrict_to_networks, &Partner::restrict_to_certificate}) {
+    news.*restricts = true;
+    decisions = Judge("news.bank.example");
+    ASSERT_EQ(decisions.count, 1U);
+    EXPECT_EQ(decisions.all[0].partner, &news);
+    EXPECT_NE(decisions.refusal(), nullptr);
+    news.*restricts = false;
+  }
+}
+
 TEST_F(JudgeMailTest, OnlyADomainHasADomainsPartner) {
   AddPartner({"example.com"}, {});
   const PartnerTable table(partners_);

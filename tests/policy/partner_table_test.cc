@@ -28,6 +28,8 @@ Partner WithNetworks(const std::vector<std::string>& networks) {
   return partner;
 }
 
+bool Any(const Partner&) { return true; }
+
 std::string NameOf(const Partner* partner) { return partner == nullptr ? "-" : partner->name; }
 
 // Who has to be able to read a sender.
@@ -49,7 +51,7 @@ TEST(PartnerTable, EmptyFindsNothing) {
   const std::vector<Partner> none;
   const PartnerTable table(none);
   EXPECT_TRUE(table.empty());
-  EXPECT_EQ(table.FindDomain("example.com"), nullptr);
+  EXPECT_EQ(table.FindDomain("example.com", Any), nullptr);
   EXPECT_EQ(table.FindNetwork(Ip("192.0.2.1")), nullptr);
 }
 
@@ -58,7 +60,9 @@ TEST(PartnerTable, TheMostSpecificDomainWins) {
       WithDomains({".example.com"}), WithDomains({"example.com", "other.example"}),
       WithDomains({".b.example.com"}), WithDomains({"a.b.example.com"}), WithDomains({".com"})};
   const PartnerTable table(partners);
-  const auto find = [&table](std::string_view domain) { return NameOf(table.FindDomain(domain)); };
+  const auto find = [&table](std::string_view domain) {
+    return NameOf(table.FindDomain(domain, Any));
+  };
   EXPECT_EQ(find("example.com"), "example.com");
   EXPECT_EQ(find("other.example"), "example.com");
   EXPECT_EQ(find("a.example.com"), ".example.com");
@@ -72,7 +76,7 @@ TEST(PartnerTable, TheMostSpecificDomainWins) {
   EXPECT_EQ(find("x.other.example"), "-");
   EXPECT_EQ(find("example.com.evil.example"), "-");
   EXPECT_EQ(find(""), "-");
-  EXPECT_EQ(table.IndexOf(*table.FindDomain("x.b.example.com")), 2U);
+  EXPECT_EQ(table.IndexOf(*table.FindDomain("x.b.example.com", Any)), 2U);
 }
 
 TEST(PartnerTable, TheLongestPrefixWins) {
@@ -104,7 +108,7 @@ TEST(PartnerTable, NetworksOfAPartnerWithDomainsAreNoWayToIt) {
   partners.front().networks = {Net("203.0.113.0/24")};
   const PartnerTable table(partners);
   EXPECT_EQ(table.FindNetwork(Ip("203.0.113.1")), nullptr);
-  EXPECT_NE(table.FindDomain("example.com"), nullptr);
+  EXPECT_NE(table.FindDomain("example.com", Any), nullptr);
 }
 
 // 253 octets with as many labels as there can be.
@@ -114,8 +118,32 @@ TEST(PartnerTable, TheDeepestDomainIsFoundByItsSuffix) {
   ASSERT_EQ(domain.size(), 253U);
   const std::vector<Partner> partners = {WithDomains({".a"})};
   const PartnerTable table(partners);
-  EXPECT_EQ(NameOf(table.FindDomain(domain)), ".a");
-  EXPECT_EQ(table.FindDomain("a"), nullptr);
+  EXPECT_EQ(NameOf(table.FindDomain(domain, Any)), ".a");
+  EXPECT_EQ(table.FindDomain("a", Any), nullptr);
+}
+
+TEST(PartnerTable, WhatDoesNotCountHidesNothing) {
+  const std::vector<Partner> partners = {WithDomains({".example.com"}),
+                                         WithDomains({".b.example.com"}),
+                                         WithDomains({"a.b.example.com"}), WithDomains({".com"})};
+  const PartnerTable table(partners);
+  std::vector<std::string> asked;
+  std::string wanted;
+  const auto find = [&](std::string name) {
+    wanted = std::move(name);
+    asked.clear();
+    return NameOf(table.FindDomain("a.b.example.com", [&](const Partner& partner) {
+      asked.push_back(partner.name);
+      return partner.name == wanted;
+    }));
+  };
+  EXPECT_EQ(find("a.b.example.com"), "a.b.example.com");
+  EXPECT_EQ(find(".b.example.com"), ".b.example.com");
+  EXPECT_EQ(find(".example.com"), ".example.com");
+  EXPECT_EQ(find(".com"), ".com");
+  EXPECT_EQ(find("nobody"), "-");
+  EXPECT_EQ(asked, (std::vector<std::string>{"a.b.example.com", ".b.example.com", ".example.com",
+                                             ".com"}));
 }
 
 // Against looking at each partner in turn.
@@ -154,7 +182,7 @@ TEST(PartnerTable, AgreesWithALinearSearch) {
         best = &partner;
       }
     }
-    ASSERT_EQ(table.FindDomain(domain), best) << domain;
+    ASSERT_EQ(table.FindDomain(domain, Any), best) << domain;
   }
 }
 

@@ -93,7 +93,8 @@ struct PolicyDecisions {
 // `route` is judged if it asks for kEncrypt or kVerify or is in report mode. `partners` may be null
 // (a route where partners do not count). A partner with networks and domains concerns a message of
 // its domains from its networks; from elsewhere only where it restricts the domains to networks
-// (kWrongNetwork) or to the certificate. A kMalformed sender has no domain here: refusing it is the
+// (kWrongNetwork) or to the certificate. One that a message does not concern hides no less specific
+// partner: then that one is asked. A kMalformed sender has no domain here: refusing it is the
 // caller's.
 [[nodiscard]] PolicyDecisions JudgeMail(const RoutePolicy& route, const PartnerTable* partners,
                                         const Sender& sender, const ClientFacts& client,

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "ringpost/policy/network.h"
 #include "ringpost/policy/partner.h"
@@ -32,9 +33,11 @@ class PartnerTable {
     return static_cast<std::size_t>(&partner - partners_->data());
   }
 
-  // The partner that has `domain` (as ParseMailSender() gives it), the domain itself before
-  // ".suffix", a longer suffix before a shorter one; nullptr: none.
-  [[nodiscard]] const Partner* FindDomain(std::string_view domain) const;
+  // The first partner that has `domain` (as ParseMailSender() gives it) and that `counts`: the
+  // domain itself before ".suffix", a longer suffix before a shorter one; nullptr: none. One that
+  // does not count hides no less specific one. At most one look-up for each label of the domain.
+  [[nodiscard]] const Partner* FindDomain(std::string_view domain,
+                                          absl::FunctionRef<bool(const Partner&)> counts) const;
   // The partner without domains whose network has `address`, the longest prefix first.
   [[nodiscard]] const Partner* FindNetwork(const IpAddress& address) const;
 

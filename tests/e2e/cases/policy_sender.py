@@ -199,6 +199,8 @@ def network_layout(world):
                    restrict_to_certificate=True)
     layout.partner("wide", networks=["127.0.0.16/28"], tls="encrypt")
     layout.partner("narrow", networks=["127.0.0.18"], tls="encrypt", mode="report")
+    layout.partner("bank", sender_domains=[".bank.example"], tls="verify", certificate_names=[NAME])
+    layout.partner("news", sender_domains=["news.bank.example"], networks=["127.0.0.3"], tls="encrypt")
     layout.partner("watched", sender_domains=["watched.example"], networks=["127.0.0.3"], tls="encrypt",
                    restrict_to_networks=True, mode="report")
     return layout
@@ -231,6 +233,12 @@ NETWORKS = (
     ("x.example", "127.0.0.32", "no TLS", "250", []),
     ("x.example", "127.0.0.18", "no TLS", "250", [("narrow", "encrypt", "report", "no-tls")]),  # the longest prefix
     ("watched.example", "127.0.0.4", "no certificate", "250", [("watched", None, "report", "wrong-network")]),
+    ("news.bank.example", "127.0.0.3", "no TLS", TLS_FIRST, [("news", "encrypt", "enforce", "no-tls")]),
+    ("news.bank.example", "127.0.0.3", "no certificate", "250", []),
+    # The narrower partner has nothing to do with this client, so the wider one holds.
+    ("news.bank.example", "127.0.0.4", "no TLS", TLS_FIRST, [("bank", "verify", "enforce", "no-tls")]),
+    ("news.bank.example", "127.0.0.4", "no certificate", "certificate", [("bank", "verify", "enforce", "no-certificate")]),
+    ("news.bank.example", "127.0.0.4", "right", "250", []),
     ("", "127.0.0.2", "no TLS", TLS_FIRST, [("by network", "encrypt", "enforce", "no-tls")]),  # <>
 )
 
