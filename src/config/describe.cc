@@ -239,6 +239,7 @@ std::string DescribeConfig(const Config& config) {
   out.Raw(absl::StrCat("# ", MemorySentence(PlanMemory(config)), "\n"));
   out.Count("buffers_large", config.buffers_large);
   out.Count("buffers_small", config.buffers_small);
+  out.List("own_domains", config.own_domains);
   if (config.policy_service.has_value()) out.Text("policy_service", config.policy_service->text);
   out.Duration("policy_summary_interval", config.policy_summary_interval);
   if (!config.ticket_key_file.empty()) out.Text("ticket_key_file", config.ticket_key_file);

@@ -325,10 +325,11 @@ class FileReader {
              absl::StrCat("\"", View(later), "\" is not supported in this version"));
       }
     }
-    Keys known = {"tls", "upstream", "ingress", "partner"};
+    Keys known = {"tls", "upstream", "ingress", "partner", "own_domains"};
     for (const Tuning& tuning : AllTuning()) known.push_back(tuning.name);
     CheckKeys(root, "the file", known);
     for (const Tuning& tuning : AllTuning()) ReadTuning(root, tuning, &settings_.tuning);
+    settings_.own_domains = ReadStrings(root, "own_domains", "example.com");
 
     if (const toml::node* const node = root.get("tls"); node != nullptr) {
       const toml::table* const table = node->as_table();

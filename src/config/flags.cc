@@ -114,6 +114,10 @@ ABSL_FLAG(Text, buffers_large, std::nullopt,
 ABSL_FLAG(Text, buffers_small, std::nullopt,
           "Blocks of 2 KiB for commands and replies, for each shard. Default: 0, twice the shard's "
           "sessions, from 1024 to 65536.");
+ABSL_FLAG(Text, own_domains, std::nullopt,
+          "The mail server's own domains, separated by commas, besides --hostname, localhost and "
+          "address literals. It may look into the local part of senders there: "
+          "a%partner.example@own.example.");
 ABSL_FLAG(Text, policy_service, std::nullopt,
           "Where Postfix's check_policy_service asks how a message came: 127.0.0.1:10040 or "
           "unix:/path. Default: none.");
@@ -165,6 +169,7 @@ constexpr auto kFlags = std::to_array<std::string_view>({"config",
                                                          "starttls_backend",
                                                          "buffers_large",
                                                          "buffers_small",
+                                                         "own_domains",
                                                          "policy_service",
                                                          "policy_summary_interval",
                                                          "ticket_key_file",
@@ -348,6 +353,7 @@ absl::StatusOr<Settings> SettingsFromFlags() {
   }
   RouteFromFlags(&settings);
   settings.trust = {PathFlag(FLAGS_client_ca), PathFlag(FLAGS_crl), Flag(FLAGS_revocation)};
+  settings.own_domains = FlagList(FLAGS_own_domains);
   const absl::Status status = CertificatesFromFlags(&settings);
   if (!status.ok()) return status;
   return settings;
@@ -379,6 +385,7 @@ absl::StatusOr<Settings> MergeSettings(Settings flags, Settings file) {
     if (flags.trust.revocation.has_value()) merged.trust.revocation = flags.trust.revocation;
   }
   for (auto& [name, given] : flags.tuning) merged.tuning.insert_or_assign(name, given);
+  if (!flags.own_domains.empty()) merged.own_domains = std::move(flags.own_domains);
   if (!flags.certificates.empty()) merged.certificates = std::move(flags.certificates);
   if (flags.has_routes()) {
     if (flags.upstreams.front().addresses.empty()) {

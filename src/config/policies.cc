@@ -11,6 +11,7 @@
 #include "policy_values.h"
 #include "readers.h"
 #include "ringpost/policy/network.h"
+#include "ringpost/policy/sender_address.h"
 
 namespace ringpost {
 namespace {
@@ -266,6 +267,24 @@ absl::Status PolicyResolver::ResolvePartners() {
   for (const PartnerSettings& from : settings_.partners) {
     const absl::Status status = ResolvePartner(from, &config_.partners.emplace_back());
     if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PolicyResolver::ResolveOwnDomains() {
+  std::vector<std::string>& own = config_.own_domains;
+  const auto add = [&own](std::string domain) {
+    if (std::find(own.begin(), own.end(), domain) == own.end()) own.push_back(std::move(domain));
+  };
+  if (std::optional<std::string> hostname = NormalizeDomain(config_.hostname)) {
+    add(*std::move(hostname));
+  }
+  add("localhost");
+  for (const Given& given : settings_.own_domains) {
+    std::string domain;
+    const absl::Status status = ReadSenderDomain(given, &domain);
+    if (!status.ok()) return status;
+    add(std::move(domain));
   }
   return absl::OkStatus();
 }

@@ -28,6 +28,7 @@ class PolicyResolver {
   absl::Status CheckDefaults();  // [tls]
   absl::Status ResolveRoute(const IngressSettings& from, IngressConfig* ingress);
   absl::Status ResolvePartners();
+  absl::Status ResolveOwnDomains();  // once Config::hostname is known
   // Once routes and partners are known: whom a handshake asks for a certificate, and what should
   // be known of all policies together.
   void Finish();

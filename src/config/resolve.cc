@@ -392,7 +392,8 @@ class Resolver {
   }
 
   absl::Status ResolvePartners() {
-    const absl::Status status = policies_.ResolvePartners();
+    absl::Status status = policies_.ResolvePartners();
+    status.Update(policies_.ResolveOwnDomains());
     if (status.ok()) policies_.Finish();
     return status;
   }

@@ -113,8 +113,10 @@ bool IsAtHome(const Partner& partner, const IpAddress& address) {
                      [&address](const Network& network) { return network.Contains(address); });
 }
 
-void Add(PolicyDecisions& decisions, const PolicyDecision& decision) {
+void Add(PolicyDecisions& decisions, const PolicyDecision& decision,
+         std::string_view sender_domain) {
   decisions.all[decisions.count] = decision;
+  decisions.all[decisions.count].sender_domain = sender_domain;
   ++decisions.count;
 }
 
@@ -132,6 +134,18 @@ PolicyDecision JudgeDomainsPartner(const Partner& partner, const ClientFacts& cl
     decision.fault = PolicyFault::kWrongNetwork;
   }
   return decision;
+}
+
+// The partner of one of the sender's domains, if it is not there already.
+void AddDomainsPartner(PolicyDecisions& decisions, const PartnerTable& partners,
+                       std::string_view domain, const ClientFacts& client, ChainVerifier& chain) {
+  const Partner* const partner = partners.FindDomain(
+      domain, [&client](const Partner& candidate) { return Concerns(candidate, client.address); });
+  if (partner == nullptr) return;
+  const bool known = std::any_of(
+      decisions.all.data(), decisions.all.data() + decisions.count,
+      [partner](const PolicyDecision& decision) { return decision.partner == partner; });
+  if (!known) Add(decisions, JudgeDomainsPartner(*partner, client, chain), domain);
 }
 
 }  // namespace
@@ -158,21 +172,34 @@ const PolicyDecision* PolicyDecisions::refusal() const {
   return first == end ? nullptr : first;
 }
 
+bool IsSure(const PartnerTable& partners, const Sender& sender) {
+  if (sender.kind == SenderKind::kMalformed) return false;
+  if (!sender.inner_unsure && !sender.inner_torn) return true;
+  // An address literal may be one of the backend's own addresses, and Postfix can be told
+  // (resolve_numeric_domain) to take one without brackets.
+  const bool dropped = sender.domain.find_first_not_of("0123456789.") == std::string::npos ||
+                       partners.IsOwnDomain(sender.domain);
+  if (dropped) return false;
+  return !sender.inner_torn ||
+         partners.FindDomain(sender.domain, [](const Partner&) { return true; }) != nullptr;
+}
+
 PolicyDecisions JudgeMail(const RoutePolicy& route, const PartnerTable* partners,
                           const Sender& sender, const ClientFacts& client, ChainVerifier& chain) {
   PolicyDecisions decisions;
   if (route.tls >= TlsPolicy::kEncrypt || route.mode == PolicyMode::kReport) {
-    Add(decisions, JudgeLevel(route.tls, route.mode, route.certificate, client, chain));
+    Add(decisions, JudgeLevel(route.tls, route.mode, route.certificate, client, chain),
+        sender.domain);
   }
   if (partners == nullptr) return decisions;
   if (sender.kind == SenderKind::kDomain) {
-    const Partner* const partner = partners->FindDomain(
-        sender.domain,
-        [&client](const Partner& candidate) { return Concerns(candidate, client.address); });
-    if (partner != nullptr) Add(decisions, JudgeDomainsPartner(*partner, client, chain));
+    AddDomainsPartner(decisions, *partners, sender.domain, client, chain);
+  }
+  for (const std::string& domain : sender.inner_domains) {
+    AddDomainsPartner(decisions, *partners, domain, client, chain);
   }
   const Partner* const partner = partners->FindNetwork(client.address);
-  if (partner != nullptr) Add(decisions, JudgePartner(*partner, client, chain));
+  if (partner != nullptr) Add(decisions, JudgePartner(*partner, client, chain), sender.domain);
   return decisions;
 }
 

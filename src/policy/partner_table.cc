@@ -5,8 +5,28 @@
 #include <string>
 
 namespace ringpost {
+namespace {
 
-PartnerTable::PartnerTable(const std::vector<Partner>& partners) : partners_(&partners) {
+absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+// Calls `found` with the domain itself, then with ".b.example", ".example", until it returns true:
+// at most once for each of the 127 labels that 253 octets have room for.
+template <typename Found>
+void FromMostSpecific(std::string_view domain, Found found) {
+  if (domain.empty()) return;
+  std::size_t from = 0;
+  while (from != std::string_view::npos) {
+    if (found(View(domain.substr(from)))) return;
+    from = domain.find('.', from + 1);
+  }
+}
+
+}  // namespace
+
+PartnerTable::PartnerTable(const std::vector<Partner>& partners,
+                           const std::vector<std::string>& own_domains)
+    : partners_(&partners) {
+  for (const std::string& domain : own_domains) own_domains_.insert(View(domain));
   std::size_t domains = 0;
   std::size_t networks = 0;
   for (const Partner& partner : partners) {
@@ -36,17 +56,23 @@ PartnerTable::PartnerTable(const std::vector<Partner>& partners) : partners_(&pa
 
 const Partner* PartnerTable::FindDomain(std::string_view domain,
                                         absl::FunctionRef<bool(const Partner&)> counts) const {
-  if (by_domain_.empty() || domain.empty()) return nullptr;
-  // The domain itself, then ".b.example", ".example": at most one look-up for each of the 127
-  // labels that 253 octets have room for.
-  std::size_t from = 0;
-  while (from != std::string_view::npos) {
-    const std::string_view rest = domain.substr(from);
-    const auto found = by_domain_.find(absl::string_view(rest.data(), rest.size()));
-    if (found != by_domain_.end() && counts(*found->second)) return found->second;
-    from = domain.find('.', from + 1);
-  }
-  return nullptr;
+  if (by_domain_.empty()) return nullptr;
+  const Partner* partner = nullptr;
+  FromMostSpecific(domain, [&](absl::string_view suffix) {
+    const auto found = by_domain_.find(suffix);
+    if (found != by_domain_.end() && counts(*found->second)) partner = found->second;
+    return partner != nullptr;
+  });
+  return partner;
+}
+
+bool PartnerTable::IsOwnDomain(std::string_view domain) const {
+  bool own = false;
+  FromMostSpecific(domain, [&](absl::string_view suffix) {
+    own = own_domains_.contains(suffix);
+    return own;
+  });
+  return own;
 }
 
 const Partner* PartnerTable::FindNetwork(const IpAddress& address) const {

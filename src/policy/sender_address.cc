@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <utility>
 
 namespace ringpost {
 namespace {
@@ -157,6 +158,55 @@ Sender WithoutDomain(std::string_view local) {
   return sure ? NoDomain() : Malformed();
 }
 
+// The percent hack, the bang path, and an "@" that was quoted.
+constexpr bool IsRoutingOperator(char c) { return c == '%' || c == '!' || c == '@'; }
+
+// What is neither an operator nor separates words; such octets stand in quoted strings only, where
+// readers that crack them open find blanks, comments, literals and other quoted strings.
+bool SeparatesWords(char c) { return !IsDotStringOctet(c) && c != '@'; }
+
+// Finds the domains that a backend could read in `local`, a local part without quotes, once it has
+// dropped `sender`'s own domain.
+Sender WithInnerDomains(Sender sender, std::string_view local) {
+  if (sender.kind == SenderKind::kMalformed ||
+      ContainsOnly(local, [](char c) { return !IsRoutingOperator(c); })) {
+    return sender;
+  }
+  const bool torn = !ContainsOnly(local, [](char c) { return !SeparatesWords(c); });
+  sender.inner_torn = torn;
+  const auto ends_word = [](char c) { return IsRoutingOperator(c) || SeparatesWords(c); };
+  for (auto begin = local.begin(); begin <= local.end();) {
+    const auto end = std::find_if(begin, local.end(), ends_word);
+    // "user%domain", "user@domain", "domain!user"; where words are torn apart, any of them.
+    const bool is_domain = torn || (begin != local.begin() && *(begin - 1) != '!') ||
+                           (end != local.end() && *end == '!');
+    if (is_domain) {
+      std::optional<std::string> domain = NormalizeDomain({begin, end});
+      if (!domain) {
+        sender.inner_unsure = true;
+      } else if (sender.inner_domains.size() == kInnerDomainsMax) {
+        return Malformed();
+      } else {
+        sender.inner_domains.push_back(*std::move(domain));
+      }
+    }
+    if (end == local.end()) break;
+    begin = end + 1;
+  }
+  return sender;
+}
+
+// A quoted string's content without its backslashes.
+std::string Dequoted(std::string_view content) {
+  std::string plain;
+  plain.reserve(content.size());
+  for (std::size_t i = 0; i < content.size(); ++i) {
+    if (content[i] == '\\' && i + 1 < content.size()) ++i;
+    plain.push_back(content[i]);
+  }
+  return plain;
+}
+
 // What stands behind the "@".
 Sender TakeDomain(std::string_view& text) {
   if (!TakeOctet(text, '[')) return FromDomain(Take(text, IsDomainOctet));
@@ -167,13 +217,16 @@ Sender TakeDomain(std::string_view& text) {
 // Mailbox of RFC 5321 4.1.2, or its local part alone. What follows it stays in `text`.
 Sender TakeMailbox(std::string_view& text) {
   std::string_view local;
-  if (text.starts_with('"')) {
+  const bool quoted = text.starts_with('"');
+  if (quoted) {
     if (!TakeQuotedString(text, &local)) return Malformed();
   } else {
     local = Take(text, IsDotStringOctet);
     if (local.empty()) return Malformed();
   }
-  return TakeOctet(text, '@') ? TakeDomain(text) : WithoutDomain(local);
+  if (!TakeOctet(text, '@')) return WithoutDomain(local);
+  if (!quoted) return WithInnerDomains(TakeDomain(text), local);
+  return WithInnerDomains(TakeDomain(text), Dequoted(local));
 }
 
 // A-d-l and its colon: "@one.example,@two.example:". RFC 5321 4.1.1.3 and appendix C: accepted and
@@ -186,12 +239,22 @@ bool TakeSourceRoute(std::string_view& text) {
   return TakeOctet(text, ':');
 }
 
+// A mailbox without angle brackets. `text` is all that is left of the command.
+Sender TakeBarePath(std::string_view& text) {
+  // "a@b.example ENVID="@c.example: do quotes or blanks come first?
+  if (text.starts_with('"')) return Malformed();
+  std::string_view mailbox = text;
+  Sender sender = TakeMailbox(text);
+  mailbox.remove_suffix(text.size());
+  // "x X=<a@b.example>": one parameter, or to Exim a display name and its address?
+  if (text.find_first_of("<>@") != std::string_view::npos) return Malformed();
+  // "a@b. example": Exim sees no blank behind a dot.
+  return mailbox.ends_with('.') && !ContainsOnly(text, IsBlank) ? Malformed() : sender;
+}
+
 // Path of RFC 5321 4.1.2, "<>" included.
 Sender TakePath(std::string_view& text) {
-  if (!TakeOctet(text, '<')) {
-    // "a@b.example ENVID="@c.example: without brackets, quotes or blanks may come first.
-    return text.starts_with('"') ? Malformed() : TakeMailbox(text);
-  }
+  if (!TakeOctet(text, '<')) return TakeBarePath(text);
   if (TakeOctet(text, '>')) return Sender{SenderKind::kNull, {}};
   const bool routed = text.starts_with('@');
   if (routed && !TakeSourceRoute(text)) return Malformed();
@@ -261,7 +324,13 @@ Sender ParseBareSender(std::string_view address) {
   }
   std::string_view domain = address.substr(at + 1);
   Sender sender = TakeDomain(domain);
-  return domain.empty() ? sender : Malformed();
+  if (!domain.empty()) return Malformed();
+  std::string_view local = address.substr(0, at);
+  std::string_view content;
+  std::string_view rest = local;
+  const bool quoted = local.starts_with('"') && TakeQuotedString(rest, &content) && rest.empty();
+  if (!quoted) return WithInnerDomains(std::move(sender), local);
+  return WithInnerDomains(std::move(sender), Dequoted(content));
 }
 
 }  // namespace ringpost

@@ -176,7 +176,7 @@ SenderCheck CheckSender(const RegisteredSession& session, const SessionKey& key,
     return SenderCheck::kPassed;
   }
   const Sender sender = ParseBareSender(sender_text);
-  if (sender.kind == SenderKind::kMalformed && session.partners->enforces_domains()) {
+  if (session.partners->enforces_domains() && !IsSure(*session.partners, sender)) {
     return SenderCheck::kUnreadable;
   }
   NoChain chain;

@@ -159,7 +159,7 @@ absl::StatusOr<LoadedFiles> LoadFiles(const Config& config, std::int64_t now) {
     }
     loaded.trusts.push_back(*std::move(options));
   }
-  loaded.partners = std::make_shared<const PartnerTable>(config.partners);
+  loaded.partners = std::make_shared<const PartnerTable>(config.partners, config.own_domains);
   return loaded;
 }
 

@@ -85,8 +85,9 @@ bool SessionPolicy::RefusesUnreadable(const PartnerTable& partners) {
 std::string_view SessionPolicy::Judge(std::string_view argument) {
   const Sender sender = ParseMailSender(argument);
   const PartnerTable* const partners = listener_->partners;
-  if (sender.kind == SenderKind::kMalformed && partners != nullptr && partners->has_domains()) {
-    if (RefusesUnreadable(*partners)) return kBadSender;
+  if (partners != nullptr && partners->has_domains() && !IsSure(*partners, sender) &&
+      RefusesUnreadable(*partners)) {
+    return kBadSender;
   }
   return Decide(sender);
 }
@@ -112,7 +113,7 @@ std::string_view SessionPolicy::Decide(const Sender& sender) {
                             decision.match.by != CertificateMatch::By::kNothing);
     if (decision.fault != PolicyFault::kNone &&
         (decision.mode == PolicyMode::kReport || &decision == refusal)) {
-      session_->PolicyNotMet(decision, sender.domain);
+      session_->PolicyNotMet(decision, decision.sender_domain);
     }
   }
   if (refusal == nullptr) {

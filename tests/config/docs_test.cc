@@ -79,7 +79,8 @@ TEST(Docs, EverySettingIsThere) {
         << name;
   };
   for (const Tuning& tuning : AllTuning()) expect(tuning.name);
-  for (const char* key : {"client_ca",
+  for (const char* key : {"own_domains",
+                          "client_ca",
                           "crl",
                           "revocation",
                           "certificate_names",

@@ -31,6 +31,7 @@ ABSL_DECLARE_FLAG(OptionalText, fingerprints);
 ABSL_DECLARE_FLAG(OptionalText, accept_common_name);
 ABSL_DECLARE_FLAG(OptionalText, accept_server_auth_purpose);
 ABSL_DECLARE_FLAG(OptionalText, policy_mode);
+ABSL_DECLARE_FLAG(OptionalText, own_domains);
 ABSL_DECLARE_FLAG(OptionalText, policy_service);
 ABSL_DECLARE_FLAG(OptionalText, policy_summary_interval);
 ABSL_DECLARE_FLAG(OptionalText, shards);
@@ -156,6 +157,19 @@ TEST_F(FlagsTest, FlagsWinOverTheFilesTuning) {
   EXPECT_EQ((*loaded)->log_level, LogLevel::kInfo);
   EXPECT_EQ((*loaded)->shards, 1);
   EXPECT_EQ((*loaded)->command_timeout, 500 * kNsPerSecond);
+}
+
+TEST_F(FlagsTest, OwnDomains) {
+  using Domains = std::vector<std::string>;
+  folder_.Write("r.toml", "hostname = \"mx.example\"\nown_domains = [\"file.example\"]\n");
+  absl::SetFlag(&FLAGS_config, folder_.Path("r.toml"));
+  SetRoute();
+  EXPECT_EQ((*LoadConfig())->own_domains, (Domains{"mx.example", "localhost", "file.example"}));
+  absl::SetFlag(&FLAGS_own_domains, "a.example,.b.example");
+  EXPECT_EQ((*LoadConfig())->own_domains,
+            (Domains{"mx.example", "localhost", "a.example", ".b.example"}));
+  absl::SetFlag(&FLAGS_own_domains, "");
+  ExpectSaying(LoadConfig().status(), "--own_domains: \"\" is not a domain");
 }
 
 TEST_F(FlagsTest, RoutesComeFromOnePlace) {

@@ -373,6 +373,22 @@ TEST_F(PoliciesTest, RefusedDomains) {
   }
 }
 
+TEST_F(PoliciesTest, OwnDomains) {
+  using Domains = std::vector<std::string>;
+  EXPECT_EQ(Good("", "", "")->own_domains, (Domains{"mx.test.example", "localhost"}));
+  EXPECT_EQ(Good("", "", "", "hostname = \"MX.example\"\nown_domains = []")->own_domains,
+            (Domains{"mx.example", "localhost"}));
+  EXPECT_EQ(Good("", "", "",
+                 "own_domains = [\"Own.EXAMPLE.\", \".own.example\", \"localhost\", "
+                 "\"b\u00FCcher.example\"]")
+                ->own_domains,
+            (Domains{"mx.test.example", "localhost", "own.example", ".own.example",
+                     "xn--bcher-kva.example"}));
+  Bad("", "", "", "own_domains: \"a..b\" is not a domain", "own_domains = [\"a..b\"]");
+  Bad("", "", "", "own_domains: \"192.0.2.1\" is not a domain", "own_domains = [\"192.0.2.1\"]");
+  Bad("", "", "", "own_domains must be a list of strings", "own_domains = \"own.example\"");
+}
+
 TEST_F(PoliciesTest, Overlaps) {
   const auto two = [](std::string_view first, std::string_view second) {
     return absl::StrCat("[[partner]]\nname = \"a\"\ntls = \"encrypt\"\n", V(first),
@@ -577,7 +593,8 @@ TEST_F(PoliciesTest, WhatCheckConfigPrintsIsTheSameConfiguration) {
                    "tls = \"encrypt\"\nclient_ca = \"\"\n"
                    "[[partner]]\nname = \"third\"\nnetworks = [\"198.51.100.7\"]\n"
                    "tls = \"encrypt\"\n"),
-      "policy_service = \"unix:policy\"\npolicy_summary_interval = \"90m\"");
+      "policy_service = \"unix:policy\"\npolicy_summary_interval = \"90m\"\n"
+      "own_domains = [\"own.example\", \".own.example\"]");
   const std::string printed = DescribeConfig(*first);
   const auto settings = ParseConfigText(printed, "/elsewhere/other.toml");
   ASSERT_TRUE(settings.ok()) << settings.status() << "\n" << printed;
@@ -588,6 +605,8 @@ TEST_F(PoliciesTest, WhatCheckConfigPrintsIsTheSameConfiguration) {
   // Not only the same text: what the text leaves out would not show there.
   const Config& again = **second;
   EXPECT_EQ(again.trusts, first->trusts);
+  EXPECT_EQ(again.own_domains, first->own_domains);
+  EXPECT_EQ(again.own_domains.size(), 4U);
   EXPECT_EQ(again.policy_service->text, first->policy_service->text);
   EXPECT_EQ(again.policy_summary_interval, 5400 * kNsPerSecond);
   EXPECT_EQ(again.warnings, first->warnings);

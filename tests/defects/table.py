@@ -520,9 +520,27 @@ DEFECTS = (
         "narrow-partner-hides-the-wide-one",
         "a partner that a message does not concern hides the less specific one that it does concern",
         (Edit("src/policy/partner_table.cc",
-              "    if (found != by_domain_.end() && counts(*found->second)) return found->second;\n",
-              "    if (found != by_domain_.end()) return counts(*found->second) ? found->second : nullptr;\n"),),
+              "    return partner != nullptr;\n", "    return found != by_domain_.end();\n"),),
         POLICY, r"FAILED  \] JudgeMailTest.APartnerThatIsNotConcernedHidesNoWiderOne"),
+
+    Defect(
+        "domain-in-the-local-part",
+        "the partner of a domain within the local part is not asked, which Postfix reads in its own domain",
+        (Edit("src/policy/judge.cc", "  for (const std::string& domain : sender.inner_domains) {\n",
+              "  for (const std::string& domain : std::vector<std::string>()) {\n"),),
+        e2e("policy_readers.no_server_reads_a_partner_that_ringpost_did_not[Postfix]", seconds=120),
+        r"taken for the partner by the server only"),
+    Defect(
+        "domain-torn-by-blanks",
+        "a local part whose domains nobody can tell is let through in front of a domain that may be the mail server's own",
+        (Edit("src/policy/judge.cc", "  return !sender.inner_torn ||\n", "  return true ||\n"),),
+        e2e("policy_readers.what_a_server_reads[Postfix]"), r"ringpost's reply for .*contoso .example"),
+    Defect(
+        "address-in-a-parameter",
+        "a path without brackets and a parameter with an address, which Exim reads as a name and that address",
+        (Edit("src/policy/sender_address.cc",
+              '  if (text.find_first_of("<>@") != std::string_view::npos) return Malformed();\n', ""),),
+        e2e("policy_readers.what_a_server_reads[Exim]"), r"ringpost's reply for b'MAIL FROM:x X="),
 
     # --- TLS
     Defect(

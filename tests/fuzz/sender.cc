@@ -2,6 +2,7 @@
 //
 // The sender of a MAIL command, on whose domain policies hang. The input is what follows "MAIL ".
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -40,9 +41,37 @@ void Check(const Sender& sender) {
   } else {
     RINGPOST_CHECK(sender.domain.empty());
   }
+  RINGPOST_CHECK(sender.inner_domains.size() <= kInnerDomainsMax);
+  for (const std::string& domain : sender.inner_domains) CheckDomain(domain);
+  const bool none = sender.inner_domains.empty() && !sender.inner_unsure && !sender.inner_torn;
+  RINGPOST_CHECK(none || sender.kind == SenderKind::kDomain ||
+                 sender.kind == SenderKind::kNoDomain);
 }
 
-bool Same(const Sender& a, const Sender& b) { return a.kind == b.kind && a.domain == b.domain; }
+bool Same(const Sender& a, const Sender& b) {
+  return a.kind == b.kind && a.domain == b.domain && a.inner_domains == b.inner_domains &&
+         a.inner_unsure == b.inner_unsure && a.inner_torn == b.inner_torn;
+}
+
+// "<a%b.example@c.example>" and nothing unusual about it: what Postfix would read in c.example.
+void CheckPercent(std::string_view argument, const Sender& sender) {
+  if (!fuzz::EqualsIgnoringCase(argument.substr(0, 6), "FROM:<") || !argument.ends_with('>'))
+    return;
+  const std::string_view path = argument.substr(6, argument.size() - 7);
+  const std::size_t percent = path.rfind('%');
+  const std::size_t at = path.find('@');
+  if (percent == std::string_view::npos || at == std::string_view::npos || percent > at) return;
+  if (path.find_first_of("@\"<>\\ \t,:", at + 1) != std::string_view::npos ||
+      path.find_first_of("\"<>\\ \t,:!") != std::string_view::npos) {
+    return;
+  }
+  if (sender.kind == SenderKind::kMalformed) return;
+  const std::optional<std::string> domain =
+      NormalizeDomain(path.substr(percent + 1, at - percent - 1));
+  const auto& inner = sender.inner_domains;
+  RINGPOST_CHECK(domain ? std::find(inner.begin(), inner.end(), *domain) != inner.end()
+                        : sender.inner_unsure);
+}
 
 bool IsAscii(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
@@ -91,6 +120,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const Sender sender = ParseMailSender(argument);
   Check(sender);
   CheckPlain(argument, sender);
+  CheckPercent(argument, sender);
   const Sender bare = ParseBareSender(argument);
   Check(bare);
   if (bare.kind == SenderKind::kDomain) {
@@ -100,12 +130,16 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (const std::optional<std::string> domain = NormalizeDomain(argument)) CheckDomain(*domain);
 
   if (sender.kind == SenderKind::kMalformed) return 0;
-  // One more parameter, and blanks that every MTA takes, change nothing.
+  // One more parameter, and blanks that every MTA takes, change nothing: but where Exim would take
+  // the parameter for the rest of the domain.
   static std::string other;
   other.assign(argument);
+  const std::size_t last = other.find_last_not_of(" \t");
   if (!other.ends_with('\t') && !other.ends_with(' ')) other += ' ';
   other += "SIZE=10";
-  RINGPOST_CHECK(Same(ParseMailSender(other), sender));
+  const bool dot = other[last] == '.' && other.find('<') == std::string::npos;
+  const Sender more = ParseMailSender(other);
+  RINGPOST_CHECK(Same(more, sender) || (dot && more.kind == SenderKind::kMalformed));
   const std::size_t colon = argument.find(':');
   RINGPOST_CHECK(colon != std::string_view::npos);
   other.assign(argument.substr(0, colon + 1)).append(" ").append(argument.substr(colon + 1));

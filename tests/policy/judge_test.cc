@@ -402,6 +402,78 @@ TEST_F(JudgeMailTest, APartnerThatIsNotConcernedHidesNoWiderOne) {
   }
 }
 
+// "a%example.com@localhost": a backend may read example.com, so that its partner is concerned.
+TEST_F(JudgeMailTest, ADomainWithinTheLocalPartConcernsItsPartner) {
+  partners_.reserve(3);
+  Partner& outer = AddPartner({"outer.example"}, {});
+  Partner& inner = AddPartner({"example.com", ".example.net"}, {});
+  AddPartner({"elsewhere.example"}, {"198.51.100.0/24"});
+  const PartnerTable table(partners_);
+  const auto judge = [&](const Sender& sender) {
+    return JudgeMail(route_, &table, sender, client_, chain_);
+  };
+  PolicyDecisions decisions =
+      judge({SenderKind::kDomain, "outer.example", {"x.example", "example.com", "a.example.net"}});
+  ASSERT_EQ(decisions.count, 2U) << "each partner once";
+  EXPECT_EQ(decisions.all[0].partner, &outer);
+  EXPECT_EQ(decisions.all[1].partner, &inner);
+  EXPECT_EQ(decisions.all[1].sender_domain, "example.com");
+
+  decisions = judge({SenderKind::kNoDomain, "", {"a.example.net"}});
+  ASSERT_EQ(decisions.count, 1U);
+  EXPECT_EQ(decisions.all[0].partner, &inner);
+  EXPECT_EQ(decisions.all[0].sender_domain, "a.example.net");
+  EXPECT_EQ(decisions.refusal()->fault, PolicyFault::kNoTls);
+
+  EXPECT_EQ(judge({SenderKind::kDomain, "x.example", {"elsewhere.example"}}).count, 0U);
+}
+
+TEST_F(JudgeMailTest, AsManyPartnersAsDomainsFitIn) {
+  route_.tls = TlsPolicy::kEncrypt;
+  Sender sender{SenderKind::kDomain, "outer.example"};
+  partners_.reserve(kInnerDomainsMax + 2);
+  AddPartner({"outer.example"}, {});
+  AddPartner({}, {"203.0.113.0/24"});
+  for (std::size_t i = 0; i < kInnerDomainsMax; ++i) {
+    sender.inner_domains.push_back(std::to_string(i) + ".example");
+    AddPartner({sender.inner_domains.back()}, {});
+  }
+  const PartnerTable table(partners_);
+  EXPECT_EQ(JudgeMail(route_, &table, sender, client_, chain_).count, PolicyDecisions::kMax);
+}
+
+// Where the backend drops the outer domain, what is left must be readable.
+TEST_F(JudgeMailTest, ASenderIsSureUnlessTheBackendDropsItsDomain) {
+  const std::vector<std::string> own = {"localhost", ".own.example"};
+  AddPartner({"partner.example", "sub.own.example"}, {});
+  const PartnerTable table(partners_, own);
+  const auto is_sure = [&table](SenderKind kind, const char* domain, bool unsure) {
+    return IsSure(table, {kind, domain, {}, unsure});
+  };
+  const auto is_sure_if_torn = [&table](const char* domain) {
+    const SenderKind kind = *domain == '\0' ? SenderKind::kNoDomain : SenderKind::kDomain;
+    return IsSure(table, {kind, domain, {}, false, true});
+  };
+  EXPECT_FALSE(is_sure(SenderKind::kMalformed, "", false));
+  EXPECT_TRUE(is_sure(SenderKind::kNull, "", false));
+  EXPECT_TRUE(is_sure(SenderKind::kNoDomain, "", false));
+  EXPECT_FALSE(is_sure(SenderKind::kNoDomain, "", true));
+  EXPECT_FALSE(is_sure(SenderKind::kDomain, "192.0.2.1", true));
+  EXPECT_TRUE(is_sure(SenderKind::kDomain, "192.0.2.1", false));
+  EXPECT_TRUE(is_sure(SenderKind::kDomain, "localhost", false));
+  EXPECT_FALSE(is_sure(SenderKind::kDomain, "localhost", true));
+  EXPECT_FALSE(is_sure(SenderKind::kDomain, "a.own.example", true));
+  EXPECT_TRUE(is_sure(SenderKind::kDomain, "own.example", true)) << "\".own\" is not \"own\"";
+  EXPECT_TRUE(is_sure(SenderKind::kDomain, "a.localhost", true));
+  EXPECT_TRUE(is_sure(SenderKind::kDomain, "example.com", true));
+  // Whoever's the domain is, it may be one of the backend's own. Only a partner's is not.
+  EXPECT_FALSE(is_sure_if_torn(""));
+  EXPECT_FALSE(is_sure_if_torn("localhost"));
+  EXPECT_FALSE(is_sure_if_torn("example.com"));
+  EXPECT_FALSE(is_sure_if_torn("sub.own.example"));
+  EXPECT_TRUE(is_sure_if_torn("partner.example"));
+}
+
 TEST_F(JudgeMailTest, OnlyADomainHasADomainsPartner) {
   AddPartner({"example.com"}, {});
   const PartnerTable table(partners_);

@@ -209,6 +209,15 @@ std::vector<Row> Paths() {
       {"\"a@b.example ENVID=\"@c.example", kMalformed},
       {"SIZE=10", kMalformed},  // an empty path and a parameter
       {"@", kMalformed},
+      {"a X=y", kNoDomain},
+      {"a@example.com X=y:(z),\"", Domain("example.com")},
+      {"a X=<b@partner.example>", kMalformed},  // a display name and an address, says Exim
+      {"a@example.com X=<b@partner.example>", kMalformed},
+      {"a X=y Y=<partner.example>", kMalformed},
+      {"a X=b@partner.example", kMalformed},
+      {"a X=>", kMalformed},
+      {"a@partner. example", kMalformed},  // blanks behind a dot count for nothing, says Exim
+      {"a@partner.\texample SIZE=1", kMalformed},
       // UTF-8, RFC 6531
       {"<\xC3\xBC@m\xC3\xBCnchen.example>", Domain("xn--mnchen-3ya.example")},
       {"<a@M\xC3\x9CNCHEN.Example>", Domain("xn--mnchen-3ya.example")},
@@ -298,7 +307,13 @@ TEST(MailSender, BlanksBeforeAndParametersBehindChangeNothing) {
     if (row.text.empty()) continue;  // then the parameters are the address
     for (const char* behind : {" SIZE=10", " BODY=8BITMIME SMTPUTF8", "  SIZE=1\tAUTH=<> ",
                                " AUTH=a+40partner.example", " ", " X-1=<b@c>", " ENVID=\"@x"}) {
-      EXPECT_EQ(Parse("FROM:" + row.text + behind), row.expected) << row.text << behind;
+      const std::string_view more = behind;
+      const bool two_readings =
+          !row.text.starts_with('<') &&
+          (more.find_first_of("<@") != std::string::npos ||
+           (row.text.ends_with('.') && more.find_first_not_of(" \t") != std::string::npos));
+      EXPECT_EQ(Parse("FROM:" + row.text + behind), two_readings ? kMalformed : row.expected)
+          << row.text << behind;
     }
   }
 }
@@ -420,6 +435,95 @@ TEST(BareSender, AgreesWithThePathThatItCameFrom) {
     ++compared;
   }
   EXPECT_GT(compared, 50);
+}
+
+// What a backend could read once it has dropped the outer domain, as "a.example b.example". "?" in
+// front: with something that is no domain. "torn ": with quotes, blanks or comments.
+std::string InnerOf(const Sender& sender) {
+  std::string text = sender.inner_torn ? "torn " : sender.inner_unsure ? "?" : "";
+  for (const std::string& domain : sender.inner_domains) {
+    text += (text.empty() || text.back() == '?' || text.back() == ' ' ? "" : " ") + domain;
+  }
+  return sender.kind == SenderKind::kMalformed ? "malformed" : text;
+}
+
+struct InnerRow {
+  std::string local;  // as it stands in the path
+  std::string expected;
+};
+
+std::vector<InnerRow> InnerRows() {
+  std::string hops15;
+  for (int i = 0; i < 15; ++i) hops15 += "%x";
+  return {
+      {"a", ""},
+      {"a.b+c=partner.example", ""},
+      {"\"a b\"", ""},
+      {"\"a (partner.example)\"", ""},
+      {"m\xC3\xBCller", ""},
+      {"a%partner.example", "partner.example"},
+      {"a%Partner.EXAMPLE.", "partner.example"},
+      {"partner.example!a", "partner.example"},
+      {"\"a@partner.example\"", "partner.example"},
+      {"\"a\\@partner.example\"", "partner.example"},
+      {"\"a%partner\\.example\"", "partner.example"},
+      {"a%partner.example%localhost", "partner.example localhost"},
+      {"localhost!partner.example!a", "localhost partner.example"},
+      {"relay.example!a%partner.example", "relay.example partner.example"},
+      {"\"@relay.example:a@partner.example\"", "torn relay.example a partner.example"},
+      {"a+x=y%partner.example", "partner.example"},
+      {"partner.example%a", "a"},
+      {"a!partner.example", "a"},
+      {"a%m\xC3\xBCnchen.example", "xn--mnchen-3ya.example"},
+      {"a%partner\xE3\x80\x82"
+       "example",
+       "partner.example"},  // ideographic full stop
+      // What cannot be told
+      {"a%", "?"},
+      {"!a", "?"},
+      {"100%+x", "?"},
+      {"a%partner..example", "?"},
+      {"a%xn--partner-.example", "?"},
+      // Quoted strings that a reader may crack open: a blank, a comment, a literal, a string
+      {"\"a@ partner.example\"", "torn a partner.example"},
+      {"\"a@(c)partner.example\"", "torn a c partner.example"},
+      {"\"a@partner.example@[127.0.0.1]\"", "torn a partner.example 127.0.0.1"},
+      {"\"a@\\\"partner\\\".example\"", "torn a partner"},
+      {"\"a\\\\@partner.example\"", "torn a partner.example"},
+      {"\"<a@partner.example>\"", "torn a partner.example"},
+      // The bound
+      {"a" + hops15 + "%partner.example", "x x x x x x x x x x x x x x x partner.example"},
+      {"a%x" + hops15 + "%partner.example", "malformed"},
+  };
+}
+
+TEST(InnerDomains, TableOfLocalParts) {
+  for (const InnerRow& row : InnerRows()) {
+    for (const char* domain : {"localhost", "[127.0.0.1]", "example.com"}) {
+      EXPECT_EQ(InnerOf(Parse("FROM:<" + row.local + "@" + domain + ">")), row.expected)
+          << row.local << "@" << domain;
+    }
+    EXPECT_EQ(InnerOf(Parse("FROM:<@relay.example:" + row.local + "@localhost>")), row.expected)
+        << row.local;
+    if (row.local.starts_with('"')) continue;
+    EXPECT_EQ(InnerOf(Parse("FROM:" + row.local + "@localhost SIZE=1")), row.expected) << row.local;
+  }
+}
+
+// Whatever Postfix makes of the quotes, no domain is lost on the way to the policy service.
+TEST(InnerDomains, ABareSenderHasThoseOfThePath) {
+  for (const InnerRow& row : InnerRows()) {
+    const Sender path = Parse("FROM:<" + row.local + "@localhost>");
+    EXPECT_EQ(InnerOf(ParseBareSender(row.local + "@localhost")), row.expected) << row.local;
+    std::string internal;
+    for (std::size_t i = 0; i < row.local.size(); ++i) {
+      if (row.local[i] == '"') continue;
+      if (row.local[i] == '\\') ++i;
+      internal.push_back(row.local[i]);
+    }
+    EXPECT_EQ(InnerOf(ParseBareSender(internal + "@localhost")), row.expected)
+        << row.local << " as " << internal;
+  }
 }
 
 TEST(NormalizeDomain, LowerCaseAndALabels) {

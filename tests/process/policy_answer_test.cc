@@ -357,7 +357,8 @@ class PolicyPartnerTest : public testing::Test {
     restricted.networks = {near};
     restricted.restrict_to_networks = true;
     config_->partners = {contoso, by_network, reporting, elsewhere, restricted};
-    table_ = std::make_shared<const PartnerTable>(config_->partners);
+    config_->own_domains = {"localhost"};
+    table_ = std::make_shared<const PartnerTable>(config_->partners, config_->own_domains);
   }
 
   // The answer to a message of `sender` in a session where `mail` came of its MAIL command.
@@ -490,6 +491,18 @@ TEST_F(PolicyPartnerTest, ASenderThatCannotBeReadWherePartnersOnlyReport) {
 
 TEST_F(PolicyPartnerTest, ASenderThatCannotBeReadIsNobodysConcern) {
   EXPECT_EQ(Ask("a@contoso..example", {.judged = {Met("contoso")}}), kDunno);
+  EXPECT_EQ(Ask("a@ contoso.example@localhost", {.judged = {Met("contoso")}}), kDunno);
+}
+
+// In the reading of a backend that drops its own domain.
+TEST_F(PolicyPartnerTest, ADomainWithinTheLocalPartCountsToo) {
+  const SessionMail judged{.judged = {Met("contoso")}};
+  for (const char* sender : {"a%contoso.example@localhost", "contoso.example!a@[127.0.0.1]",
+                             "a@contoso.example@localhost", "a%sub.contoso.example@x.example"}) {
+    EXPECT_EQ(Ask(sender, {}), kRefusal) << sender;
+    EXPECT_EQ(Ask(sender, judged), Field("contoso")) << sender;
+  }
+  EXPECT_EQ(Ask("a%other.example@localhost", {}), Field(""));
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options, Time
   config->partners = options.partners;
   LoadedFiles files;
   files.certificates.emplace_back();
-  files.partners = std::make_shared<const PartnerTable>(config->partners);
+  files.partners = std::make_shared<const PartnerTable>(config->partners, config->own_domains);
   if (options.certificate) {
     ingress.certificates.push_back({.cert = "ecdsa.pem", .key = "ecdsa.key"});
     if (options.certificate_pem != nullptr) {

@@ -93,6 +93,9 @@ struct Config {
   std::vector<IngressConfig> ingress;
   std::vector<Partner> partners;
   std::vector<TrustConfig> trusts;
+  // Domains that the mail servers take for their own, beside all address literals: `hostname`,
+  // "localhost", and those that were given. Lower case, A-labels; ".example.com": its subdomains.
+  std::vector<std::string> own_domains;
 
   std::optional<Endpoint> policy_service;  // where Postfix asks about its sessions
   // How often the policies' summary is logged; 0: only at the end and on SIGUSR2.

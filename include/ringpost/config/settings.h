@@ -87,6 +87,7 @@ struct Settings {
   std::map<std::string, Given, std::less<>> tuning;
   std::vector<CertificateSettings> certificates;
   TrustSettings trust;  // for routes and partners that name none
+  std::vector<Given> own_domains;
   std::vector<UpstreamSettings> upstreams;
   std::vector<IngressSettings> ingress;
   std::vector<PartnerSettings> partners;

@@ -4,7 +4,9 @@
 // meet. Pure functions; who asks carries the decision out.
 //
 // A message can concern three policies at once: its route's, that of the partner whose domain it
-// comes from, and that of the partner whose network it comes from. All of them must be met.
+// comes from, and that of the partner whose network it comes from. All of them must be met. A
+// sender with further domains in its local part concerns their partners as well, because the
+// backend may take one of these domains for the sender's.
 #ifndef RINGPOST_POLICY_JUDGE_H_
 #define RINGPOST_POLICY_JUDGE_H_
 
@@ -61,6 +63,8 @@ struct CertificateMatch {
 
 struct PolicyDecision {
   const Partner* partner = nullptr;  // null: the route's own policy
+  // What the partner was found by, or the sender's domain; a view into the Sender.
+  std::string_view sender_domain;
   TlsPolicy asked = TlsPolicy::kMay;
   // The strictest level that this message meets for this policy, whatever was asked: kMay in clear,
   // kEncrypt, or kVerify if the certificate is what the rule asks for (with an empty rule: never).
@@ -83,19 +87,24 @@ struct RoutePolicy {
 };
 
 struct PolicyDecisions {
-  static constexpr std::size_t kMax = 3;
+  static constexpr std::size_t kMax = 3 + kInnerDomainsMax;
   std::array<PolicyDecision, kMax> all;
   std::size_t count = 0;
   // The first that refuses; nullptr: the message may go on.
   [[nodiscard]] const PolicyDecision* refusal() const;
 };
 
+// Whether it is sure which partners a sender concerns. It is not if the sender is kMalformed; nor
+// if the backend drops its outer domain and there is no domain in what is left; nor if nobody can
+// tell the domains within its local part, unless the outer domain is a partner's. That one is not
+// the backend's own, while of any other it may be, as the backend may have more than we know.
+[[nodiscard]] bool IsSure(const PartnerTable& partners, const Sender& sender);
+
 // `route` is judged if it asks for kEncrypt or kVerify or is in report mode. `partners` may be null
 // (a route where partners do not count). A partner with networks and domains concerns a message of
 // its domains from its networks; from elsewhere only where it restricts the domains to networks
 // (kWrongNetwork) or to the certificate. One that a message does not concern hides no less specific
-// partner: then that one is asked. A kMalformed sender has no domain here: refusing it is the
-// caller's.
+// partner: then that one is asked. Refusing a sender that is not sure is the caller's.
 [[nodiscard]] PolicyDecisions JudgeMail(const RoutePolicy& route, const PartnerTable* partners,
                                         const Sender& sender, const ClientFacts& client,
                                         ChainVerifier& chain);

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Finds the partners that a message concerns, in a time that does not depend on how many there are.
+// Finds the partners that a message concerns, in a time that does not depend on how many there are,
+// and knows the backend's own domains.
 // Immutable, shared by all shards without a lock.
 #ifndef RINGPOST_POLICY_PARTNER_TABLE_H_
 #define RINGPOST_POLICY_PARTNER_TABLE_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "ringpost/policy/network.h"
@@ -21,8 +24,10 @@ namespace ringpost {
 class PartnerTable {
  public:
   // `partners` must outlive the table. No two have the same domain, and no two that are matched by
-  // network alone the same network: the configuration has seen to that.
-  explicit PartnerTable(const std::vector<Partner>& partners);
+  // network alone the same network: the configuration has seen to that. `own_domains`, which must
+  // outlive it as well: as Config has them.
+  explicit PartnerTable(const std::vector<Partner>& partners,
+                        const std::vector<std::string>& own_domains = {});
 
   [[nodiscard]] bool empty() const { return partners_->empty(); }
   [[nodiscard]] std::size_t size() const { return partners_->size(); }
@@ -38,12 +43,15 @@ class PartnerTable {
   // does not count hides no less specific one. At most one look-up for each label of the domain.
   [[nodiscard]] const Partner* FindDomain(std::string_view domain,
                                           absl::FunctionRef<bool(const Partner&)> counts) const;
+  // Whether the backend may take `domain` for one of its own.
+  [[nodiscard]] bool IsOwnDomain(std::string_view domain) const;
   // The partner without domains whose network has `address`, the longest prefix first.
   [[nodiscard]] const Partner* FindNetwork(const IpAddress& address) const;
 
  private:
   const std::vector<Partner>* partners_;
   absl::flat_hash_map<absl::string_view, const Partner*> by_domain_;  // views of partners_' texts
+  absl::flat_hash_set<absl::string_view> own_domains_;                // of the configuration's
   absl::flat_hash_map<Network, const Partner*> by_network_;
   std::vector<std::uint8_t> lengths_;  // of by_network_'s prefixes, longest first
   bool enforces_domains_ = false;

@@ -3,16 +3,19 @@
 // The sender of a MAIL command, read as RFC 5321 4.1.2 and RFC 6531 say, for the one thing that the
 // policies need: its domain. Strict where a lenient reading could hide a domain from us that the
 // backend then sees; tolerant only of what every MTA takes in the same way (blanks after the colon,
-// a missing pair of angle brackets, one trailing dot).
+// a missing pair of angle brackets, one trailing dot). What MTAs take in different ways, domains
+// within the local part, is kept for judge.h.
 //
 // Pure functions over one line; nothing is kept.
 #ifndef RINGPOST_POLICY_SENDER_ADDRESS_H_
 #define RINGPOST_POLICY_SENDER_ADDRESS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace ringpost {
 
@@ -23,9 +26,22 @@ enum class SenderKind : std::uint8_t {
   kDomain,
 };
 
+// The most domains that are looked for in one local part. More of them: kMalformed. RFC 5321
+// 4.5.3.1.1 gives a local part 64 octets, and nobody routes mail over 16 hops.
+inline constexpr std::size_t kInnerDomainsMax = 16;
+
 struct Sender {
   SenderKind kind = SenderKind::kMalformed;
   std::string domain;  // kDomain: lower case, A-labels, without a trailing dot
+  // The domains within the local part: "b.example" in "a%b.example@localhost", "b.example!a@..."
+  // and
+  // "\"a@b.example\"@...". A backend that takes the outer domain for one of its own (RFC 5321 and
+  // Postfix: an address literal, too) drops it and reads the next one instead. Normalized.
+  std::vector<std::string> inner_domains = {};
+  // There is more where a domain belongs, but it is none: "100%@...", "a%b..example@...".
+  bool inner_unsure = false;
+  // Quotes, blanks, comments or the like stand among them: what they are cannot be told.
+  bool inner_torn = false;
 };
 
 // `argument` is what follows "MAIL" and the blank: "FROM:<a@example.com> SIZE=10". Source routes

@@ -19,6 +19,10 @@ PARTNER = (  # the domain is contoso.example for whoever reads it as RFC 5321 sa
     "FROM:<a%evil.example@contoso.example>", "FROM:<a!b@contoso.example>", "FROM:<a+b=c@contoso.example>",
     "FROM: <a@contoso.example>", "FROM:  <a@contoso.example>", "FROM:a@contoso.example", "FROM: a@contoso.example",
     "FROM:<a@contoso.example.>",
+    # within the local part: the mail server may take the outer domain for one of its own
+    'FROM:<"@contoso.example"@evil.example>', 'FROM:<"a@contoso.example"@evil.example>', "FROM:<a%contoso.example@evil.example>",
+    "FROM:<contoso.example!a@evil.example>", "FROM:<a%contoso.example@localhost>", 'FROM:<"a@contoso.example"@[127.0.0.1]>',
+    "FROM:<a%contoso.example%localhost@own.example>", "FROM:<localhost!contoso.example!a@own.example>",
     # ".fabrikam.example": its subdomains, not itself
     "FROM:<a@mail.fabrikam.example>", "FROM:<a@x.y.fabrikam.example>", "FROM:<a@X.FABRIKAM.EXAMPLE>",
     # "bücher.example" in the file
@@ -30,8 +34,9 @@ PARTNER = (  # the domain is contoso.example for whoever reads it as RFC 5321 sa
 )
 STRANGER = (  # another domain, or none
     "FROM:<>", "FROM:<> SIZE=1", "FROM:<postmaster>", "FROM:<a@[127.0.0.1]>", "FROM:<a@evil.example>",
-    'FROM:<"@contoso.example"@evil.example>', 'FROM:<"a@contoso.example>"@evil.example>', "FROM:<@contoso.example:a@evil.example>",
-    "FROM:<a%contoso.example@evil.example>", "FROM:<contoso.example!a@evil.example>", "FROM:<a@contoso.example.evil.example>",
+    "FROM:<@contoso.example:a@evil.example>", "FROM:<a@contoso.example.evil.example>", "FROM:<a%evil.example@localhost>",
+    "FROM:<contoso.example%a@evil.example>", "FROM:<a!contoso.example@evil.example>", "FROM:<bounce=contoso.example@evil.example>",
+    "FROM:<100%@evil.example>", "FROM:a@evil.example SIZE=1 BODY=8BITMIME",
     "FROM:<a@xcontoso.example>", "FROM:<a@sub.contoso.example>", "FROM:<a@fabrikam.example>", "FROM:<a@xfabrikam.example>",
     "FROM:<a@bucher.example>", "FROM:<a@bücher.test> SMTPUTF8",
 )
@@ -41,12 +46,16 @@ MALFORMED = (  # two readers might disagree
     "FROM:<a@contoso.example>x", "FROM:<a@contoso.example><b@evil.example>", "FROM:<a@contoso..example>", "FROM:<a@.contoso.example>",
     "FROM:<a(b)@contoso.example>", "FROM:<a@contoso.example(b)>", "FROM:<a @contoso.example>", "FROM:<a@ contoso.example>",
     "FROM:<@contoso.example>", "FROM:<a@>", "FROM:<a@contoso.example\\>", "FROM:<a@contoso_\x01.example>", "FROM:<<a@contoso.example>>",
+    "FROM:x X=<a@contoso.example>", "FROM:a@evil.example X=<a@contoso.example>", "FROM:a@contoso. example",
+    'FROM:<"a@contoso.example>"@evil.example>', 'FROM:<"a@contoso .example"@evil.example>', "FROM:<100%@own.example>",
+    'FROM:<"a@ contoso.example"@localhost>', 'FROM:<"a@(b)contoso.example"@own.example>', 'FROM:<"a@ evil.example"@[127.0.0.1]>',
+    "FROM:<" + "a!" * 17 + "a@evil.example>",
     "FROM:<@relay.example a@contoso.example>", "FROM:<a@-\u202econtoso.example> SMTPUTF8", "FROM:<a@conto\x7fso.example>",
 )
 
 
 def sender_layout(world, port):
-    layout = Layout(world, port)
+    layout = Layout(world, port, own_domains=["own.example"])
     layout.route("mx", tls="may").route("open", tls="may", partners=False)
     layout.partner("contoso", sender_domains=["contoso.example"], tls="encrypt")
     layout.partner("fabrikam", sender_domains=[".fabrikam.example"], tls="encrypt")
