@@ -177,6 +177,10 @@ void ShardLog::PolicyNotMet(const Session& session, const PolicyDecision& decisi
   logger_->Policy(record);
 }
 
+void ShardLog::TrustComplaint(const std::string& sentence, TimeNs now) {
+  logger_->Warning(trust_, now, "trust", sentence);
+}
+
 void ShardLog::AcceptPaused(int error, TimeNs now) {
   logger_->Warning(accept_, now, "shard",
                    absl::StrCat("accepting pauses: ", std::strerror(error),

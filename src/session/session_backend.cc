@@ -193,6 +193,8 @@ void Session::PolicyNotMet(const PolicyDecision& decision, std::string_view send
   host_->PolicyNotMet(*this, decision, sender_domain);
 }
 
+void Session::TrustComplaint(const std::string& sentence) { host_->TrustComplaint(sentence); }
+
 void Session::MailAllowed(const PolicyDecisions& decisions) {
   partners_.clear();
   SessionRegistry* const registry = host_->registry();

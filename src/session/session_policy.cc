@@ -67,7 +67,11 @@ PolicyFault SessionPolicy::VerifyChain(std::size_t trust) {
   RINGPOST_CHECK(trust < runtime_->trusts.size() && certificate_ != nullptr);
   chain_faults_.resize(runtime_->trusts.size());
   std::optional<PolicyFault>& fault = chain_faults_[trust];
-  if (!fault.has_value()) fault = runtime_->trusts[trust]->Verify(*certificate_, client_.now);
+  if (!fault.has_value()) {
+    TrustStore& store = *runtime_->trusts[trust];
+    fault = store.Verify(*certificate_, client_.now);
+    if (!store.complaint().empty()) session_->TrustComplaint(store.complaint());
+  }
   return *fault;
 }
 

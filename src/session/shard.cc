@@ -230,6 +230,10 @@ void Shard::PolicyNotMet(const Session& session, const PolicyDecision& decision,
   observer_->PolicyNotMet(session, decision, sender_domain);
 }
 
+void Shard::TrustComplaint(const std::string& sentence) {
+  observer_->TrustComplaint(sentence, io_->Now());
+}
+
 std::int64_t Shard::WallClock() const { return io_->WallClock(); }
 
 void Shard::Drain() {

@@ -249,6 +249,8 @@ SignatureVerdict CheckSignature(std::string_view algorithm, std::string_view mes
                                     sizeof(RsaKey)) == 0);
 }
 
+bool IsStrongAlgorithm(std::string_view algorithm) { return ReadAlgorithm(algorithm).has_value(); }
+
 bool IsStrongKey(std::string_view public_key) {
   switch (KindOf(public_key)) {
     case KeyKind::kRsa:

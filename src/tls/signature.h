@@ -24,6 +24,8 @@ enum class SignatureVerdict : std::uint8_t {
                                               std::string_view signature,
                                               std::string_view public_key);
 
+// Is the algorithm one of the above? What it says is not looked at any further.
+[[nodiscard]] bool IsStrongAlgorithm(std::string_view algorithm);
 // Is the key one of the above?
 [[nodiscard]] bool IsStrongKey(std::string_view public_key);
 

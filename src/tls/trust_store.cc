@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "certificate_path.h"
 #include "crl.h"
+#include "distribution_point.h"
 #include "library_path.h"
 #include "pem.h"
 #include "ringpost/base/check.h"
@@ -41,6 +42,7 @@ constexpr int kSignaturesMax = 24;
 constexpr int kStepsMax = 512;
 constexpr int kLibraryOpinionsMax = 3;
 constexpr std::size_t kPresentedMax = 9;  // what a handshake lets through
+constexpr std::size_t kTextMax = 256;     // of a name in a sentence
 
 std::string Day(std::int64_t seconds) {
   return absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::FromUnixSeconds(seconds),
@@ -69,14 +71,19 @@ struct TrustStore::Impl {
   Revocation revocation = Revocation::kOff;
 
   using SignedBy = std::pair<const Crl*, Fingerprint>;  // the list and its issuer's key
-  absl::flat_hash_map<SignedBy, bool> crl_signatures;
+  absl::flat_hash_map<SignedBy, SignatureVerdict> crl_signatures;
+  std::string complaint;  // TrustStore::complaint()
 
   [[nodiscard]] std::span<const std::unique_ptr<const Anchor>> AnchorsOf(
       std::string_view subject) const;
   absl::Status AddFile(const NamedText& file, std::int64_t now, std::vector<std::string>& warnings);
   void Sort();
-  void CheckLists(std::vector<std::string>& warnings);
+  [[nodiscard]] absl::Status CheckLists();
+  enum class ListUse : std::uint8_t { kUsable, kBroken, kOfAnotherKey };
+  [[nodiscard]] ListUse UseOf(const Crl& list, const X509View& issuer);
   [[nodiscard]] bool IsSignedBy(const Crl& list, const X509View& issuer);
+  [[nodiscard]] bool IsFor(const Crl& list, const X509View& certificate, const X509View& issuer);
+  void ComplainAbout(const Crl& list, const X509View& issuer);
   [[nodiscard]] PolicyFault JudgeRevocation(const X509View& certificate, const X509View& issuer,
                                             std::int64_t now);
   [[nodiscard]] PolicyFault JudgeRevocations(std::span<const X509View* const> path,
@@ -213,7 +220,6 @@ std::span<const std::unique_ptr<const Anchor>> TrustStore::Impl::AnchorsOf(
 
 absl::Status TrustStore::Impl::AddFile(const NamedText& file, std::int64_t now,
                                        std::vector<std::string>& warnings) {
-  constexpr std::size_t kTextMax = 256;
   PemBlocks blocks = ReadPemBlocks(file.text, "CERTIFICATE");
   std::size_t unreadable = blocks.broken;
   std::size_t usable = 0;
@@ -274,56 +280,130 @@ void TrustStore::Impl::Sort() {
       anchors.end());
 }
 
-// The lists of our own CAs are checked at start-up: someone should hear of a forged or mixed-up
-// one, and a large one should not be hashed in the middle of the day.
-void TrustStore::Impl::CheckLists(std::vector<std::string>& warnings) {
+// The lists of our own CAs are checked at start-up: one that cannot be used must not be found out
+// by the revoked, and a large one should not be hashed in the middle of the day.
+absl::Status TrustStore::Impl::CheckLists() {
   if (crls == nullptr || revocation == Revocation::kOff) {
-    return;
+    return absl::OkStatus();
   }
   for (const std::unique_ptr<const Crl>& list : crls->all()) {
     const auto issuers = AnchorsOf(list->issuer());
-    const bool good = std::any_of(issuers.begin(), issuers.end(), [&](const auto& anchor) {
+    const auto usable = [&](const auto& anchor) {
+      return UseOf(*list, anchor->view) == ListUse::kUsable;
+    };
+    if (issuers.empty() || std::any_of(issuers.begin(), issuers.end(), usable)) {
+      continue;
+    }
+    const bool signed_by_one = std::any_of(issuers.begin(), issuers.end(), [&](const auto& anchor) {
       return IsSignedBy(*list, anchor->view);
     });
-    if (!issuers.empty() && !good) {
-      warnings.push_back(absl::StrCat("the revocation list ", list->path(),
-                                      " is not used: it is not signed by the CA that it names, or "
-                                      "that one may not sign lists"));
-    }
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the revocation list ", list->path(), " cannot be used: ",
+        signed_by_one ? "its CA, " : "it is not signed by the CA that it names, ", "\"",
+        X509NameText(list->issuer(), kTextMax), "\" in client_ca",
+        signed_by_one
+            ? ", may not sign lists: its certificate's key usage lacks cRLSign; ask the CA for a "
+              "certificate that has it"
+            : "; it is damaged or forged, or of another CA of that name: fetch it again, and if "
+              "the CA has a new key, add its new certificate to client_ca"));
   }
+  return absl::OkStatus();
 }
 
 bool TrustStore::Impl::IsSignedBy(const Crl& list, const X509View& issuer) {
-  if (!issuer.May(kUsageCrlSign)) {  // RFC 5280 6.3.3 (f)
-    return false;
-  }
   constexpr std::size_t kCountMax = 4096;  // there are as many as CAs have lists
   if (crl_signatures.size() >= kCountMax) {
     crl_signatures.clear();
   }
-  const auto [at, is_new] = crl_signatures.try_emplace({&list, Sha256Of(issuer.public_key)}, false);
+  const auto [at, is_new] =
+      crl_signatures.try_emplace({&list, Sha256Of(issuer.public_key)}, SignatureVerdict::kBad);
   if (is_new) {
-    at->second = list.IsSignedWith(issuer.public_key);
+    at->second = list.CheckSignedWith(issuer.public_key);
   }
-  return at->second;
+  return at->second == SignatureVerdict::kGood;
+}
+
+// `list` has the issuer's name. A CA that has changed its key has lists of both.
+TrustStore::Impl::ListUse TrustStore::Impl::UseOf(const Crl& list, const X509View& issuer) {
+  if (IsSignedBy(list, issuer)) {
+    // RFC 5280 6.3.3 (f)
+    return issuer.May(kUsageCrlSign) ? ListUse::kUsable : ListUse::kBroken;
+  }
+  const bool names_another =
+      !list.key_id().empty() && !issuer.key_id.empty() && list.key_id() != issuer.key_id;
+  const auto namesakes = AnchorsOf(list.issuer());
+  const bool of_another =
+      names_another || std::any_of(namesakes.begin(), namesakes.end(), [&](const auto& anchor) {
+        return IsSignedBy(list, anchor->view);
+      });
+  return of_another ? ListUse::kOfAnotherKey : ListUse::kBroken;
+}
+
+// Would the list name the certificate if it were revoked? RFC 5280 6.3.3 (b) (2).
+bool TrustStore::Impl::IsFor(const Crl& list, const X509View& certificate, const X509View& issuer) {
+  if (!list.IsForKindOf(certificate)) {
+    return false;
+  }
+  if (list.point_name().empty()) {
+    return true;
+  }
+  if (!certificate.distribution_points.empty()) {
+    return IsAmongDistributionPoints(list.point_name(), certificate.distribution_points);
+  }
+  // It does not say which part it belongs to, which does not matter if there is only one.
+  const auto lists = crls->Of(list.issuer());
+  return std::none_of(lists.begin(), lists.end(), [&](const std::unique_ptr<const Crl>& other) {
+    return !other->point_name().empty() && other->point_name() != list.point_name() &&
+           other->IsForKindOf(certificate) && UseOf(*other, issuer) == ListUse::kUsable;
+  });
+}
+
+void TrustStore::Impl::ComplainAbout(const Crl& list, const X509View& issuer) {
+  complaint = absl::StrCat(
+      "the revocation list ", list.path(), " cannot be used, so clients that \"",
+      X509NameText(issuer.subject, kTextMax), "\" signed for are refused: ",
+      IsSignedBy(list, issuer)
+          ? "that CA may not sign lists, as its certificate's key usage lacks cRLSign"
+          : "it is not signed by that CA, so it is damaged or forged, or of another CA of that "
+            "name; fetch it again");
 }
 
 PolicyFault TrustStore::Impl::JudgeRevocation(const X509View& certificate, const X509View& issuer,
                                               std::int64_t now) {
+  const Crl* broken = nullptr;
   if (crls != nullptr) {
+    std::vector<std::string_view> replaced;  // scopes of which a newer list was seen
     for (const std::unique_ptr<const Crl>& list : crls->Of(certificate.issuer)) {
-      if (!IsSignedBy(*list, issuer)) {
+      const ListUse use = UseOf(*list, issuer);
+      if (use == ListUse::kBroken && broken == nullptr) {
+        broken = list.get();
+      }
+      if (use != ListUse::kUsable ||
+          std::find(replaced.begin(), replaced.end(), list->scope()) != replaced.end()) {
         continue;
       }
-      // The newest one that counts: later ones no longer name what was only put on hold.
+      // A serial number is its issuer's, whatever part of the certificates the list is for.
       if (list->Names(certificate.serial)) {
         return PolicyFault::kRevoked;
       }
-      if (list->IsFresh(now)) {
-        return PolicyFault::kNone;
+      if (now < list->this_update()) {
+        continue;
       }
-      break;
+      // The newest one that counts: later ones no longer name what was only put on hold.
+      if (!IsFor(*list, certificate, issuer)) {
+        replaced.push_back(list->scope());
+      } else if (list->IsFresh(now)) {
+        return PolicyFault::kNone;
+      } else {
+        break;
+      }
     }
+  }
+  // Known only now, because the issuer came with the client. It must not be as if there were no
+  // list: the one that there is may name the certificate.
+  if (broken != nullptr) {
+    ComplainAbout(*broken, issuer);
+    return PolicyFault::kNoFreshCrl;
   }
   return revocation == Revocation::kHard ? PolicyFault::kNoFreshCrl : PolicyFault::kNone;
 }
@@ -360,9 +440,13 @@ absl::StatusOr<std::unique_ptr<TrustStore>> TrustStore::Load(const TrustOptions&
     }
   }
   store->impl_->Sort();
-  store->impl_->CheckLists(store->warnings_);
+  if (absl::Status status = store->impl_->CheckLists(); !status.ok()) {
+    return status;
+  }
   return store;
 }
+
+const std::string& TrustStore::complaint() const { return impl_->complaint; }
 
 PolicyFault TrustStore::Verify(const ClientCertificate& certificate, std::int64_t now) {
   if (certificate.chain.empty()) {
@@ -373,6 +457,7 @@ PolicyFault TrustStore::Verify(const ClientCertificate& certificate, std::int64_
     return PolicyFault::kMalformed;
   }
   Impl& impl = *impl_;
+  impl.complaint.clear();
   const X509View& leaf = search.leaf();
   // A client whose very certificate is among the CAs is trusted by name, so to speak: nobody has to
   // have signed it, and nobody revokes it but the administrator.
@@ -382,18 +467,23 @@ PolicyFault TrustStore::Verify(const ClientCertificate& certificate, std::int64_
     }
   }
   int opinions = 0;
-  return search.Run([&impl](std::string_view name) { return impl.AnchorsOf(name); },
-                    [&impl, &opinions, now](std::span<const X509View* const> path) {
-                      PolicyFault fault = JudgePath(path, now);
-                      if (fault == PolicyFault::kNone) {
-                        fault = impl.JudgeRevocations(path, now);
-                      }
-                      if (fault == PolicyFault::kNone &&
-                          (++opinions > kLibraryOpinionsMax || !LibraryAcceptsPath(DerOf(path)))) {
-                        fault = PolicyFault::kMalformed;
-                      }
-                      return fault;
-                    });
+  const PolicyFault verdict =
+      search.Run([&impl](std::string_view name) { return impl.AnchorsOf(name); },
+                 [&impl, &opinions, now](std::span<const X509View* const> path) {
+                   PolicyFault fault = JudgePath(path, now);
+                   if (fault == PolicyFault::kNone) {
+                     fault = impl.JudgeRevocations(path, now);
+                   }
+                   if (fault == PolicyFault::kNone &&
+                       (++opinions > kLibraryOpinionsMax || !LibraryAcceptsPath(DerOf(path)))) {
+                     fault = PolicyFault::kMalformed;
+                   }
+                   return fault;
+                 });
+  if (verdict == PolicyFault::kNone) {
+    impl.complaint.clear();  // of another path
+  }
+  return verdict;
 }
 
 }  // namespace ringpost

@@ -12,15 +12,17 @@ using namespace std::string_view_literals;
 
 // Object identifiers without tag and length.
 constexpr std::string_view kExtensionArc = "\x55\x1d"sv;  // 2.5.29
+constexpr unsigned char kSubjectKeyId = 14;
 constexpr unsigned char kKeyUsage = 15;
 constexpr unsigned char kAlternativeName = 17;
 constexpr unsigned char kBasicConstraints = 19;
 constexpr unsigned char kNameConstraints = 30;
+constexpr unsigned char kDistributionPoints = 31;
 constexpr unsigned char kExtendedKeyUsage = 37;
 // Critical in some CA certificates. They narrow down certificate policies, which nothing here asks
-// for: policies, policy mappings, policy constraints, inhibit any policy. The others only help to
-// find things: key identifiers, distribution points.
-constexpr std::array<unsigned char, 7> kHarmless = {14, 31, 32, 33, 35, 36, 54};
+// for: policies, policy mappings, policy constraints, inhibit any policy. The other one, the
+// issuer's key identifier, only helps to find things.
+constexpr std::array<unsigned char, 5> kHarmless = {32, 33, 35, 36, 54};
 
 constexpr std::string_view kClientAuth = "\x2b\x06\x01\x05\x05\x07\x03\x02"sv;
 constexpr std::string_view kServerAuth = "\x2b\x06\x01\x05\x05\x07\x03\x01"sv;
@@ -79,6 +81,12 @@ bool ReadExtension(unsigned char which, std::string_view value, X509View& view) 
     case kNameConstraints:
       view.name_constraints = reader.Take(kDerSequence).content;
       return reader.finished() && !view.name_constraints.empty();
+    case kSubjectKeyId:
+      view.key_id = reader.Take(kDerOctetString).content;
+      return true;
+    case kDistributionPoints:
+      view.distribution_points = value;
+      return true;
     default:
       return true;
   }
@@ -107,10 +115,12 @@ bool ReadExtensions(std::string_view content, X509View& view) {
     const bool of_x509 = id.size() == 3 && id.starts_with(kExtensionArc);
     const auto which = static_cast<unsigned char>(of_x509 ? id[2] : 0);
     switch (of_x509 ? which : 0) {
+      case kSubjectKeyId:
       case kKeyUsage:
       case kAlternativeName:
       case kBasicConstraints:
       case kNameConstraints:
+      case kDistributionPoints:
       case kExtendedKeyUsage:
         // RFC 5280 4.2: never twice.
         if (seen[which] || !ReadExtension(which, value, view)) {

@@ -46,7 +46,10 @@ struct X509View {
   bool server_auth = false;
   std::string_view alternative_names;  // content of the GeneralNames; empty: none
   std::string_view name_constraints;   // content of the extension's sequence; empty: none
-  bool unknown_critical = false;       // a critical extension that is none of ours
+  std::string_view key_id;             // subject key identifier; empty: none, or none to be read
+  // The CRLDistributionPoints, not taken apart: see distribution_point.h. Empty: none.
+  std::string_view distribution_points;
+  bool unknown_critical = false;  // a critical extension that is none of ours
 
   [[nodiscard]] bool self_issued() const { return subject == issuer; }
   // May it do this with its key? An absent key usage allows everything (RFC 5280 4.2.1.3).
@@ -62,6 +65,8 @@ struct X509View {
 [[nodiscard]] std::string X509NameText(std::string_view name, std::size_t size_max);
 // The one common name; empty if there is none, several, or one that is not plain text.
 [[nodiscard]] std::string X509CommonName(std::string_view name);
+// "2.5.29.28"; `object_id` without tag and length.
+[[nodiscard]] std::string ObjectIdText(std::string_view object_id);
 // Does the Name have an attribute of this type? `object_id` without tag and length.
 [[nodiscard]] bool X509NameHas(std::string_view name, std::string_view object_id);
 

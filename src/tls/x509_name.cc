@@ -34,31 +34,6 @@ constexpr std::array<AttributeName, 9> kAttributeNames = {{
 
 unsigned Octet(char c) { return static_cast<unsigned char>(c); }
 
-std::string ObjectIdText(std::string_view object_id) {
-  std::string text;
-  std::uint64_t value = 0;
-  bool first = true;
-  for (const char octet : object_id) {
-    if (value >> 50 != 0) {
-      return "?";
-    }
-    value = value << 7 | (Octet(octet) & 0x7f);
-    if ((Octet(octet) & 0x80) != 0) {
-      continue;
-    }
-    if (first) {
-      const std::uint64_t top = std::min<std::uint64_t>(value / 40, 2);
-      text += std::to_string(top);
-      value -= top * 40;
-      first = false;
-    }
-    text += '.';
-    text += std::to_string(value);
-    value = 0;
-  }
-  return text.empty() ? "?" : text;
-}
-
 void AppendUtf8(std::uint32_t point, std::string& text) {
   if (point < 0x80) {
     text += static_cast<char>(point);
@@ -158,6 +133,31 @@ bool IsPlainText(std::string_view text) {
 }
 
 }  // namespace
+
+std::string ObjectIdText(std::string_view object_id) {
+  std::string text;
+  std::uint64_t value = 0;
+  bool first = true;
+  for (const char octet : object_id) {
+    if (value >> 50 != 0) {
+      return "?";
+    }
+    value = value << 7 | (Octet(octet) & 0x7f);
+    if ((Octet(octet) & 0x80) != 0) {
+      continue;
+    }
+    if (first) {
+      const std::uint64_t top = std::min<std::uint64_t>(value / 40, 2);
+      text += std::to_string(top);
+      value -= top * 40;
+      first = false;
+    }
+    text += '.';
+    text += std::to_string(value);
+    value = 0;
+  }
+  return text.empty() ? "?" : text;
+}
 
 std::string X509NameText(std::string_view name, std::size_t size_max) {
   constexpr std::string_view kCut = "...";

@@ -586,6 +586,22 @@ DEFECTS = (
               "      if (depth_left < 0) {\n"),),
         TLS, r"FAILED  \] Trust.PathLength"),
     Defect(
+        "partition-taken-for-all",
+        "a list for a part of a CA's certificates counts for all of them (RFC 5280 6.3.3)",
+        (Edit("src/tls/trust_store.cc", "      if (!IsFor(*list, certificate, issuer)) {\n", "      if (false) {\n"),),
+        TLS, r"FAILED  \] Modes/Revoked.(Partitions|ListsForUsersOrCas)"),
+    Defect(
+        "broken-list-ignored",
+        "a list that turns out to be forged is passed over, and the revoked are let in",
+        (Edit("src/tls/trust_store.cc", "  if (broken != nullptr) {\n", "  if (false) {\n"),),
+        TLS, r"FAILED  \] Modes/Revoked.BrokenListOfAnIntermediate"),
+    Defect(
+        "forged-list-starts",
+        "a list that its CA has not signed does not end the start",
+        (Edit("src/tls/trust_store.cc", "    if (issuers.empty() || std::any_of(issuers.begin(), issuers.end(), usable)) {\n",
+              "    if (true || std::any_of(issuers.begin(), issuers.end(), usable)) {\n"),),
+        TLS, r"FAILED  \] Modes/Revoked.ForgedList"),
+    Defect(
         "secret-not-wiped",
         "a queue that held a secret gives its blocks back as they are",
         (Edit("src/base/byte_queue.cc",

@@ -42,12 +42,33 @@ std::vector<std::string_view> Walk(std::string_view der) {
   return serials;
 }
 
+// Contents of less than 64 KiB, which is more than any input here has.
+std::string Wrap(unsigned tag, std::string_view content) {
+  std::string item{static_cast<char>(tag), '\x82', static_cast<char>(content.size() >> 8),
+                   static_cast<char>(content.size())};
+  if (content.size() < 0x100) item.assign({static_cast<char>(tag), '\x81', item[3]});
+  if (content.size() < 0x80) item.assign({static_cast<char>(tag), item[2]});
+  return item.append(content);
+}
+
 void CheckOne(std::string_view der) {
   std::string reason;
   const std::unique_ptr<const Crl> list = Crl::Read(std::string(der), "list.crl", reason);
   RINGPOST_CHECK((list == nullptr) == !reason.empty());
   if (list == nullptr) return;
   RINGPOST_CHECK(!list->issuer().empty());
+  X509View user;
+  X509View authority;
+  authority.ca = true;
+  RINGPOST_CHECK(list->IsForKindOf(user) || list->IsForKindOf(authority));
+  RINGPOST_CHECK(list->scope().size() >= list->point_name().size());
+  if (!list->point_name().empty()) {
+    // A certificate with the same point, unless there is no name to be read in it.
+    const DerItem name = DerReader(list->point_name()).Next();
+    const bool named = name.tag == 0xa1 || DerReader(name.content).Next().tag != 0;
+    const std::string points = Wrap(0x30, Wrap(0x30, Wrap(0xa0, list->point_name())));
+    RINGPOST_CHECK(IsAmongDistributionPoints(list->point_name(), points) == named);
+  }
   RINGPOST_CHECK(!list->IsFresh(list->this_update() - 1));
   if (list->next_update().has_value()) RINGPOST_CHECK(!list->IsFresh(*list->next_update()));
   const std::vector<std::string_view> serials = Walk(der);

@@ -234,7 +234,7 @@ def certificates():
     write("x509", "dns_name", b"*.contoso.example")
     write("x509", "long_length", b"\x30\x84\xff\xff\xff\xff\x00")
 
-    def crl(serials, next_update=True, critical=False):
+    def crl(serials, next_update=True, critical=False, place=None):
         builder = x509.CertificateRevocationListBuilder().issuer_name(ca_name).last_update(now)
         builder = builder.next_update(now + datetime.timedelta(days=30 if next_update else 1))
         for serial in serials:
@@ -244,10 +244,16 @@ def certificates():
             builder = builder.add_revoked_certificate(revoked.build())
         if critical:
             builder = builder.add_extension(x509.CRLNumber(7), False)
+        if place:
+            builder = builder.add_extension(x509.IssuingDistributionPoint(
+                full_name=[x509.UniformResourceIdentifier(place)], relative_name=None, only_contains_user_certs=True,
+                only_contains_ca_certs=False, only_some_reasons=None, indirect_crl=False,
+                only_contains_attribute_certs=False), critical=True)
         return builder.sign(key, hashes.SHA256())
 
     lists = {"empty.der": lambda: crl([]), "three.der": lambda: crl([0x1234, 1, 1 << 150]),
-             "reasons.der": lambda: crl([5, 4, 3], critical=True)}
+             "reasons.der": lambda: crl([5, 4, 3], critical=True),
+             "place.der": lambda: crl([5], place="http://ca.example/crl")}
     for file, make_it in lists.items():
         if not (CORPUS / "crl" / file).exists():
             write("crl", file, make_it().public_bytes(serialization.Encoding.DER))

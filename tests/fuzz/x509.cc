@@ -11,6 +11,7 @@
 #include "certificate_path.h"
 #include "client_certificate_reader.h"
 #include "der.h"
+#include "distribution_point.h"
 #include "fuzz.h"
 #include "name_constraints.h"
 
@@ -19,6 +20,7 @@ namespace {
 
 constexpr std::int64_t kNow = 1'800'000'000;
 constexpr std::size_t kNameMax = 256;
+constexpr std::string_view kPointName = "\xa0\x05\x86\x03x:y";  // a fullName with one URI
 
 // The items of any DER follow one another and cover it.
 void WalkDer(std::string_view octets, int depth) {
@@ -66,9 +68,11 @@ void CheckNameText(std::string_view name, std::size_t size_max) {
 void CheckFacts(const X509View& view, std::string_view der) {
   for (const std::string_view part :
        {view.signed_part, view.algorithm, view.signature, view.serial, view.issuer, view.subject,
-        view.public_key, view.alternative_names, view.name_constraints}) {
+        view.public_key, view.alternative_names, view.name_constraints, view.key_id,
+        view.distribution_points}) {
     RINGPOST_CHECK(fuzz::Inside(part, der));
   }
+  static_cast<void>(IsAmongDistributionPoints(kPointName, view.distribution_points));
   RINGPOST_CHECK(view.der == der && !view.serial.empty());
   RINGPOST_CHECK(view.version >= 1 && view.version <= 3);
   RINGPOST_CHECK(!view.path_length.has_value() || view.ca);

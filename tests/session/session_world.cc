@@ -256,6 +256,8 @@ PolicyTotals SessionWorld::RouteTotals() const {
   return totals;
 }
 
+void SessionWorld::TrustComplaint(const std::string&, TimeNs) {}
+
 void SessionWorld::AcceptPaused(int, TimeNs) { ++accept_pauses_; }
 
 // --- The client's end

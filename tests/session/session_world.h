@@ -119,6 +119,7 @@ class SessionWorld final : public ShardObserver {
   [[nodiscard]] const std::vector<std::string>& probes() const { return probes_; }
   void PolicyNotMet(const Session& session, const PolicyDecision& decision,
                     std::string_view sender_domain) override;
+  void TrustComplaint(const std::string& sentence, TimeNs now) override;
   void AcceptPaused(int error, TimeNs now) override;
   // "contoso.example no-tls", and " reported" where nothing was refused; "-": no domain.
   [[nodiscard]] const std::vector<std::string>& policy_faults() const { return policy_faults_; }

@@ -307,7 +307,7 @@ std::string IssueCrl(const CrlSpec& spec, const Party& issuer) {
                        (spec.entry_extensions.empty() ? std::string()
                                                       : Der(kDerSequence, spec.entry_extensions)));
   }
-  std::string part = Der(kDerInteger, "\x01") + issuer.key->Algorithm(Scheme::kPlain) +
+  std::string part = Der(kDerInteger, "\x01") + issuer.key->Algorithm(spec.scheme) +
                      issuer.subject + DerUtcTime(spec.this_update);
   if (spec.next_update.has_value()) {
     part += DerUtcTime(*spec.next_update);
@@ -318,7 +318,7 @@ std::string IssueCrl(const CrlSpec& spec, const Party& issuer) {
   if (!spec.extensions.empty()) {
     part += Der(DerContextConstructed(0), Der(kDerSequence, spec.extensions));
   }
-  return Sign(Der(kDerSequence, part), *issuer.key, Scheme::kPlain);
+  return Sign(Der(kDerSequence, part), *issuer.key, spec.scheme);
 }
 
 ClientCertificate Presented(const std::vector<Party>& chain) {

@@ -94,6 +94,7 @@ struct CrlSpec {
   std::optional<std::int64_t> next_update = kNow + 3600;
   std::string extensions = {};        // of the list
   std::string entry_extensions = {};  // of each entry
+  Scheme scheme = Scheme::kPlain;
 };
 
 std::string IssueCrl(const CrlSpec& spec, const Party& issuer);

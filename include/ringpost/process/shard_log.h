@@ -32,6 +32,7 @@ class ShardLog final : public ShardObserver {
   void UpstreamSlow(const UpstreamConfig& upstream, const Endpoint& endpoint, TimeNs now) override;
   void PolicyNotMet(const Session& session, const PolicyDecision& decision,
                     std::string_view sender_domain) override;
+  void TrustComplaint(const std::string& sentence, TimeNs now) override;
   void AcceptPaused(int error, TimeNs now) override;
   void Status(const ShardStatus& status) override;
 
@@ -42,6 +43,7 @@ class ShardLog final : public ShardObserver {
   WarningLimiter backend_;
   WarningLimiter probe_;
   WarningLimiter accept_;
+  WarningLimiter trust_;
 };
 
 }  // namespace ringpost

@@ -64,6 +64,7 @@ class SessionHost {
   virtual void BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint) = 0;
   virtual void PolicyNotMet(const Session& session, const PolicyDecision& decision,
                             std::string_view sender_domain) = 0;
+  virtual void TrustComplaint(const std::string& sentence) = 0;
   // Seconds since the epoch.
   [[nodiscard]] virtual std::int64_t WallClock() const = 0;
   // Where the policy service looks; nullptr: there is none.
@@ -205,6 +206,7 @@ class Session final : private PolicyListener, private MailPolicy {
   // --- PolicyListener
   [[nodiscard]] std::int64_t WallClock() const override { return host_->WallClock(); }
   void PolicyNotMet(const PolicyDecision& decision, std::string_view sender_domain) override;
+  void TrustComplaint(const std::string& sentence) override;
   void MailAllowed(const PolicyDecisions& decisions) override;
 
   // What the deadline is for; a new one begins whenever this, or the relay's progress, changes.

@@ -33,6 +33,8 @@ class PolicyListener {
   [[nodiscard]] virtual std::int64_t WallClock() const = 0;  // seconds since the epoch
   // Some policy was not met: refused, or only reported.
   virtual void PolicyNotMet(const PolicyDecision& decision, std::string_view sender_domain) = 0;
+  // What only the administrator can mend, found while a certificate was judged.
+  virtual void TrustComplaint(const std::string& sentence) = 0;
   // After every MAIL that may go on.
   virtual void MailAllowed(const PolicyDecisions& decisions) = 0;
 };

@@ -85,6 +85,8 @@ class ShardObserver {
   // A MAIL command that was refused for a policy, or would have been.
   virtual void PolicyNotMet(const Session& session, const PolicyDecision& decision,
                             std::string_view sender_domain) = 0;
+  // TrustStore::complaint(), of a client's certificate.
+  virtual void TrustComplaint(const std::string& sentence, TimeNs now) = 0;
   // No descriptor, or no memory, for another connection; accepting goes on when there is.
   virtual void AcceptPaused(int error, TimeNs now) = 0;
   // Asked for with PostStatusRequest().
@@ -146,6 +148,7 @@ class Shard final : public SessionHost {
   void BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint) override;
   void PolicyNotMet(const Session& session, const PolicyDecision& decision,
                     std::string_view sender_domain) override;
+  void TrustComplaint(const std::string& sentence) override;
   [[nodiscard]] std::int64_t WallClock() const override;
   [[nodiscard]] SessionRegistry* registry() override { return registry_; }
 

@@ -23,7 +23,9 @@ namespace ringpost {
 
 enum class Revocation : std::uint8_t {
   kOff,
-  kSoft,  // refuses what a list of its issuer names, fresh or not
+  // Refuses what a list of its issuer names, fresh or not, and what has a list that cannot be used:
+  // that one may name it.
+  kSoft,
   kHard,  // and what has no fresh list of its issuer, for each certificate below the CA
 };
 
@@ -35,8 +37,9 @@ struct NamedText {
 
 class CrlSet;  // parsed lists, sorted by issuer; immutable, shared by all shards
 
-// CRLs in PEM (several in a file are welcome) or DER. Errors name the file. A list that is past its
-// next update is no error: see crl_warnings of LoadCrls().
+// CRLs in PEM (several in a file are welcome) or DER. Errors name the file; one that cannot be
+// used, as a delta, an indirect list or one with a signature that is too weak, is an error. A list
+// that is past its next update is only warned about.
 struct LoadedCrls {
   std::shared_ptr<const CrlSet> crls;
   std::vector<std::string> warnings;
@@ -52,8 +55,9 @@ struct TrustOptions {
 
 class TrustStore {
  public:
-  // An error is a sentence that names the file and what to do. Expired CAs are warned about, not
-  // refused. `now` is in seconds since the epoch, here and below.
+  // An error is a sentence that names the file and what to do; a list that one of the CAs should
+  // have signed, and has not, is one. Expired CAs are warned about, not refused. `now` is in
+  // seconds since the epoch, here and below.
   static absl::StatusOr<std::unique_ptr<TrustStore>> Load(const TrustOptions& options,
                                                           std::int64_t now);
   ~TrustStore();
@@ -64,6 +68,9 @@ class TrustStore {
   // nothing is revoked. Purposes are not looked at. Some 100 µs (one signature for each certificate
   // of the chain).
   [[nodiscard]] PolicyFault Verify(const ClientCertificate& certificate, std::int64_t now);
+  // What the administrator should hear of the last Verify(): a sentence about something that only
+  // they can mend, as a list that cannot be used. Empty: nothing.
+  [[nodiscard]] const std::string& complaint() const;
 
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
 

@@ -3,10 +3,17 @@
 
 import ssl
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
 from cases.policy import greet, judged, mail_from, reply_to, verdict
-from harness.case import case, check, each, equal
+from harness.case import case, check, contains, each, equal
 from harness.configured import Layout
+from harness.pki import distribution_point
+from harness.ringpost import refuse
 from harness.smtp import mail
+
+PLACE = "http://ca.example.test/1.0/crl"
 
 
 def lists(pki):
@@ -16,9 +23,17 @@ def lists(pki):
         pki.write_crl(f"{folder}/root.crl", pki.root_a, pki.revoked_serials, fresh)
         pki.write_crl(f"{folder}/intermediate.der", pki.intermediate, revoked_below, fresh)
         pki.write_crl(f"{folder}/withdrawn.crl", pki.withdrawn, (), fresh)
-    # A list of root A's name that root A has not signed says nothing.
-    forger = type(pki.root_b)("Root A")
-    pki.write_crl("crl-forged/root.crl", forger, [pki["right"].serial])
+    # As smallstep makes them: for all certificates, and with a place.
+    pki.write_crl("crl-place.crl", pki.root_a, pki.revoked_serials, point=distribution_point(PLACE))
+    # In two parts.
+    users, authorities = ([serial] for serial in pki.revoked_serials)
+    for folder in ("crl-users", "crl-parts"):
+        pki.write_crl(f"{folder}/users.crl", pki.root_a, users, point=distribution_point(PLACE, users=True))
+        pki.write_crl(f"{folder}/intermediate.crl", pki.intermediate, revoked_below)
+    pki.write_crl("crl-parts/authorities.crl", pki.root_a, authorities, point=distribution_point(authorities=True))
+    # What only comes to light when a client brings the intermediate: its list has another signature.
+    pki.write_crl("crl-broken-below/root.crl", pki.root_a, pki.revoked_serials)
+    pki.write_crl("crl-broken-below/intermediate.crl", pki.intermediate, revoked_below, key=pki.root_b.key)
     return pki.folder
 
 
@@ -27,7 +42,8 @@ def revocation_layout(world):
     folder = lists(pki)
     layout = Layout(world, world.sink.port)
     kinds = {"fresh": pki.crl, "stale": pki.stale_crl, "missing": pki.other_crl, "path": folder / "crl-path",
-             "stale path": folder / "crl-path-stale", "forged": folder / "crl-forged"}
+             "stale path": folder / "crl-path-stale", "place": folder / "crl-place.crl", "users": folder / "crl-users",
+             "parts": folder / "crl-parts", "broken below": folder / "crl-broken-below"}
     layout.route("off", tls="verify", client_ca=pki.ca_a)
     for level in ("soft", "hard"):
         for kind, crl in kinds.items():
@@ -50,7 +66,11 @@ TABLE = (
     ("soft path", {"right": OK, "revoked": REVOKED, "intermediate": OK, "revoked by the intermediate": REVOKED,
                    "revoked intermediate": REVOKED}),
     ("soft stale path", {"right": OK, "intermediate": OK, "revoked by the intermediate": REVOKED}),
-    ("soft forged", {"right": OK, "revoked": OK}),
+    ("soft place", {"right": OK, "revoked": REVOKED, "revoked intermediate": REVOKED, "intermediate": OK}),
+    ("soft users", {"right": OK, "revoked": REVOKED, "intermediate": OK, "revoked by the intermediate": REVOKED}),
+    ("soft parts", {"right": OK, "revoked": REVOKED, "intermediate": OK, "revoked intermediate": REVOKED}),
+    ("soft broken below", {"right": OK, "revoked": REVOKED, "intermediate": UNKNOWN,
+                           "revoked by the intermediate": UNKNOWN, "revoked intermediate": REVOKED}),
     ("hard fresh", {"right": OK, "revoked": REVOKED, "intermediate": UNKNOWN, "revoked by the intermediate": UNKNOWN,
                     "revoked intermediate": EITHER}),
     ("hard stale", {"right": UNKNOWN, "revoked": EITHER}),
@@ -58,7 +78,11 @@ TABLE = (
     ("hard path", {"right": OK, "revoked": REVOKED, "intermediate": OK, "revoked by the intermediate": REVOKED,
                    "revoked intermediate": REVOKED}),
     ("hard stale path", {"right": UNKNOWN, "intermediate": UNKNOWN, "revoked by the intermediate": EITHER}),
-    ("hard forged", {"right": UNKNOWN, "revoked": UNKNOWN}),
+    ("hard place", {"right": OK, "revoked": REVOKED, "intermediate": UNKNOWN}),
+    ("hard users", {"right": OK, "revoked": REVOKED, "intermediate": UNKNOWN, "revoked by the intermediate": EITHER}),
+    ("hard parts", {"right": OK, "revoked": REVOKED, "intermediate": OK, "revoked intermediate": EITHER,
+                    "revoked by the intermediate": REVOKED}),
+    ("hard broken below", {"right": OK, "intermediate": UNKNOWN, "revoked by the intermediate": UNKNOWN}),
 )
 
 
@@ -110,3 +134,55 @@ def a_list_that_cannot_be_read_changes_nothing(world):
             check(level in ("warning", "error") and "broken.crl" in message, f"the log names the file: {level} {message}")
             equal(verdict(world, proxy.at("mx"), "revoked")[0], reply_to("revoked"), "still revoked")
             check(verdict(world, proxy.at("mx"), "right")[0].startswith("250 "), "still served")
+
+
+UNUSABLE = {
+    "delta": ({"delta": True}, "a delta list"),
+    "indirect": ({"point": distribution_point(indirect=True)}, "an indirect list"),
+    "some reasons": ({"point": distribution_point(reasons=frozenset([x509.ReasonFlags.key_compromise]))}, "all reasons"),
+    # Python's cryptography no longer signs with SHA-1, which tests/tls/crl_test.cc has.
+    "SHA-224": ({"algorithm": hashes.SHA224()}, "its signature is not one that is accepted"),
+    "forged": ({"forged": True}, "not signed by the CA that it names"),
+}
+
+
+def unusable(pki, name, special):
+    special = dict(special)
+    if special.pop("forged", False):
+        special["key"] = pki.root_b.key
+    return pki.write_crl(name, pki.root_a, pki.revoked_serials, **special)
+
+
+@each(*((kind, level) for kind in UNUSABLE for level in ("soft", "hard")))
+def a_list_that_cannot_be_used(world, variant):
+    """It must not be as if there were none: neither a start nor a reload takes it."""
+    kind, level = variant
+    special, says = UNUSABLE[kind]
+    pki = world.pki
+    name = f"unusable-{level}.crl"
+    crl = unusable(pki, name, special)
+    layout = Layout(world, world.sink.port)
+    layout.route("mx", tls="verify", client_ca=pki.ca_a, crl=crl, revocation=level)
+    path = world.folder / "unusable.toml"
+    path.write_text(layout.text(), encoding="utf-8")
+    for words in ([f"--config={path}"], [f"--config={path}", "--check_config"]):
+        code, said = refuse(world, *words)
+        equal(code, 1, f"exit code; it said {said!r}")
+        contains(said, f"{crl} cannot be used: ", "the sentence")
+        contains(said, says, "the sentence")
+    pki.write_crl(name, pki.root_a, pki.revoked_serials)
+    with world.configured(layout) as proxy:
+        unusable(pki, name, special)
+        result, message = proxy.reload()
+        equal(result, "error", f"level of {message!r}")
+        contains(message, says, "the log")
+        equal(verdict(world, proxy.at("mx"), "revoked")[0], reply_to("revoked"), "still revoked")
+        check(verdict(world, proxy.at("mx"), "right")[0].startswith("250 "), "still served")
+
+
+@case
+def a_list_that_turns_out_to_be_broken_is_in_the_log(world):
+    proxy = world.shared("revocation", lambda: revocation_layout(world))
+    equal(verdict(world, proxy.at("soft broken below"), "intermediate")[0], reply_to("no-fresh-crl"), "the reply")
+    check(any("crl-broken-below/intermediate.crl cannot be used" in event["message"] and event["level"] == "warning"
+              for event in proxy.events("trust")), f"a warning with the list's name: {proxy.events('trust')}")

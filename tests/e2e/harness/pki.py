@@ -122,15 +122,28 @@ class Authority:
                 x509.SubjectAlternativeName([x509.DNSName(name) for name in listed]), critical=False)
         return builder.sign(self.key, hashes.SHA256()), key
 
-    def revocation_list(self, revoked=(), fresh=True):
+    def revocation_list(self, revoked=(), fresh=True, point=None, delta=False, key=None, algorithm=hashes.SHA256()):
+        """`point`: what distribution_point() gave. `key`: whose signature it really has."""
         begin, end = (NOW - DAY, NOW + 7 * DAY) if fresh else (NOW - 20 * DAY, NOW - 10 * DAY)
         builder = x509.CertificateRevocationListBuilder().issuer_name(self.name).last_update(begin).next_update(end)
         for serial in revoked:
             builder = builder.add_revoked_certificate(
                 x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW - 20 * DAY).build())
+        if point:
+            builder = builder.add_extension(point, critical=True)
+        if delta:
+            builder = builder.add_extension(x509.DeltaCRLIndicator(1), critical=True)
         return (builder.add_extension(x509.CRLNumber(1), critical=False)
                 .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
-                .sign(self.key, hashes.SHA256()))
+                .sign(key or self.key, algorithm))
+
+
+def distribution_point(place=None, users=False, authorities=False, reasons=None, indirect=False):
+    """For which certificates a list is (RFC 5280 5.2.5)."""
+    return x509.IssuingDistributionPoint(
+        full_name=[x509.UniformResourceIdentifier(place)] if place else None, relative_name=None,
+        only_contains_user_certs=users, only_contains_ca_certs=authorities, only_some_reasons=reasons,
+        indirect_crl=indirect, only_contains_attribute_certs=False)
 
 
 def key_usage(signs):
@@ -237,10 +250,10 @@ class Pki:
         path.write_bytes(octets)
         return path
 
-    def write_crl(self, name, authority, revoked=(), fresh=True):
-        """PEM, or DER where the name ends in .der."""
+    def write_crl(self, name, authority, revoked=(), fresh=True, **special):
+        """PEM, or DER where the name ends in .der. `special`: as for revocation_list()."""
         encoding = serialization.Encoding.DER if name.endswith(".der") else serialization.Encoding.PEM
-        return self.write(name, authority.revocation_list(revoked, fresh).public_bytes(encoding))
+        return self.write(name, authority.revocation_list(revoked, fresh, **special).public_bytes(encoding))
 
     @functools.cache
     def context(self, name):
