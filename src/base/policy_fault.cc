@@ -23,6 +23,8 @@ constexpr std::array<FaultText, kPolicyFaultCount> kTexts = {{
     {PolicyFault::kInvalidCa, "invalid-ca",
      "client certificate is signed with a certificate that may not sign it"},
     {PolicyFault::kMalformed, "malformed", "client certificate is malformed or too weak"},
+    {PolicyFault::kRefusedByLibrary, "refused-by-library",
+     "client certificate is refused by the TLS library"},
     {PolicyFault::kWrongPurpose, "wrong-purpose", "client certificate is not for TLS clients"},
     {PolicyFault::kWrongName, "wrong-name", "client certificate does not have the expected name"},
     {PolicyFault::kWrongFingerprint, "wrong-fingerprint",

@@ -30,8 +30,8 @@ std::string_view ExpectedName(const CertificateRule& rule, const ClientCertifica
   // RFC 9525 6.3: a common name is no reference for whoever has dNSNames.
   if (certificate.names.empty()) {
     return rule.accept_common_name && !certificate.has_dns_names &&
-                   is_expected(certificate.common_name)
-               ? std::string_view(certificate.common_name)
+                   is_expected(certificate.common_host_name)
+               ? std::string_view(certificate.common_host_name)
                : std::string_view();
   }
   const auto found = std::find_if(certificate.names.begin(), certificate.names.end(), is_expected);

@@ -52,9 +52,8 @@ void SessionPolicy::MatchRoute() {
   const ClientCertificate& certificate = *certificate_;
   if (!certificate.names.empty()) {
     route_match_ = {.by = By::kName, .name = certificate.names.front()};
-  } else if (rule.accept_common_name && !certificate.has_dns_names &&
-             !certificate.common_name.empty()) {
-    route_match_ = {.by = By::kName, .name = certificate.common_name};
+  } else if (rule.accept_common_name && !certificate.common_host_name.empty()) {
+    route_match_ = {.by = By::kName, .name = certificate.common_host_name};
   }
 }
 

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <string_view>
 
+#include "der.h"
 #include "name_constraints.h"
 #include "signature.h"
 
@@ -23,13 +25,26 @@ bool MaySign(const X509View& ca, bool trusted) {
   return is_ca && ca.May(kUsageCertificateSign) && !ca.unknown_critical;
 }
 
+// No host's name has a NUL, which one reader may take for its end and another not (PROTOCOL 44).
+bool HasNulInHostName(const X509View& certificate) {
+  DerReader names(certificate.alternative_names);
+  while (names.ok() && !names.empty()) {
+    const DerItem name = names.Next();
+    if (name.tag == DerContext(2) && name.content.find('\0') != std::string_view::npos) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 PolicyFault JudgeAlone(const X509View& certificate, std::int64_t now) {
   if (const PolicyFault fault = JudgeDates(certificate, now); fault != PolicyFault::kNone) {
     return fault;
   }
-  return IsStrongKey(certificate.public_key) && !certificate.unknown_critical
+  return IsStrongKey(certificate.public_key) && !certificate.unknown_critical &&
+                 !HasNulInHostName(certificate)
              ? PolicyFault::kNone
              : PolicyFault::kMalformed;
 }
@@ -59,7 +74,9 @@ PolicyFault JudgePath(std::span<const X509View* const> path, std::int64_t now) {
       for (std::size_t below = i; below-- > 0;) {
         // RFC 5280 6.1.3 (b): a self-issued certificate only has them applied if it is the leaf.
         const bool exempt = below > 0 && path[below]->self_issued();
-        if (!exempt && !NameConstraintsAllow(ca.name_constraints, *path[below])) {
+        const CommonName common_name =
+            below == 0 ? CommonName::kMayBeHostName : CommonName::kIsNone;
+        if (!exempt && !NameConstraintsAllow(ca.name_constraints, *path[below], common_name)) {
           return PolicyFault::kInvalidCa;
         }
       }

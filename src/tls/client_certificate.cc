@@ -23,6 +23,7 @@ std::unique_ptr<ClientCertificate> ReadClientCertificate(std::vector<std::string
   certificate->subject = X509NameText(view->subject, kTextMax);
   certificate->issuer = X509NameText(view->issuer, kTextMax);
   certificate->common_name = X509CommonName(view->subject);
+  certificate->common_host_name = X509CommonHostName(*view);
   certificate->names = X509DnsNames(*view);
   certificate->has_dns_names = X509HasDnsNames(*view);
   certificate->public_key = Sha256Of(view->public_key);

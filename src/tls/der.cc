@@ -150,4 +150,19 @@ std::optional<bool> DerBoolean(std::string_view content) {
   return content[0] != 0;
 }
 
+std::string DerItemOf(unsigned tag, std::string_view content) {
+  std::string length;  // in its shortest form
+  for (std::size_t rest = content.size(); rest > 0; rest >>= 8) {
+    length.insert(0, 1, static_cast<char>(rest & 0xff));
+  }
+  std::string item(1, static_cast<char>(tag));
+  if (content.size() < 0x80) {
+    item += static_cast<char>(content.size());
+  } else {
+    item += static_cast<char>(0x80 | length.size());
+    item += length;
+  }
+  return item.append(content);
+}
+
 }  // namespace ringpost

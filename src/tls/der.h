@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace ringpost {
@@ -73,6 +74,9 @@ class DerReader {
 // Non-negative and below 2^31.
 [[nodiscard]] std::optional<std::int32_t> DerSmallInteger(std::string_view content);
 [[nodiscard]] std::optional<bool> DerBoolean(std::string_view content);
+
+// The other way round: an item of this tag.
+[[nodiscard]] std::string DerItemOf(unsigned tag, std::string_view content);
 
 }  // namespace ringpost
 

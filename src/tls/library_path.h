@@ -7,13 +7,20 @@
 #define RINGPOST_SRC_TLS_LIBRARY_PATH_H_
 
 #include <span>
-#include <string_view>
+#include <string>
+
+#include "x509.h"
 
 namespace ringpost {
 
-// `path` holds DER, the leaf first and the trusted CA last, at least two. Dates are those of the
-// machine's clock. Nothing of it is kept.
-[[nodiscard]] bool LibraryAcceptsPath(std::span<const std::string_view> path);
+// Empty if it accepts, else its words for why not. `path` has the leaf first and the trusted CA
+// last, and at least two members. Dates are those of the machine's clock. Nothing of it is kept.
+//
+// wolfSSL 5.9.2 takes the common name of every certificate without alternative names for a host
+// name, also that of a CA and one that no host can have ("Issuing CA 2"), and holds the issuer's
+// constraints on host names against it. Where a certificate has no host name in truth, its issuer
+// is therefore shown without them; all other constraints stay.
+[[nodiscard]] std::string WhyLibraryRefuses(std::span<const X509View* const> path);
 
 }  // namespace ringpost
 

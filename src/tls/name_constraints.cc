@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace ringpost {
@@ -53,7 +54,7 @@ std::optional<Name> ReadName(const DerItem& item) {
   }
 }
 
-std::optional<Names> NamesOf(const X509View& certificate) {
+std::optional<Names> NamesOf(const X509View& certificate, CommonName common_name) {
   Names names;
   DerReader subject(certificate.subject);
   if (const std::string_view content = subject.Take(kDerSequence).content; !content.empty()) {
@@ -62,9 +63,10 @@ std::optional<Names> NamesOf(const X509View& certificate) {
   if (X509NameHas(certificate.subject, kEmailAddress)) {
     names.push_back({kRfc822Name, {}});
   }
-  const std::string common_name = CleanDnsName(X509CommonName(certificate.subject));
-  if (common_name.find('.') != std::string::npos) {
-    names.push_back({kDnsName, common_name});
+  if (common_name == CommonName::kMayBeHostName) {
+    if (std::string name = X509CommonHostName(certificate); !name.empty()) {
+      names.push_back({kDnsName, std::move(name)});
+    }
   }
   DerReader reader(certificate.alternative_names);
   while (reader.ok() && !reader.empty()) {
@@ -149,7 +151,8 @@ bool AnyWithin(const Name& name, const Names& bases, Side side, bool& spoken_of)
 
 }  // namespace
 
-bool NameConstraintsAllow(std::string_view constraints, const X509View& certificate) {
+bool NameConstraintsAllow(std::string_view constraints, const X509View& certificate,
+                          CommonName common_name) {
   Names permitted;
   Names excluded;
   DerReader reader(constraints);
@@ -167,7 +170,7 @@ bool NameConstraintsAllow(std::string_view constraints, const X509View& certific
     }
     excluded = *std::move(bases);
   }
-  const std::optional<Names> names = NamesOf(certificate);
+  const std::optional<Names> names = NamesOf(certificate, common_name);
   if (!reader.finished() || !names.has_value()) {
     return false;
   }

@@ -6,15 +6,21 @@
 #ifndef RINGPOST_SRC_TLS_NAME_CONSTRAINTS_H_
 #define RINGPOST_SRC_TLS_NAME_CONSTRAINTS_H_
 
+#include <cstdint>
 #include <string_view>
 
 #include "x509.h"
 
 namespace ringpost {
 
+enum class CommonName : std::uint8_t {
+  kMayBeHostName,  // of a leaf: X509CommonHostName() counts, since some policies accept it
+  kIsNone,         // of a CA, which is no host
+};
+
 // `constraints` as X509View has them, not empty. May this certificate have the names that it has?
-// The common name counts as a host name if it looks like one, since some policies accept it.
-[[nodiscard]] bool NameConstraintsAllow(std::string_view constraints, const X509View& certificate);
+[[nodiscard]] bool NameConstraintsAllow(std::string_view constraints, const X509View& certificate,
+                                        CommonName common_name);
 
 }  // namespace ringpost
 

@@ -49,14 +49,6 @@ std::string Day(std::int64_t seconds) {
                           absl::UTCTimeZone());
 }
 
-std::vector<std::string_view> DerOf(std::span<const X509View* const> path) {
-  std::vector<std::string_view> der;
-  for (const X509View* const certificate : path) {
-    der.push_back(certificate->der);
-  }
-  return der;
-}
-
 // Which of two reasons is said: that something was revoked, else the first one.
 PolicyFault Graver(PolicyFault first, PolicyFault second) {
   return first == PolicyFault::kNone || second == PolicyFault::kRevoked ? second : first;
@@ -88,6 +80,7 @@ struct TrustStore::Impl {
                                             std::int64_t now);
   [[nodiscard]] PolicyFault JudgeRevocations(std::span<const X509View* const> path,
                                              std::int64_t now);
+  [[nodiscard]] PolicyFault AskLibrary(std::span<const X509View* const> path, int opinions);
 };
 
 namespace {
@@ -419,6 +412,20 @@ PolicyFault TrustStore::Impl::JudgeRevocations(std::span<const X509View* const> 
   return fault;
 }
 
+// After everything of our own. `opinions`: how often it was asked about this client.
+PolicyFault TrustStore::Impl::AskLibrary(std::span<const X509View* const> path, int opinions) {
+  const std::string reason =
+      opinions > kLibraryOpinionsMax ? "too many paths to its CA" : WhyLibraryRefuses(path);
+  if (reason.empty()) {
+    return PolicyFault::kNone;
+  }
+  complaint = absl::StrCat("wolfSSL refuses the client certificate \"",
+                           X509NameText(path.front()->subject, kTextMax), "\" of \"",
+                           X509NameText(path.front()->issuer, kTextMax),
+                           "\", which ringpost's own check accepts: ", reason);
+  return PolicyFault::kRefusedByLibrary;
+}
+
 TrustStore::TrustStore() : impl_(std::make_unique<Impl>()) {}
 TrustStore::~TrustStore() = default;
 
@@ -449,6 +456,8 @@ absl::StatusOr<std::unique_ptr<TrustStore>> TrustStore::Load(const TrustOptions&
 const std::string& TrustStore::complaint() const { return impl_->complaint; }
 
 PolicyFault TrustStore::Verify(const ClientCertificate& certificate, std::int64_t now) {
+  Impl& impl = *impl_;
+  impl.complaint.clear();
   if (certificate.chain.empty()) {
     return PolicyFault::kNoCertificate;
   }
@@ -456,8 +465,6 @@ PolicyFault TrustStore::Verify(const ClientCertificate& certificate, std::int64_
   if (!search.leaf_readable()) {
     return PolicyFault::kMalformed;
   }
-  Impl& impl = *impl_;
-  impl.complaint.clear();
   const X509View& leaf = search.leaf();
   // A client whose very certificate is among the CAs is trusted by name, so to speak: nobody has to
   // have signed it, and nobody revokes it but the administrator.
@@ -474,11 +481,7 @@ PolicyFault TrustStore::Verify(const ClientCertificate& certificate, std::int64_
                    if (fault == PolicyFault::kNone) {
                      fault = impl.JudgeRevocations(path, now);
                    }
-                   if (fault == PolicyFault::kNone &&
-                       (++opinions > kLibraryOpinionsMax || !LibraryAcceptsPath(DerOf(path)))) {
-                     fault = PolicyFault::kMalformed;
-                   }
-                   return fault;
+                   return fault == PolicyFault::kNone ? impl.AskLibrary(path, ++opinions) : fault;
                  });
   if (verdict == PolicyFault::kNone) {
     impl.complaint.clear();  // of another path

@@ -271,4 +271,9 @@ bool X509HasDnsNames(const X509View& certificate) {
   return false;
 }
 
+std::string X509CommonHostName(const X509View& certificate) {
+  return X509HasDnsNames(certificate) ? std::string()
+                                      : CleanDnsName(X509CommonName(certificate.subject));
+}
+
 }  // namespace ringpost

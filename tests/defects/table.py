@@ -586,6 +586,18 @@ DEFECTS = (
               "      if (depth_left < 0) {\n"),),
         TLS, r"FAILED  \] Trust.PathLength"),
     Defect(
+        "common-name-unconstrained",
+        "a policy matches the common name in another reading than name constraints do",
+        (Edit("src/tls/x509_name.cc", "                                      : CleanDnsName(X509CommonName(certificate.subject));\n",
+              "                                      : X509CommonName(certificate.subject);\n"),),
+        TLS, r"FAILED  \] Trust.NameConstraints"),
+    Defect(
+        "ca-taken-for-host",
+        "wolfSSL holds constraints on host names against the name of a CA",
+        (Edit("src/tls/library_path.cc", "    const bool whole = issuer.name_constraints.empty() || ",
+              "    const bool whole = true || "),),
+        TLS, r"FAILED  \] Trust.NameConstraints"),
+    Defect(
         "partition-taken-for-all",
         "a list for a part of a CA's certificates counts for all of them (RFC 5280 6.3.3)",
         (Edit("src/tls/trust_store.cc", "      if (!IsFor(*list, certificate, issuer)) {\n", "      if (false) {\n"),),

@@ -14,6 +14,7 @@
 #include "distribution_point.h"
 #include "fuzz.h"
 #include "name_constraints.h"
+#include "without_dns_constraints.h"
 
 namespace ringpost {
 namespace {
@@ -65,6 +66,21 @@ void CheckNameText(std::string_view name, std::size_t size_max) {
   for (const char c : text) RINGPOST_CHECK(c >= ' ' && c <= '~');
 }
 
+// The same certificate, without some names in its constraints.
+void CheckWithoutDnsConstraints(const X509View& view) {
+  const std::string der = WithoutDnsConstraints(view);
+  const std::optional<X509View> other = ReadX509(der);
+  RINGPOST_CHECK(other.has_value());
+  RINGPOST_CHECK(other->serial == view.serial && other->subject == view.subject);
+  RINGPOST_CHECK(other->issuer == view.issuer && other->public_key == view.public_key);
+  RINGPOST_CHECK(other->not_before == view.not_before && other->not_after == view.not_after);
+  RINGPOST_CHECK(other->ca == view.ca && other->path_length == view.path_length);
+  RINGPOST_CHECK(other->usage == view.usage && other->key_id == view.key_id);
+  RINGPOST_CHECK(other->unknown_critical == view.unknown_critical);
+  RINGPOST_CHECK(other->name_constraints.size() <= view.name_constraints.size());
+  RINGPOST_CHECK(WithoutDnsConstraints(*other) == der);
+}
+
 void CheckFacts(const X509View& view, std::string_view der) {
   for (const std::string_view part :
        {view.signed_part, view.algorithm, view.signature, view.serial, view.issuer, view.subject,
@@ -85,7 +101,9 @@ void CheckFacts(const X509View& view, std::string_view der) {
   for (const std::string& name : names) CheckDnsName(name);
   RINGPOST_CHECK(names.empty() || X509HasDnsNames(view));
   if (!view.name_constraints.empty()) {
-    static_cast<void>(NameConstraintsAllow(view.name_constraints, view));
+    static_cast<void>(
+        NameConstraintsAllow(view.name_constraints, view, CommonName::kMayBeHostName));
+    CheckWithoutDnsConstraints(view);
   }
 
   // A certificate that signs itself is no path to anywhere unless it may sign; a trusted one of
@@ -121,7 +139,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const std::string clean = CleanDnsName(der);
     if (!clean.empty()) CheckDnsName(clean);
     X509View empty;
-    if (!der.empty()) static_cast<void>(NameConstraintsAllow(der, empty));
+    if (!der.empty()) static_cast<void>(NameConstraintsAllow(der, empty, CommonName::kIsNone));
   }
 
   const std::unique_ptr<ClientCertificate> facts = ReadClientCertificate({std::string(der)});

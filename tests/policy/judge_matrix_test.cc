@@ -68,6 +68,8 @@ const Presentation kPresentations[] = {
      },
      F::kWrongPurpose, F::kWrongPurpose},
     {"bad intermediate", true, true, F::kInvalidCa, [](C&) {}, F::kInvalidCa, F::kWrongFingerprint},
+    {"refused by the library", true, true, F::kRefusedByLibrary, [](C&) {}, F::kRefusedByLibrary,
+     F::kWrongFingerprint},
     {"malformed", true, true, F::kMalformed, [](C&) {}, F::kMalformed, F::kWrongFingerprint},
     {"revoked", true, true, F::kRevoked, [](C&) {}, F::kRevoked, F::kWrongFingerprint},
     {"no fresh list", true, true, F::kNoFreshCrl, [](C&) {}, F::kNoFreshCrl, F::kWrongFingerprint},
@@ -235,7 +237,7 @@ TEST(JudgeMatrix, EachCellIsWhatTheReferenceSays) {
       }
     }
   }
-  EXPECT_EQ(cells, 4 * 2 * 3 * 8 * 2 * 2 * 3 * 4 * 16);
+  EXPECT_EQ(cells, 4 * 2 * 3 * 8 * 2 * 2 * 3 * 4 * 17);
   // Both outcomes are there in number: the matrix tests something.
   EXPECT_GT(refusals_apart[0], cells / 10);
   EXPECT_GT(refusals_apart[1], cells / 10);

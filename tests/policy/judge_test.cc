@@ -151,13 +151,13 @@ TEST_F(JudgeCertificateTest, TheCommonNameOnlyWhereAskedForAndWithoutDnsNames) {
   EXPECT_EQ(Judge(), PolicyFault::kWrongName);
   certificate_.names.clear();
   EXPECT_EQ(Judge(), PolicyFault::kNone);
-  certificate_.common_name = "MAIL.Example.com";
+  certificate_.common_host_name = "MAIL.Example.com";
   EXPECT_EQ(Judge(), PolicyFault::kNone);
-  certificate_.common_name = "mail.example.org";
+  certificate_.common_host_name = "mail.example.org";
   EXPECT_EQ(Judge(), PolicyFault::kWrongName);
-  certificate_.common_name.clear();
+  certificate_.common_host_name.clear();
   EXPECT_EQ(Judge(), PolicyFault::kWrongName);
-  certificate_.common_name = "mail.example.com";
+  certificate_.common_host_name = "mail.example.com";
   // A dNSName that is no good, one with a NUL for example, still says that this is no name.
   certificate_.has_dns_names = true;
   EXPECT_EQ(Judge(), PolicyFault::kWrongName);

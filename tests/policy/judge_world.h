@@ -41,6 +41,7 @@ inline ClientCertificate GoodCertificate() {
   ClientCertificate certificate;
   certificate.names = {"other.example.com", "mail.example.com"};
   certificate.common_name = "mail.example.com";
+  certificate.common_host_name = "mail.example.com";
   certificate.certificate = Filled(0xCE);
   certificate.public_key = Filled(0xBE);
   certificate.not_before = kTestNow - 100;

@@ -96,8 +96,9 @@ TEST_P(Revoked, FreshList) {
             IfHard(PolicyFault::kNoFreshCrl));
   // Written with a zero in front, which is the same number, and which wolfSSL does not take at all.
   spec.serial = std::string(1, '\0') + leaf_.serial;
-  EXPECT_EQ(Fault(*store, {Issue(spec, &root_)}),
-            GetParam() == Revocation::kOff ? PolicyFault::kMalformed : PolicyFault::kRevoked);
+  EXPECT_EQ(Fault(*store, {Issue(spec, &root_)}), GetParam() == Revocation::kOff
+                                                      ? PolicyFault::kRefusedByLibrary
+                                                      : PolicyFault::kRevoked);
 }
 
 TEST_P(Revoked, EmptyList) {

@@ -23,9 +23,12 @@ struct ClientCertificate {
   // "...".
   std::string subject;
   std::string issuer;
-  // The one common name of the subject; empty if there is none, several, or one with a NUL or
-  // control character.
+  // The one common name of the subject, for people to read; empty if there is none, several, or one
+  // with a NUL or control character.
   std::string common_name;
+  // The same as a host name in lower case, the only form that is ever matched; empty: it is none,
+  // or there are dNSNames.
+  std::string common_host_name;
   // SAN dNSNames in lower case, in the certificate's order. A name with a NUL or anything else that
   // is not a host name or a wildcard for one is left out (PROTOCOL 44).
   std::vector<std::string> names;

@@ -68,8 +68,8 @@ class TrustStore {
   // nothing is revoked. Purposes are not looked at. Some 100 µs (one signature for each certificate
   // of the chain).
   [[nodiscard]] PolicyFault Verify(const ClientCertificate& certificate, std::int64_t now);
-  // What the administrator should hear of the last Verify(): a sentence about something that only
-  // they can mend, as a list that cannot be used. Empty: nothing.
+  // What the administrator should hear of the last Verify(), as the client cannot mend it: a list
+  // that cannot be used, or wolfSSL's reason for kRefusedByLibrary. A sentence; empty: nothing.
   [[nodiscard]] const std::string& complaint() const;
 
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }

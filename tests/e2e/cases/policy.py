@@ -25,6 +25,7 @@ PHRASES = {
     "not-yet-valid": "client certificate is not yet valid",
     "invalid-ca": "client certificate is signed with a certificate that may not sign it",
     "malformed": "client certificate is malformed or too weak",
+    "refused-by-library": "client certificate is refused by the TLS library",
     "wrong-purpose": "client certificate is not for TLS clients",
     "wrong-name": "client certificate does not have the expected name",
     "wrong-fingerprint": "client certificate does not have the expected fingerprint",
@@ -229,6 +230,8 @@ def attack_layout(world):
     layout.route("names", tls="verify", certificate_names=[NAME], partners=False)
     layout.route("any name", tls="verify", partners=False)
     layout.route("common name", tls="verify", certificate_names=[NAME], accept_common_name=True, partners=False)
+    layout.route("common names", tls="verify", certificate_names=["*.contoso.example"], accept_common_name=True,
+                 partners=False)
     layout.route("server purpose", tls="verify", certificate_names=[NAME], accept_server_auth_purpose=True, partners=False)
     layout.route("wildcard", tls="verify", certificate_names=["*.contoso.example"], partners=False)
     layout.route("contoso.com", tls="verify", certificate_names=["contoso.com"], partners=False)
@@ -258,6 +261,10 @@ ATTACKS = (
     ("any name", "wrong name", None), ("any name", "untrusted", "untrusted"),
     ("common name", "common name only", None), ("common name", "common name beside", "wrong-name"),
     ("common name", "right", None), ("common name", "nul", "malformed"), ("any name", "nul", "malformed"),
+    ("common names", "only contoso.example", None), ("common names", "only contoso.example, common name", None),
+    ("common names", "only contoso.example, blank", "wrong-name"), ("common names", "only fabrikam.example", "invalid-ca"),
+    ("common names", "only fabrikam.example, common name", "invalid-ca"),
+    ("common names", "only fabrikam.example, blank", "wrong-name"), ("any name", "only fabrikam.example, blank", None),
     ("server purpose", "server purpose", None), ("server purpose", "right", None), ("server purpose", "any purpose", None),
     ("wildcard", "right", None), ("wildcard", "wildcard", None), ("wildcard", "wrong name", "wrong-name"),
     ("wildcard", "*.com", "wrong-name"), ("contoso.com", "*.com", "wrong-name"), ("contoso.com", "*", "wrong-name"),

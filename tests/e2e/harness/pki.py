@@ -85,21 +85,25 @@ class Identity:
 
 
 class Authority:
-    """`parent` None: a root. `may_sign` False: CA:FALSE, which is what it must not get away with."""
+    """`parent` None: a root. `may_sign` False: CA:FALSE, which is what it must not get away with. `permitted`:
+    the domain that it may sign for."""
 
-    def __init__(self, common_name, parent=None, may_sign=True, length=None):
+    def __init__(self, common_name, parent=None, may_sign=True, length=None, permitted=None):
         self.key, self.name = new_key(), subject_name(common_name)
         self.parent = parent
         signer_key, signer_name = (parent.key, parent.name) if parent else (self.key, self.name)
-        self.certificate = (
+        builder = (
             x509.CertificateBuilder().subject_name(self.name).issuer_name(signer_name)
             .public_key(self.key.public_key()).serial_number(x509.random_serial_number())
             .not_valid_before(NOW - 30 * DAY).not_valid_after(NOW + 365 * DAY)
             .add_extension(x509.BasicConstraints(ca=may_sign, path_length=length if may_sign else None), critical=True)
             .add_extension(key_usage(signs=may_sign), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer_key.public_key()), critical=False)
-            .sign(signer_key, hashes.SHA256()))
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer_key.public_key()), critical=False))
+        if permitted:
+            builder = builder.add_extension(
+                x509.NameConstraints(permitted_subtrees=[x509.DNSName(permitted)], excluded_subtrees=None), critical=True)
+        self.certificate = builder.sign(signer_key, hashes.SHA256())
 
     def issue(self, common_name, names=None, *, key=None, begin=-DAY, end=30 * DAY, purposes=CLIENT_AUTH, raw_names=None):
         """A leaf. `names` None: the common name is also a dNSName; (): none at all."""
@@ -205,6 +209,14 @@ class Pki:
         self.add("chain in disorder", *self.intermediate.issue(NAME), chain=[self.root_b.certificate] + below)
         self.add("revoked by the intermediate", *self.intermediate.issue(NAME), chain=below)
         self.add("revoked intermediate", *self.withdrawn.issue(NAME), chain=[self.withdrawn.certificate])
+        # An issuing CA without alternative names below one that may sign for some names only.
+        for permitted in ("contoso.example", "fabrikam.example"):
+            above = Authority(f"Only {permitted}", a, permitted=permitted)
+            issuing = Authority(f"Issuing CA of {permitted}", above)
+            chain = [issuing.certificate, above.certificate]
+            self.add(f"only {permitted}", *issuing.issue(NAME), chain=chain)
+            self.add(f"only {permitted}, common name", *issuing.issue(NAME, names=()), chain=chain)
+            self.add(f"only {permitted}, blank", *issuing.issue("x y.contoso.example", names=()), chain=chain)
         self.add("CA:FALSE", *self.no_authority.issue(NAME), chain=[self.no_authority.certificate])
         self.add("path length", *self.too_deep.issue(NAME), chain=[self.too_deep.certificate, self.short.certificate])
         self.add("deep chain", *self.below(7))
