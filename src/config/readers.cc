@@ -85,6 +85,49 @@ absl::Status CheckReadable(const Given& given, std::string_view what) {
   return absl::OkStatus();
 }
 
+namespace {
+
+// The permission bits that are of use to somebody, given the folders on the way to the file.
+mode_t ExposedMode(const std::string& path, mode_t mode) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::path real = fs::canonical(path, error);
+  for (fs::path folder = real.parent_path(); !error && !folder.empty();
+       folder = folder.parent_path()) {
+    struct stat status {};
+    if (stat(folder.c_str(), &status) == 0) {
+      const bool others_enter = (status.st_mode & S_IXOTH) != 0;
+      if (!others_enter) mode &= ~static_cast<mode_t>(S_IRWXO);
+      // Its group need not be the file's.
+      if (!others_enter && (status.st_mode & S_IXGRP) == 0) mode &= ~static_cast<mode_t>(S_IRWXG);
+    }
+    if (folder == folder.root_path()) break;
+  }
+  return mode;
+}
+
+}  // namespace
+
+absl::Status CheckSecret(const Given& given, std::string_view what) {
+  absl::Status status = CheckReadable(given, what);
+  struct stat file {};
+  if (!status.ok() || stat(given.text.c_str(), &file) != 0) return status;
+  const mode_t exposed = ExposedMode(given.text, file.st_mode);
+  const bool read = (exposed & S_IROTH) != 0;
+  const bool changed = (exposed & S_IWOTH) != 0;
+  const bool changed_by_group = (exposed & S_IWGRP) != 0;
+  if (!read && !changed && !changed_by_group) return absl::OkStatus();
+  return RefuseQuoted(
+      given, absl::StrCat("is ", View(what), " that ",
+                          read || changed ? "every user of this machine" : "its group", " can ",
+                          read && changed ? "read and change"
+                          : read          ? "read"
+                                          : "change",
+                          "; chmod ", changed_by_group ? "g-w" : "",
+                          changed_by_group && (read || changed) ? "," : "",
+                          read || changed ? "o-rw" : "", " ", given.text));
+}
+
 absl::Status CheckReadableOrFolder(const Given& given, std::string_view what) {
   namespace fs = std::filesystem;
   std::error_code error;

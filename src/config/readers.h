@@ -69,7 +69,12 @@ absl::Status ReadChoice(const std::optional<Given>& given,
 
 // A regular file with something in it. `what`: "a certificate".
 absl::Status CheckReadable(const Given& given, std::string_view what);
-// That, or a folder with at least one such file; names that begin with a dot do not count.
+// That, and a secret: what every user of the machine can read or change, or its group can change,
+// is refused. A group may read it (Debian's ssl-cert), and what a folder keeps from others is not
+// exposed, whatever its own mode says.
+absl::Status CheckSecret(const Given& given, std::string_view what);
+// CheckReadable(), or a folder with at least one such file; names that begin with a dot do not
+// count.
 absl::Status CheckReadableOrFolder(const Given& given, std::string_view what);
 
 }  // namespace ringpost

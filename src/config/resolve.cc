@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ringpost/config/resolve.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -140,7 +138,7 @@ class Resolver {
     status.Update(TuneChoice("log_level", kLogLevels, &config_.log_level));
     if (!status.ok()) return status;
     if (const Given* const file = Find("ticket_key_file"); file != nullptr) {
-      status = CheckReadable(*file, "the file of ticket keys");
+      status = CheckSecret(*file, "a file of ticket keys");
       config_.ticket_key_file = file->text;
     }
     return status;
@@ -236,16 +234,9 @@ class Resolver {
                                    IngressConfig* ingress) {
     for (const CertificateSettings& pair : from) {
       absl::Status status = CheckReadable(pair.cert, "a certificate");
-      if (status.ok()) status = CheckReadable(pair.key, "a private key");
+      if (status.ok()) status = CheckSecret(pair.key, "a private key");
       if (!status.ok()) return status;
       ingress->certificates.push_back({pair.cert.text, pair.key.text});
-
-      struct stat key {};
-      if (stat(pair.key.text.c_str(), &key) == 0 && (key.st_mode & S_IROTH) != 0 &&
-          warned_keys_.insert(pair.key.text).second) {
-        Warn(absl::StrCat("the private key ", pair.key.text,
-                          " can be read by every user of this machine; chmod o-r it"));
-      }
     }
     return absl::OkStatus();
   }
@@ -555,7 +546,6 @@ class Resolver {
   Config config_;
   PolicyResolver policies_;
   std::vector<const Given*> listener_texts_;  // in the order of the listeners
-  std::set<std::string> warned_keys_;
 };
 
 }  // namespace

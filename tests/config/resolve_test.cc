@@ -2,6 +2,8 @@
 #include "ringpost/config/resolve.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <string>
@@ -340,9 +342,54 @@ TEST_F(ResolveTest, CertificateFiles) {
   settings = Minimal();
   settings.certificates[0].key.text = folder_.Path("absent.pem");
   Bad(settings, "cannot be read as a private key");
+}
 
-  ASSERT_EQ(chmod(folder_.Path("key.pem").c_str(), 0644), 0);
-  EXPECT_TRUE(Warns(*Good(Minimal()), "can be read by every user"));
+TEST_F(ResolveTest, SecretsAreNotForOthers) {
+  const std::string key = folder_.Path("key.pem");
+  const std::string tickets = folder_.Path("tickets");
+  folder_.Write("tickets", "of what length, another layer asks");
+  ASSERT_EQ(chmod(folder_.Path("").c_str(), 0755), 0);
+  const struct {
+    mode_t mode;
+    std::string says;
+  } kTable[] = {
+      {0644, " that every user of this machine can read; chmod o-rw "},
+      {0666, " that every user of this machine can read and change; chmod g-w,o-rw "},
+      {0602, " that every user of this machine can change; chmod o-rw "},
+      {0660, " that its group can change; chmod g-w "},
+  };
+  for (const auto& row : kTable) {
+    ASSERT_EQ(chmod(key.c_str(), row.mode), 0);
+    Bad(Minimal(), "is a private key" + row.says + key);
+    ASSERT_EQ(chmod(key.c_str(), 0600), 0);
+    ASSERT_EQ(chmod(tickets.c_str(), row.mode), 0);
+    Bad(Tuned(Minimal(), "ticket_key_file", tickets.c_str()),
+        "is a file of ticket keys" + row.says + tickets);
+  }
+  // A group may read it; a certificate is for everyone.
+  for (const mode_t mode : {0400U, 0600U, 0640U, 0440U, 0711U}) {
+    ASSERT_EQ(chmod(key.c_str(), mode), 0);
+    ASSERT_EQ(chmod(tickets.c_str(), mode), 0);
+    Good(Tuned(Minimal(), "ticket_key_file", tickets.c_str()));
+  }
+  ASSERT_EQ(chmod(folder_.Path("cert.pem").c_str(), 0666), 0);
+  Good(Minimal());
+  // Whom the folder keeps out cannot read what is in it, as in certbot's.
+  ASSERT_EQ(chmod(key.c_str(), 0666), 0);
+  ASSERT_EQ(chmod(folder_.Path("").c_str(), 0700), 0);
+  Good(Minimal());
+  ASSERT_EQ(chmod(folder_.Path("").c_str(), 0710), 0);
+  Bad(Minimal(), "its group can change; chmod g-w ");
+  ASSERT_EQ(chmod(key.c_str(), 0644), 0);
+  Good(Minimal());
+  // A link is what it leads to.
+  ASSERT_EQ(mkdir(folder_.Path("open").c_str(), 0755), 0);
+  ASSERT_EQ(symlink("../key.pem", folder_.Path("open/link.pem").c_str()), 0);
+  Settings settings = Minimal();
+  settings.certificates[0].key.text = folder_.Path("open/link.pem");
+  Good(settings);
+  ASSERT_EQ(chmod(folder_.Path("").c_str(), 0755), 0);
+  Bad(settings, "can read");
 }
 
 TEST_F(ResolveTest, ShortTimeoutsAreAllowedButNotSilent) {

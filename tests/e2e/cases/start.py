@@ -3,6 +3,7 @@
 
 import os
 import resource
+import signal
 import socket
 
 from harness.case import Skip, case, check, contains, each, equal, eventually
@@ -73,6 +74,27 @@ def descriptors_do_not_suffice(world):
         contains(proxy.log, "open files", "the sentence")
     with world.private(world.sink.port, limits=lower) as proxy:  # unasked, it takes what there is
         with Client(proxy.address) as client:
+            client.open(world.tls)
+            client.quit()
+
+
+@each(("key", 0o644, "can read; chmod o-rw "), ("key", 0o666, "can read and change; chmod g-w,o-rw "),
+      ("ticket_key_file", 0o666, "can read and change; chmod g-w,o-rw "), ("ticket_key_file", 0o660, "can change; chmod g-w "))
+def secret_for_everyone(world, variant):
+    """Neither a start nor a reload takes a secret that others can read or change."""
+    flag, mode, says = variant
+    path = world.folder / f"secret-{flag}-{mode:o}"
+    path.write_bytes((world.certs / "ecdsa.key").read_bytes() if flag == "key" else os.urandom(80))
+    path.chmod(mode)
+    files = {"cert": f"{world.certs}/ecdsa.pem", "key": f"{world.certs}/ecdsa.key", flag: path}
+    refused(world, good_words(world, **files), f"{path}", says)
+    path.chmod(0o640)
+    with world.private(world.sink.port, **files) as proxy:
+        path.chmod(mode)
+        proxy.process.signal(signal.SIGHUP)
+        eventually(lambda: any(event["level"] == "error" and says in event["message"] for event in proxy.events("reload")),
+                   "the log says that the reload failed, and why")
+        with Client(proxy.address) as client:  # which goes on as before
             client.open(world.tls)
             client.quit()
 
