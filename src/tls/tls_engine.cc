@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "first_hello.h"
 #include "random_octets.h"
 #include "record_layer.h"
 #include "ringpost/base/check.h"
@@ -121,7 +122,10 @@ int TlsCallbacks::Send(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) 
   if (engine.out_ == nullptr) {
     return WOLFSSL_CBIO_ERR_GENERAL;
   }
-  engine.sent_ = true;
+  if (!std::exchange(engine.sent_, true) &&
+      !IsHelloRetryRequest({buffer, static_cast<std::size_t>(size)})) {
+    engine.first_hello_.reset();  // no second one will follow
+  }
   // Never WANT_WRITE: back-pressure is the caller's, through the room in the queue. A sealed
   // record, and still more a flight of the handshake, can be longer than a block.
   std::string_view octets(buffer, static_cast<std::size_t>(size));
@@ -273,17 +277,63 @@ TlsOutcome TlsEngine::ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out) {
     wolfSSL_SetRsaPssSignCtx(ssl_, signer);
   }
   stage_ = Stage::kHandshake;
+  hello_needed_ = 1;
+  if (hello.tls13) {
+    first_hello_ = std::make_unique<FirstHello>(hello, result.message);
+  }
   // The first flight was bounded by the reader; NextRecord() counts what comes after.
   if (result.record_count > 1) {
-    const std::size_t length = result.message.size();
-    reframed_ = std::make_unique<std::string>();
-    reframed_->reserve(kHeaderBytes + length);
-    *reframed_ += {static_cast<char>(kTypeHandshake), 3, 1, static_cast<char>(length >> 8),
-                   static_cast<char>(length & 0xff)};
-    *reframed_ += result.message;
+    Reframe(result.message, 1);
     cipher_in.Consume(result.octets);
   }
   return TlsOutcome::kDone;
+}
+
+void TlsEngine::Reframe(std::string_view message, char version_minor) {
+  const std::size_t length = message.size();
+  reframed_ = std::make_unique<std::string>();
+  reframed_->reserve(kHeaderBytes + length);
+  *reframed_ += {static_cast<char>(kTypeHandshake), 3, version_minor,
+                 static_cast<char>(length >> 8), static_cast<char>(length & 0xff)};
+  *reframed_ += message;
+}
+
+// After HelloRetryRequest, at the front of the input. Certificate, name and all else were decided
+// from the first hello, and wolfSSL goes by this one.
+TlsEngine::Record TlsEngine::ReadSecondHello() {
+  if (in_->size() < hello_needed_) {
+    return Record::kNeedInput;
+  }
+  const std::size_t visible = std::min(in_->size(), kClientHelloBytesMax);
+  if (in_->Linearize(visible) != Room::kOk) {
+    End(TlsOutcome::kFailed, "out of blocks");
+    return Record::kEnded;
+  }
+  ClientHello hello;
+  const HelloResult result = ReadClientHello(in_->Front().substr(0, visible), Scratch(), hello);
+  if (result.status == HelloStatus::kNeedMore) {
+    hello_needed_ = static_cast<std::uint32_t>(result.needed);
+    return Record::kNeedInput;
+  }
+  if (result.status == HelloStatus::kNotTls) {
+    End(TlsOutcome::kFailed, result.reason);
+    return Record::kEnded;
+  }
+  if (result.status == HelloStatus::kMalformed) {
+    EndWithAlert(result.alert, result.reason, *out_);
+    return Record::kEnded;
+  }
+  if (!first_hello_->MayBeFollowedBy(hello, result.message)) {
+    EndWithAlert(TlsAlert::kIllegalParameter, "the second ClientHello differs from the first",
+                 *out_);
+    return Record::kEnded;
+  }
+  first_hello_.reset();
+  if (result.record_count > 1) {
+    Reframe(result.message, 3);  // RFC 8446 5.1
+    in_->Consume(result.octets);
+  }
+  return Record::kReady;
 }
 
 // Opens the next record if the last one is used up. In the plain case it looks at five octets, no
@@ -291,6 +341,14 @@ TlsOutcome TlsEngine::ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out) {
 TlsEngine::Record TlsEngine::NextRecord() {
   if (record_left_ > 0) {
     return reframed_ != nullptr || !in_->empty() ? Record::kReady : Record::kNeedInput;
+  }
+  // What is left of the first hello here is so that a second one can be compared with it. Only
+  // change_cipher_spec, which is for middleboxes, may come before that one.
+  if (first_hello_ != nullptr && sent_ && reframed_ == nullptr && !in_->empty() &&
+      Octet(in_->Front().front()) == kTypeHandshake) {
+    if (const Record second = ReadSecondHello(); second != Record::kReady) {
+      return second;
+    }
   }
   std::array<char, kHeaderBytes> header;
   if (reframed_ != nullptr) {

@@ -586,6 +586,11 @@ DEFECTS = (
               "      if (depth_left < 0) {\n"),),
         TLS, r"FAILED  \] Trust.PathLength"),
     Defect(
+        "second-hello-unread",
+        "a ClientHello after HelloRetryRequest may ask for something else than the first (RFC 8446 4.1.2)",
+        (Edit("src/tls/first_hello.cc", "         digest_ == Digest(message);\n", "         !message.empty();\n"),),
+        TLS, r"FAILED  \] SecondHello.SaysSomethingElse"),
+    Defect(
         "common-name-unconstrained",
         "a policy matches the common name in another reading than name constraints do",
         (Edit("src/tls/x509_name.cc", "                                      : CleanDnsName(X509CommonName(certificate.subject));\n",

@@ -3,6 +3,7 @@
 // What a hostile or broken client may send to the server engine.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "hello_builder.h"
@@ -60,6 +61,98 @@ TEST_F(Attack, UsualHelloIsAnswered) {
   ASSERT_GT(out.size(), 600U);
   EXPECT_EQ(out.substr(0, 3), "\x16\x03\x03");
   EXPECT_EQ(out[5], 2);  // ServerHello
+}
+
+// RFC 8446 4.1.2: a client that is asked for another key share says everything else as before.
+class SecondHello : public Attack {
+ protected:
+  // A server that has asked for X25519, after this hello of a client that offered no share.
+  void Ask(const HelloBuilder& first) {
+    ASSERT_EQ(First(first.Records()), TlsOutcome::kNeedInput);
+    const std::string out = Side::Drain(server_.cipher_out);
+    ASSERT_GE(out.size(), 43U);
+    ASSERT_EQ(out[5], 2);
+    ASSERT_EQ(out.substr(11, 4), "\xcf\x21\xad\x74");  // HelloRetryRequest
+  }
+  static HelloBuilder WithoutShare() {
+    return HelloBuilder::Usual().ServerName("mx.example.test").Set(kKeyShare, Vector(2, ""));
+  }
+  static HelloBuilder WithShare() {
+    HelloBuilder hello = WithoutShare();
+    for (const auto& [type, content] : HelloBuilder::Usual().extensions) {
+      if (type == kKeyShare) {
+        hello.Set(kKeyShare, content);
+      }
+    }
+    return hello;
+  }
+  static std::string Again(const HelloBuilder& hello) {
+    return Record(22, hello.Message(), 0x0303);
+  }
+  void ExpectAnswered(const std::string& octets) {
+    server_.Receive(octets);
+    EXPECT_EQ(server_.Handshake(), TlsOutcome::kNeedInput) << server_.engine->error();
+    EXPECT_GT(Side::Drain(server_.cipher_out).size(), 600U);
+  }
+  void ExpectRefused(const std::string& octets) {
+    server_.Receive(octets);
+    EXPECT_EQ(server_.Handshake(), TlsOutcome::kFailed);
+    // wolfSSL's change_cipher_spec comes before it.
+    EXPECT_EQ(LastPlaintextAlert(), static_cast<int>(TlsAlert::kIllegalParameter))
+        << server_.engine->error();
+  }
+};
+
+TEST_F(SecondHello, SaysTheSame) {
+  const std::string change_cipher_spec("\x14\x03\x03\x00\x01\x01", 6);
+  Ask(WithoutShare());
+  ExpectAnswered(Again(WithShare()));
+  Ask(WithoutShare());
+  ExpectAnswered(change_cipher_spec + Again(WithShare()));
+  Ask(WithoutShare());  // in several records, its header split
+  ExpectAnswered(change_cipher_spec + Fragmented(WithShare().Message(), 3, 0x0303));
+  Ask(WithoutShare());  // octet by octet
+  const std::string second = change_cipher_spec + Again(WithShare());
+  for (const char octet : second.substr(0, second.size() - 1)) {
+    server_.Receive(std::string(1, octet));
+    ASSERT_EQ(server_.Handshake(), TlsOutcome::kNeedInput) << server_.engine->error();
+  }
+  ExpectAnswered(second.substr(second.size() - 1));
+  // What may change: padding, a cookie, early data that is no longer offered, and the order.
+  HelloBuilder first = WithoutShare();
+  first.Set(21, std::string(100, '\0')).Set(kEarlyData, "").Set(0xfe0d, "x").Set(0x0a0a, "");
+  HelloBuilder other = WithShare();
+  other.Set(0x0a0a, "").Set(21, std::string(7, '\0')).Set(0xfe0d, "another");
+  std::reverse(other.extensions.begin(), other.extensions.end());
+  Ask(first);
+  ExpectAnswered(Again(other));
+}
+
+TEST_F(SecondHello, SaysSomethingElse) {
+  const auto changed = [this](const auto& change) {
+    Ask(WithoutShare());
+    HelloBuilder second = WithShare();
+    change(second);
+    ExpectRefused(Again(second));
+  };
+  changed([](HelloBuilder& hello) { hello.ServerName("other.example.test"); });
+  changed([](HelloBuilder& hello) { hello.Remove(kServerName); });
+  changed([](HelloBuilder& hello) { hello.Alpn({"smtp"}); });
+  changed([](HelloBuilder& hello) { hello.suites.pop_back(); });
+  changed([](HelloBuilder& hello) { hello.session_id = std::string(32, 't'); });
+  changed([](HelloBuilder& hello) { hello.session_id.clear(); });
+  changed([](HelloBuilder& hello) { hello.List(kSignatureAlgorithms, {0x0403, 0x0804}); });
+  changed([](HelloBuilder& hello) { hello.List(kSupportedGroups, {0x001d}); });
+  changed([](HelloBuilder& hello) { hello.Set(kSupportedVersions, Vector(1, "\x03\x04")); });
+  changed([](HelloBuilder& hello) { hello.Set(0x1234, "new"); });
+  changed([](HelloBuilder& hello) { hello.Set(kEarlyData, ""); });
+  changed([](HelloBuilder& hello) { hello.Set(kPreSharedKey, "x"); });
+  changed([](HelloBuilder& hello) { hello.legacy_version = 0x0302; });
+  // The random octets.
+  Ask(WithoutShare());
+  std::string second = Again(WithShare());
+  second[5 + 4 + 2] ^= 1;
+  ExpectRefused(second);
 }
 
 TEST_F(Attack, RefusedHellos) {

@@ -32,6 +32,7 @@ typedef struct WOLFSSL WOLFSSL;
 
 namespace ringpost {
 
+class FirstHello;
 class RecordLayer;
 class TlsClientContext;
 class TlsContextSet;
@@ -124,6 +125,8 @@ class TlsEngine {
   explicit TlsEngine(Role role);
 
   [[nodiscard]] TlsOutcome ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out);
+  void Reframe(std::string_view message, char version_minor);
+  [[nodiscard]] Record ReadSecondHello();
   [[nodiscard]] TlsOutcome FinishHandshake();
   [[nodiscard]] Record NextRecord();
   [[nodiscard]] Record RefuseOversized(bool sealed, bool tls13);
@@ -154,6 +157,8 @@ class TlsEngine {
   // A first flight that came in several records, put into one: wolfSSL cannot read a message whose
   // header is split. Read before `in_`, freed once read.
   std::unique_ptr<std::string> reframed_;
+  // From a hello of TLS 1.3 until it is clear that no second one follows, or that one is there.
+  std::unique_ptr<FirstHello> first_hello_;
   std::unique_ptr<ClientCertificate> client_certificate_;
   std::unique_ptr<TrafficSecrets> secrets_;  // during a handshake of TLS 1.3
   std::unique_ptr<RecordLayer> records_;     // after it; then there is no ssl_
