@@ -57,6 +57,15 @@ def unknown_groups_are_refused(world):  # PROTOCOL 24
 
 
 @case
+def a_real_client_may_be_asked_for_another_share(world):
+    """HelloRetryRequest: s_client's first share is for a group that ringpost does not have."""
+    for groups in ("P-521:X25519", "P-521:P-384", "X448:P-256"):
+        for words in ([], ["-servername", "mx.example.test"], ["-bugs"], ["-no_middlebox"]):
+            said = s_client(world.proxy(), ["-tls1_3", "-groups", groups, *words])
+            contains(said, "Cipher is TLS_", f"s_client with {groups} {words}")
+
+
+@case
 def only_sha1_signatures_fail(world):  # PROTOCOL 25 (RFC 9155)
     for words in (["-sigalgs", "RSA+SHA1"], ["-sigalgs", "ECDSA+SHA1"], ["-sigalgs", "RSA+SHA224"]):
         said = s_client(world.proxy(), ["-tls1_2", "-cipher", "DEFAULT:@SECLEVEL=0", *words])
