@@ -25,14 +25,14 @@ def case(function=None, *, slow=False):
 
 
 def each(*variants, slow=False, named=False):
-    """Registers one case per variant: body(world, variant). With `named`, the first part of a variant is
-    its name and the rest is data."""
+    """Registers one case per variant: body(world, variant). With `named`, the first part of a variant, or as many
+    as it says, is its name and the rest is data."""
     def register(body):
         for variant in variants:
             def bound(world, variant=variant):
                 return body(world, variant)
             words = variant if isinstance(variant, tuple) else (variant,)
-            words = words[:1] if named else words
+            words = words[:int(named)] if named else words
             bound.slow = slow
             bound.title = (f"{body.__module__.rsplit('.', 1)[-1]}.{body.__name__}"
                            f"[{','.join(str(word) for word in words)}]")

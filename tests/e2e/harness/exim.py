@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real Exim, Debian's, run from the folder in which tools/setup --tests unpacked it.
+"""A real Exim, Debian's, run from the folder in which tools/fetch-servers unpacked it.
 
 Nothing is installed, because Exim conflicts with Postfix. It wants a user of its own and takes only
 configurations that are root's, so it runs as root in a mount namespace in which /etc/passwd and /etc/group
@@ -13,7 +13,7 @@ import socket
 from harness.case import Failure, Skip, eventually
 from harness.process import Process, free_port
 
-UNPACKED = pathlib.Path(__file__).resolve().parents[3] / ".cache/exim"
+UNPACKED = pathlib.Path(__file__).resolve().parents[3] / ".cache/servers/exim4-daemon-heavy"
 USER, NUMBER = "Debian-exim", 64999
 
 CONFIGURATION = """
@@ -41,7 +41,7 @@ class Exim:
             raise Skip("Exim changes users, which wants root")
         program = UNPACKED / "usr/sbin/exim4"
         if not program.exists():
-            raise Skip("Exim is not there; tools/setup --tests unpacks it")
+            raise Skip("Exim is not there; tools/fetch-servers unpacks it")
         self.port = free_port()
         folder.mkdir(mode=0o755)
         (folder / "spool").mkdir()

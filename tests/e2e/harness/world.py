@@ -9,13 +9,14 @@ import shutil
 import socket
 import tempfile
 
-from harness import smtp
+from harness import servers, smtp
 from harness.configured import Configured
 from harness.dovecot_auth import DovecotAuth
 from harness.postfix import Mx, Sender
 from harness.pki import Pki
 from harness.process import run
 from harness.ringpost import Ringpost, Sink
+from harness.servers.postfix import PostfixServers
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -31,6 +32,7 @@ class World:
         self._started = []
         self._numbers = itertools.count(1)
         self._proxies = {}
+        self._servers = {}
 
     def close(self):
         for server in reversed(self._started):
@@ -73,6 +75,21 @@ class World:
     @functools.cached_property
     def mx(self):
         return self.keep(Mx(self.folder / "mx", self.auth.port)).wait()
+
+    @functools.cached_property
+    def postfix_servers(self):
+        return self.keep(PostfixServers(self.folder / "postfix-servers")).wait()
+
+    def server(self, setup):
+        """One of harness.servers.SETUPS, to be put behind a ringpost of the case's own."""
+        if setup not in self._servers:
+            try:
+                self._servers[setup] = servers.start(self, setup)
+            except Exception as error:  # for every case that asks: it would not start then either
+                self._servers[setup] = error
+        if isinstance(self._servers[setup], Exception):
+            raise self._servers[setup]
+        return self._servers[setup]
 
     @functools.cached_property
     def sender(self):

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs a program of a package that is unpacked but not installed.
+
+The process has mounts of its own: on its /usr, /etc and /var lie the package's files and what it writes there,
+as if it were installed. It has process ids of its own, so that all that it started ends with it. The network is
+the caller's. Nothing of it is seen from outside, and nothing stays.
+"""
+
+import os
+import pathlib
+import shlex
+import signal
+
+from harness.case import Skip
+from harness.process import Process
+
+STORE = pathlib.Path(__file__).resolve().parents[4] / ".cache/servers"
+OVERLAID = ("usr", "etc", "var")
+FIRST_USER = 61000  # none of Debian's
+
+
+class Sandbox(Process):
+    """`package` is one of tools/fetch-servers. `users` are made for it, with groups of these names; `files` (path
+    from the root → text) are there before it starts; `prepare` is run by a shell as root, inside."""
+
+    def __init__(self, name, package, command, folder, users=(), files=None, prepare="", environment=None):
+        if os.geteuid() != 0:
+            raise Skip("mounts of its own want root")
+        source = STORE / package
+        if not (source / ".complete").exists():
+            raise Skip(f"{package} is not there; tools/fetch-servers obtains it")
+        self.folder = folder
+        folder.mkdir(mode=0o755, exist_ok=True)
+        prepared = folder / "files"
+        accounts = {"etc/passwd": "", "etc/group": ""}
+        for number, user in enumerate(users, FIRST_USER):
+            accounts["etc/passwd"] += f"{user}:x:{number}:{number}::/nonexistent:/usr/sbin/nologin\n"
+            accounts["etc/group"] += f"{user}:x:{number}:\n"
+        for path, lines in accounts.items():
+            accounts[path] = pathlib.Path("/", path).read_text(encoding="utf-8") + lines
+        for path, text in {**accounts, **(files or {})}.items():
+            (prepared / path).parent.mkdir(parents=True, exist_ok=True)
+            (prepared / path).write_text(text, encoding="utf-8")
+        # What is written lies on a file system of its own: an upper layer may not lie below a lower one.
+        root = folder / "root"
+        root.mkdir()
+        steps = [f"mount -t tmpfs -o mode=755 tmpfs {root}"]
+        for part in OVERLAID:
+            layers = [prepared / part, source / part, pathlib.Path("/", part)]
+            lower = ":".join(str(layer) for layer in layers if layer.is_dir())
+            steps += [f"mkdir -p {root}/{part} {root}/work-{part}",
+                      f"mount -t overlay -o lowerdir={lower},upperdir={root}/{part},workdir={root}/work-{part} "
+                      f"overlay /{part}"]
+        steps += ["mount -t proc proc /proc", prepare, "exec " + shlex.join(str(word) for word in command)]
+        super().__init__(name, ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork",
+                                "--kill-child", "sh", "-ec", "\n".join(steps)], folder, environment=environment)
+
+    def stop(self, seconds=10):
+        if self.running():  # unshare does not heed SIGTERM; what it started ends with it
+            self.signal(signal.SIGKILL)
+            self.wait(seconds)
+        return super().stop(seconds)
