@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real mail servers behind ringpost, set up for the identity that ringpost sends and not set up for it.
+
+Where both fit, mail passes with the client's own address. Where they do not, ringpost is the one client that the
+server would relay for: a client must then get nothing but 4xx, so that an honest sender keeps its mail, and the
+log must say what the server answered. Every server here relays for 127.0.0.1 alone; clients call from 127.0.0.5.
+"""
+
+import collections
+import itertools
+import time
+
+from harness.case import Failure, check, each, equal, eventually, shorten
+from harness.servers.server import FOREIGN, LOCAL, Delivery
+from harness.smtp import Client
+
+CALLER, RELAYED_FOR = "127.0.0.5", "127.0.0.1"
+PATIENCE = 8  # seconds for one reply; no server of the matrix waits longer for a header that does not come
+
+# `client`: whom the server takes for the client; None where mail must not pass. `said`: what the server says in
+# place of what ringpost wants. `tries`: of each hostile sequence, on each port.
+Pair = collections.namedtuple("Pair", "client said tries slow", defaults=(None, "", 2, False))
+
+
+def fits(**more):
+    return Pair(client=CALLER, **more)
+
+
+def refuses(said, **more):
+    return Pair(said=said, **more)
+
+
+def waits(said="", **more):
+    """Says nothing, or nothing of use, before it has waited for a header. A client can do no harm meanwhile."""
+    return Pair(said=said, tries=0, slow=True, **more)
+
+
+# What the administrator has asked for, and is warned about at every start.
+RELAYS = Pair(client=RELAYED_FOR, tries=0)
+
+MATRIX = {
+    "smtpd": {
+        "proxy-v2": refuses("500 5.5.2 Error"),
+        "proxy-v1": refuses("502 5.5.2 Error"),
+        "xclient": refuses("XCLIENT"),
+        "none": RELAYS,
+    },
+    "smtpd haproxy": {
+        "proxy-v2": fits(),
+        "proxy-v1": fits(),
+        "xclient": waits(),
+        "none": waits("421 4.3.0"),
+    },
+    "smtpd xclient": {
+        "proxy-v2": refuses("500 5.5.2 Error", slow=True),
+        "proxy-v1": refuses("502 5.5.2 Error", slow=True),
+        "xclient": fits(),
+    },
+    "postscreen": {  # its greeting and the reply to the header come in two segments
+        "proxy-v2": refuses("500 5.5.2 Error", tries=4),
+        "proxy-v1": refuses("502 5.5.2 Error", tries=4),
+        "xclient": refuses("XCLIENT", slow=True),
+        "none": RELAYS,
+    },
+    "postscreen haproxy": {
+        "proxy-v2": fits(),
+        "proxy-v1": fits(),
+        "none": waits(),
+    },
+    "exim": {
+        "proxy-v2": refuses("500 unrecognized command", tries=1),
+        "proxy-v1": refuses("500 unrecognized command"),
+        "xclient": refuses("XCLIENT"),
+        "none": RELAYS,
+    },
+    "exim hosts_proxy": {
+        "proxy-v2": fits(),
+        "proxy-v1": fits(),
+        "xclient": waits(),
+        "none": waits("503 Command refused"),
+    },
+}
+
+_numbers = itertools.count(1)
+
+
+def address(kind):
+    """A sender or recipient that no other session of this run has."""
+    return f"{kind}{next(_numbers)}@{FOREIGN}"
+
+
+def connect(proxy, tls):
+    client = Client(proxy.implicit_address if tls else proxy.address, source=CALLER, implicit=tls)
+    client.socket.settimeout(PATIENCE)
+    return client
+
+
+def ask(client, text):
+    """The reply, or None if the connection ended instead."""
+    try:
+        return client.command(text) if text is not None else client.reply()
+    except (Failure, OSError):
+        return None
+
+
+def wait_for_probe(proxy):
+    """Until ringpost has said what it thinks of the server, or had the time to find nothing wrong with it."""
+    deadline = time.monotonic() + 0.3
+    while time.monotonic() < deadline and not proxy.events("upstream"):
+        time.sleep(0.01)
+
+
+# --- an honest client -------------------------------------------------------------------------------------
+
+def send_honestly(client, sender, starttls=None):
+    """Goes on as a mail server does, which stops at the first refusal. [(command, reply)], the last reply None if
+    the connection ended before it came."""
+    words = [None, "EHLO client.example.test"]
+    if starttls:
+        words += ["STARTTLS", "EHLO client.example.test"]
+    words += [f"MAIL FROM:<{sender}>", f"RCPT TO:<{LOCAL}>", "DATA", f"From: <{sender}>\r\n\r\nHello.\r\n."]
+    said = []
+    for word in words:
+        said.append((word, ask(client, word)))
+        if said[-1][1] is None or said[-1][1].code >= 400:
+            break
+        if word == "STARTTLS":
+            client.handshake(starttls)
+    return said
+
+
+def mail_passes(world, proxy, server, pair):
+    for tls, starttls in ((None, None), (None, world.tls), (world.tls, None)):
+        sender, foreign = address("honest"), address("nobody")
+        with connect(proxy, tls) as client:
+            said = send_honestly(client, sender, starttls)
+            check(said[-1][1] is not None and said[-1][1].code == 250, f"an honest client: {said}")
+            client.expect(f"MAIL FROM:<{sender}>", 250)
+            refused = client.command(f"RCPT TO:<{foreign}>").code >= 400
+            equal(refused, pair.client != RELAYED_FOR, "a foreign recipient is refused")
+            client.quit()
+        eventually(lambda: Delivery(sender, LOCAL, pair.client) in server.delivered(),
+                   f"the message of {sender} from {pair.client}, with {server.delivered()[-3:]}")
+
+
+def mail_is_deferred(world, proxy, server):
+    for tls, starttls in ((None, None), (None, world.tls), (world.tls, None)):
+        sender = address("honest")
+        with connect(proxy, tls) as client:
+            said = send_honestly(client, sender, starttls)
+        for word, reply in said:
+            asked = word is None or word[:4] in ("EHLO", "STAR")
+            check(reply is not None, f"a reply in place of a bare end: {said}")
+            check(reply.code < 300 and asked or 400 <= reply.code < 500, f"a temporary refusal and nothing else: {said}")
+        check(said[-1][1].code == 421, f"421 at the end: {said}")
+        server.settled()
+        check(not any(found.sender == sender for found in server.delivered()), f"the server took mail of {sender}")
+
+
+def log_names_it(proxy, server, said):
+    def found():
+        return [event["message"] for event in proxy.events("upstream") if event["level"] == "warning"
+                and all(part in event["message"] for part in ("default", server.address, said))]
+    try:
+        eventually(found, "a line", 1)
+    except Failure:
+        raise Failure(f"no warning about upstream default ({server.address}) that quotes {said!r}: "
+                      f"{proxy.events('upstream')}") from None
+
+
+# --- hostile clients --------------------------------------------------------------------------------------
+
+BODY = b"Subject: hostile\r\n\r\nHello.\r\n"
+HELLO = b"EHLO client.example.test"
+
+
+def envelope(recipient):
+    return [b"MAIL FROM:<%s>" % recipient.encode(), b"RCPT TO:<%s>" % recipient.encode()]
+
+
+CHUNK = b"BDAT %d LAST\r\n%s" % (len(BODY), BODY[:-2])
+TEXT = BODY + b"."
+# Commands; each is to get one reply, in order.
+SEQUENCES = {
+    "chunk": lambda to: [HELLO, HELLO, *envelope(to), CHUNK],
+    "text": lambda to: [HELLO, *envelope(to), b"NOOP", b"DATA", b"DATA", TEXT],
+    "text at once": lambda to: [HELLO, *envelope(to), b"DATA", TEXT],
+}
+# Whether the client waits for each reply, for the greeting only, or for nothing.
+WAYS = ("each", "greeting", "nothing")
+
+
+def split_replies(octets):
+    """The codes of all whole replies."""
+    return [int(line[:3]) for line in octets.split(b"\r\n")[:-1] if line[:3].isdigit() and line[3:4] != b"-"]
+
+
+def talk(client, commands, way):
+    """The codes that came, the greeting's first."""
+    codes = []
+    if way != "nothing":
+        greeting = ask(client, None)
+        if greeting is None:
+            return codes
+        codes.append(greeting.code)
+    if way == "each":
+        for command in commands:
+            reply = ask(client, command)
+            if reply is None:
+                return codes
+            codes.append(reply.code)
+        return codes
+    try:
+        client.send(b"".join(command + b"\r\n" for command in commands) + b"QUIT\r\n")
+        while client._more():
+            pass
+    except (Failure, OSError):
+        pass
+    return codes + split_replies(client.received)
+
+
+def judge(pair, commands, codes):
+    """What is wrong with these replies, or None."""
+    verbs = ["greeting", *(command[:4].decode() for command in commands)]
+    if pair.client:
+        refused = [code for verb, code in zip(verbs, codes) if verb == "RCPT"]
+        return None if refused and refused[0] >= 400 else "the foreign recipient was not refused"
+    bad = False
+    for verb, code in itertools.zip_longest(verbs, codes[:len(verbs)]):
+        if code is not None and code < 400 and (bad or verb not in ("greeting", "EHLO")):
+            return f"{code} in reply to {verb}"
+        bad = bad or code is not None and code >= 400
+    return None
+
+
+def nothing_is_relayed(world, proxy, server, pair):
+    faults, tried = collections.Counter(), {}
+    for _ in range(pair.tries):
+        for name, tls, way in itertools.product(SEQUENCES, (None, world.tls), WAYS):
+            recipient = address("victim")
+            commands = SEQUENCES[name](recipient)
+            what = f"{name}, waits for {way}, {'in TLS' if tls else 'in clear'}"
+            try:
+                with connect(proxy, tls) as client:
+                    codes = talk(client, commands, way)
+            except (Failure, OSError) as error:
+                codes = []
+                check(not pair.client, f"{what}: {error}")
+            tried[recipient] = (what, codes)
+            fault = judge(pair, commands, codes)
+            if fault:
+                faults[f"{what}: {fault}: {codes}"] += 1
+    server.settled()
+    relayed = [tried[found.recipient] for found in server.delivered() if found.recipient in tried]
+    if relayed:
+        raise Failure(f"{len(relayed)} of {len(tried)} hostile messages relayed: {shorten(relayed)}")
+    if faults:
+        raise Failure(f"{sum(faults.values())} of {len(tried)} hostile tries: {shorten(faults.most_common(5))}")
+
+
+# --- the matrix -------------------------------------------------------------------------------------------
+
+def backend(world, variant):
+    setup, identity, pair = variant
+    server = world.server(setup)
+    faults = []
+
+    def attempt(body, *arguments):
+        try:
+            body(*arguments)
+        except Failure as fault:  # all that is wrong with the pair is worth knowing
+            faults.append(f"{body.__name__}: {fault}")
+
+    with world.private(server.address, backend_identity=identity) as proxy:
+        wait_for_probe(proxy)
+        if pair.client:
+            attempt(mail_passes, world, proxy, server, pair)
+        else:
+            attempt(mail_is_deferred, world, proxy, server)
+            attempt(log_names_it, proxy, server, pair.said)
+        if pair.tries:
+            attempt(nothing_is_relayed, world, proxy, server, pair)
+    check(not faults, "\n    ".join(faults))
+
+
+for setup_name, identities in MATRIX.items():
+    for identity_name, wanted in identities.items():
+        each((setup_name, identity_name, wanted), slow=wanted.slow, named=2)(backend)
