@@ -12,14 +12,16 @@ import time
 
 from harness.case import Failure, check, each, equal, eventually, shorten
 from harness.servers.server import FOREIGN, LOCAL, Delivery
-from harness.smtp import Client
+from harness.servers.relays import PASSWORD, USER
+from harness.smtp import Client, plain_secret
 
 CALLER, RELAYED_FOR = "127.0.0.5", "127.0.0.1"
 PATIENCE = 8  # seconds for one reply; no server of the matrix waits longer for a header that does not come
 
 # `client`: whom the server takes for the client; None where mail must not pass. `said`: what the server says in
-# place of what ringpost wants. `tries`: of each hostile sequence, on each port.
-Pair = collections.namedtuple("Pair", "client said tries slow", defaults=(None, "", 2, False))
+# place of what ringpost wants. `tries`: of each hostile sequence, on each port. `login`: mail needs a password, which
+# is asked for in "TLS" only or in "clear" as well.
+Pair = collections.namedtuple("Pair", "client said tries login slow", defaults=(None, "", 2, None, False))
 
 
 def fits(**more):
@@ -40,8 +42,8 @@ RELAYS = Pair(client=RELAYED_FOR, tries=0)
 
 MATRIX = {
     "smtpd": {
-        "proxy-v2": refuses("500 5.5.2 Error"),
-        "proxy-v1": refuses("502 5.5.2 Error"),
+        "proxy-v2": refuses("500 5.5.2 Error: bad syntax"),
+        "proxy-v1": refuses("5.5.2 Error: command not recognized"),
         "xclient": refuses("XCLIENT"),
         "none": RELAYS,
     },
@@ -52,13 +54,13 @@ MATRIX = {
         "none": waits("421 4.3.0"),
     },
     "smtpd xclient": {
-        "proxy-v2": refuses("500 5.5.2 Error", slow=True),
-        "proxy-v1": refuses("502 5.5.2 Error", slow=True),
+        "proxy-v2": refuses("500 5.5.2 Error: bad syntax", slow=True),
+        "proxy-v1": refuses("5.5.2 Error: command not recognized", slow=True),
         "xclient": fits(),
     },
     "postscreen": {  # its greeting and the reply to the header come in two segments
-        "proxy-v2": refuses("500 5.5.2 Error", tries=4),
-        "proxy-v1": refuses("502 5.5.2 Error", tries=4),
+        "proxy-v2": refuses("500 5.5.2 Error: bad syntax", tries=4),
+        "proxy-v1": refuses("5.5.2 Error: command not recognized", tries=4),
         "xclient": refuses("XCLIENT", slow=True),
         "none": RELAYS,
     },
@@ -78,6 +80,60 @@ MATRIX = {
         "proxy-v1": fits(),
         "xclient": waits(),
         "none": waits("503 Command refused"),
+    },
+    "opensmtpd": {
+        "proxy-v2": refuses("500 5.5.1 Invalid command"),
+        "proxy-v1": refuses("500 5.5.1 Invalid command", tries=4),
+        "xclient": refuses("XCLIENT", slow=True),
+        "none": RELAYS,
+    },
+    "opensmtpd proxy-v2": {
+        "proxy-v2": fits(),
+        "proxy-v1": refuses("", slow=True),  # closes
+        "none": waits(),
+    },
+    "aiosmtpd": {
+        "proxy-v2": refuses("500 Error: bad syntax"),
+        "proxy-v1": refuses("500 Error: command", tries=4),
+        "xclient": refuses("XCLIENT", slow=True),
+        "none": RELAYS,
+    },
+    "aiosmtpd handle_PROXY": {
+        "proxy-v2": fits(),
+        "proxy-v1": fits(),
+        "none": waits(),
+    },
+    "nginx": {  # before a Postfix that is set up well
+        "proxy-v2": refuses("500 5.5.1 Invalid command"),
+        "proxy-v1": refuses("500 5.5.1 Invalid command", tries=4),
+        "xclient": refuses("XCLIENT"),
+    },
+    "nginx proxy_protocol": {
+        "proxy-v2": fits(),
+        "proxy-v1": fits(),
+        "none": waits(),
+    },
+    "haproxy": {  # sends a header of its own to Postfix
+        "proxy-v2": refuses("500 5.5.2 Error: bad syntax"),
+        "proxy-v1": refuses("500 5.5.2 Error: command not recognized"),
+    },
+    "haproxy accept-proxy": {
+        "proxy-v2": fits(),
+        "proxy-v1": fits(),
+        "none": waits(),
+    },
+    "dovecot": {
+        "proxy-v2": refuses("500 5.5.1 Unknown command"),
+        "proxy-v1": refuses("500 5.5.1 Unknown command"),
+        "xclient": refuses("XCLIENT", slow=True),
+    },
+    "dovecot haproxy": {
+        "proxy-v2": fits(login="TLS"),
+        "none": waits(),
+    },
+    "dovecot xclient": {
+        "proxy-v2": refuses("500 5.5.1 Unknown command", slow=True),
+        "xclient": fits(login="clear"),
     },
 }
 
@@ -112,12 +168,14 @@ def wait_for_probe(proxy):
 
 # --- an honest client -------------------------------------------------------------------------------------
 
-def send_honestly(client, sender, starttls=None):
+def send_honestly(client, sender, starttls=None, login=False):
     """Goes on as a mail server does, which stops at the first refusal. [(command, reply)], the last reply None if
     the connection ended before it came."""
     words = [None, "EHLO client.example.test"]
     if starttls:
         words += ["STARTTLS", "EHLO client.example.test"]
+    if login:
+        words.append(f"AUTH PLAIN {plain_secret(USER, PASSWORD)}")
     words += [f"MAIL FROM:<{sender}>", f"RCPT TO:<{LOCAL}>", "DATA", f"From: <{sender}>\r\n\r\nHello.\r\n."]
     said = []
     for word in words:
@@ -133,7 +191,11 @@ def mail_passes(world, proxy, server, pair):
     for tls, starttls in ((None, None), (None, world.tls), (world.tls, None)):
         sender, foreign = address("honest"), address("nobody")
         with connect(proxy, tls) as client:
-            said = send_honestly(client, sender, starttls)
+            if pair.login == "TLS" and not tls and not starttls:
+                said = client.open()
+                check("AUTH PLAIN" not in said.texts, f"no password is asked for in clear: {said}")
+                continue
+            said = send_honestly(client, sender, starttls, pair.login)
             check(said[-1][1] is not None and said[-1][1].code == 250, f"an honest client: {said}")
             client.expect(f"MAIL FROM:<{sender}>", 250)
             refused = client.command(f"RCPT TO:<{foreign}>").code >= 400
@@ -184,6 +246,7 @@ TEXT = BODY + b"."
 SEQUENCES = {
     "chunk": lambda to: [HELLO, HELLO, *envelope(to), CHUNK],
     "text": lambda to: [HELLO, *envelope(to), b"NOOP", b"DATA", b"DATA", TEXT],
+    "text, DATA with an argument": lambda to: [HELLO, *envelope(to), b"NOOP", b"DATA", b"DATA :", TEXT],
     "text at once": lambda to: [HELLO, *envelope(to), b"DATA", TEXT],
 }
 # Whether the client waits for each reply, for the greeting only, or for nothing.

@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real mail servers behind ringpost, each in the ways it may be set up for ringpost or not."""
 
-from harness.servers import exim, postfix
+from harness.servers import aiosmtpd, exim, opensmtpd, postfix, relays
+
+_ALONE = {
+    **dict.fromkeys(exim.SETUPS, exim.Exim),
+    **dict.fromkeys(opensmtpd.SETUPS, opensmtpd.OpenSmtpd),
+    **dict.fromkeys(aiosmtpd.SETUPS, aiosmtpd.Aiosmtpd),
+}
+_RELAYS = {setup: kind for kind in relays.KINDS for setup in kind.SETUPS}
+SETUPS = (*postfix.SETUPS, *_ALONE, *_RELAYS)
 
 
 def start(world, setup):
@@ -9,10 +17,7 @@ def start(world, setup):
     if setup in postfix.SETUPS:
         return postfix.PostfixSetup(world.postfix_servers, setup)
     folder = world.folder / setup.replace(" ", "-")
-    return world.keep(_OTHERS[setup](folder, setup))
-
-
-_OTHERS = {
-    **dict.fromkeys(exim.SETUPS, exim.Exim),
-}
-SETUPS = (*postfix.SETUPS, *_OTHERS)
+    if setup in _ALONE:
+        return world.keep(_ALONE[setup](folder, setup))
+    kind = _RELAYS[setup]
+    return world.keep(kind(folder, setup, world.server(kind.BEHIND)))

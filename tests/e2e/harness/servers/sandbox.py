@@ -2,7 +2,7 @@
 """Runs a program of a package that is unpacked but not installed.
 
 The process has mounts of its own: on its /usr, /etc and /var lie the package's files and what it writes there,
-as if it were installed. It has process ids of its own, so that all that it started ends with it. The network is
+as if it were installed; its /run is empty. It has process ids of its own, so that all that it started ends with it. The network is
 the caller's. Nothing of it is seen from outside, and nothing stays.
 """
 
@@ -51,7 +51,7 @@ class Sandbox(Process):
             steps += [f"mkdir -p {root}/{part} {root}/work-{part}",
                       f"mount -t overlay -o lowerdir={lower},upperdir={root}/{part},workdir={root}/work-{part} "
                       f"overlay /{part}"]
-        steps += ["mount -t proc proc /proc", prepare, "exec " + shlex.join(str(word) for word in command)]
+        steps += ["mount -t proc proc /proc", "mount -t tmpfs -o mode=755 tmpfs /run", prepare, "exec " + shlex.join(str(word) for word in command)]
         super().__init__(name, ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork",
                                 "--kill-child", "sh", "-ec", "\n".join(steps)], folder, environment=environment)
 
