@@ -17,6 +17,7 @@ from harness.smtp import Client, plain_secret
 
 CALLER, RELAYED_FOR = "127.0.0.5", "127.0.0.1"
 PATIENCE = 8  # seconds for one reply; no server of the matrix waits longer for a header that does not come
+HOSTILE_SECONDS = 15  # then no more tries against this pair: a server that is slow on purpose
 
 # `client`: whom the server takes for the client; None where mail must not pass. `said`: what the server says in
 # place of what ringpost wants. `tries`: of each hostile sequence, on each port. `login`: mail needs a password, which
@@ -121,6 +122,23 @@ MATRIX = {
         "proxy-v2": fits(),
         "proxy-v1": fits(),
         "none": waits(),
+    },
+    "courier": {  # waits longer and longer before the reply to each error
+        "proxy-v2": refuses("502 ESMTP command error", tries=0),
+        "proxy-v1": refuses("502 ESMTP command error", tries=1, slow=True),
+        "xclient": refuses("XCLIENT", slow=True),
+        "none": RELAYS._replace(slow=True),
+    },
+    "qpsmtpd": {
+        "proxy-v2": refuses("500 Unrecognized command"),
+        "proxy-v1": refuses("500 Unrecognized command"),
+        "none": RELAYS._replace(slow=True),
+    },
+    "sendmail": {
+        "proxy-v2": refuses("500 5.5.1 Command unrecognized"),
+        "proxy-v1": refuses("500 5.5.1 Command unrecognized"),
+        "xclient": refuses("XCLIENT", slow=True),
+        "none": RELAYS._replace(slow=True),
     },
     "dovecot": {
         "proxy-v2": refuses("500 5.5.1 Unknown command"),
@@ -298,8 +316,11 @@ def judge(pair, commands, codes):
 
 def nothing_is_relayed(world, proxy, server, pair):
     faults, tried = collections.Counter(), {}
+    enough = time.monotonic() + HOSTILE_SECONDS
     for _ in range(pair.tries):
         for name, tls, way in itertools.product(SEQUENCES, (None, world.tls), WAYS):
+            if time.monotonic() > enough:
+                break
             recipient = address("victim")
             commands = SEQUENCES[name](recipient)
             what = f"{name}, waits for {way}, {'in TLS' if tls else 'in clear'}"

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real mail servers behind ringpost, each in the ways it may be set up for ringpost or not."""
 
-from harness.servers import aiosmtpd, exim, opensmtpd, postfix, relays
+from harness.servers import aiosmtpd, courier, exim, opensmtpd, postfix, qpsmtpd, relays, sendmail
 
 _ALONE = {
     **dict.fromkeys(exim.SETUPS, exim.Exim),
     **dict.fromkeys(opensmtpd.SETUPS, opensmtpd.OpenSmtpd),
     **dict.fromkeys(aiosmtpd.SETUPS, aiosmtpd.Aiosmtpd),
+    **dict.fromkeys(courier.SETUPS, courier.Courier),
+    **dict.fromkeys(qpsmtpd.SETUPS, qpsmtpd.Qpsmtpd),
+    **dict.fromkeys(sendmail.SETUPS, sendmail.Sendmail),
 }
 _RELAYS = {setup: kind for kind in relays.KINDS for setup in kind.SETUPS}
 SETUPS = (*postfix.SETUPS, *_ALONE, *_RELAYS)

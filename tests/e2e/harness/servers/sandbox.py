@@ -17,6 +17,8 @@ from harness.process import Process
 STORE = pathlib.Path(__file__).resolve().parents[4] / ".cache/servers"
 OVERLAID = ("usr", "etc", "var")
 FIRST_USER = 61000  # none of Debian's
+# Nobody is asked about example domains.
+NO_DNS = {"etc/resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n", "etc/nsswitch.conf": "hosts: files\n"}
 
 
 class Sandbox(Process):
@@ -38,7 +40,7 @@ class Sandbox(Process):
             accounts["etc/group"] += f"{user}:x:{number}:\n"
         for path, lines in accounts.items():
             accounts[path] = pathlib.Path("/", path).read_text(encoding="utf-8") + lines
-        for path, text in {**accounts, **(files or {})}.items():
+        for path, text in {**accounts, **NO_DNS, **(files or {})}.items():
             (prepared / path).parent.mkdir(parents=True, exist_ok=True)
             (prepared / path).write_text(text, encoding="utf-8")
         # What is written lies on a file system of its own: an upper layer may not lie below a lower one.
