@@ -13,6 +13,7 @@ import time
 from harness.case import Failure, check, each, equal, eventually, shorten
 from harness.servers.server import FOREIGN, LOCAL, Delivery
 from harness.servers.relays import PASSWORD, USER
+from harness.servers.switch import Switch
 from harness.smtp import Client, plain_secret
 
 CALLER, RELAYED_FOR = "127.0.0.5", "127.0.0.1"
@@ -77,8 +78,8 @@ MATRIX = {
         "none": RELAYS,
     },
     "exim hosts_proxy": {
-        "proxy-v2": fits(),
-        "proxy-v1": fits(),
+        "proxy-v2": fits(tries=1),
+        "proxy-v1": fits(tries=1),
         "xclient": waits(),
         "none": waits("503 Command refused"),
     },
@@ -205,8 +206,13 @@ def send_honestly(client, sender, starttls=None, login=False):
     return said
 
 
+def transports(world):
+    """(TLS from the start, TLS by STARTTLS)"""
+    return ((None, None), (None, world.tls), (world.tls, None))
+
+
 def mail_passes(world, proxy, server, pair):
-    for tls, starttls in ((None, None), (None, world.tls), (world.tls, None)):
+    for tls, starttls in transports(world):
         sender, foreign = address("honest"), address("nobody")
         with connect(proxy, tls) as client:
             if pair.login == "TLS" and not tls and not starttls:
@@ -223,8 +229,8 @@ def mail_passes(world, proxy, server, pair):
                    f"the message of {sender} from {pair.client}, with {server.delivered()[-3:]}")
 
 
-def mail_is_deferred(world, proxy, server):
-    for tls, starttls in ((None, None), (None, world.tls), (world.tls, None)):
+def mail_is_deferred(world, proxy, server, pair):
+    for tls, starttls in transports(world)[:3 if pair.tries else 1]:
         sender = address("honest")
         with connect(proxy, tls) as client:
             said = send_honestly(client, sender, starttls)
@@ -344,29 +350,80 @@ def nothing_is_relayed(world, proxy, server, pair):
 
 # --- the matrix -------------------------------------------------------------------------------------------
 
-def backend(world, variant):
-    setup, identity, pair = variant
-    server = world.server(setup)
-    faults = []
+class Attempts:
+    """All that is wrong is worth knowing, not only what came first."""
 
-    def attempt(body, *arguments):
+    def __init__(self):
+        self.faults = []
+
+    def __call__(self, body, *arguments):
         try:
             body(*arguments)
-        except Failure as fault:  # all that is wrong with the pair is worth knowing
-            faults.append(f"{body.__name__}: {fault}")
+        except Failure as fault:
+            self.faults.append(f"{body.__name__}: {fault}")
 
+    def end(self):
+        check(not self.faults, "\n    ".join(self.faults))
+
+
+def backend(world, variant):
+    setup, identity, pair = variant
+    server, attempt = world.server(setup), Attempts()
     with world.private(server.address, backend_identity=identity) as proxy:
         wait_for_probe(proxy)
         if pair.client:
             attempt(mail_passes, world, proxy, server, pair)
         else:
-            attempt(mail_is_deferred, world, proxy, server)
+            attempt(mail_is_deferred, world, proxy, server, pair)
             attempt(log_names_it, proxy, server, pair.said)
         if pair.tries:
             attempt(nothing_is_relayed, world, proxy, server, pair)
-    check(not faults, "\n    ".join(faults))
+    attempt.end()
 
 
-for setup_name, identities in MATRIX.items():
-    for identity_name, wanted in identities.items():
-        each((setup_name, identity_name, wanted), slow=wanted.slow, named=2)(backend)
+for name, identities in MATRIX.items():
+    for identity, wanted in identities.items():
+        each((name, identity, wanted), slow=wanted.slow, named=2)(backend)
+
+
+# --- a server that is no longer what it was -----------------------------------------------------------------
+
+def changes(world, variant):
+    """The server fitted when ringpost started. What was known of it then must not carry a session now."""
+    before, after, identity = variant
+    attempt = Attempts()
+    misfit = MATRIX[after][identity]
+    with Switch(world.server(before)) as server, world.private(server.address, backend_identity=identity) as proxy:
+        wait_for_probe(proxy)
+        mail_passes(world, proxy, server, MATRIX[before][identity])
+        server.turn(world.server(after))
+        if misfit.tries:
+            attempt(nothing_is_relayed, world, proxy, server, misfit)
+        attempt(mail_is_deferred, world, proxy, server, misfit)
+        attempt(log_names_it, proxy, server, misfit.said)
+        server.turn(world.server(before))
+        attempt(mail_passes_again, world, proxy, server, MATRIX[before][identity])
+    attempt.end()
+
+
+def mail_passes_again(world, proxy, server, pair):
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            return mail_passes(world, proxy, server, pair)
+        except Failure:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+for *setups, slowly in (
+        ("postscreen haproxy", "postscreen", "proxy-v1", False),
+        ("nginx proxy_protocol", "nginx", "proxy-v1", False),
+        ("aiosmtpd handle_PROXY", "aiosmtpd", "proxy-v1", True),
+        ("smtpd haproxy", "qpsmtpd", "proxy-v2", True),
+        ("exim hosts_proxy", "exim", "proxy-v1", True),
+        ("smtpd xclient", "smtpd", "xclient", False),
+        ("exim", "exim hosts_proxy", "none", True),
+):
+    each(tuple(setups), slow=slowly)(changes)

@@ -12,6 +12,8 @@ QUEUE = "/var/lib/courier"
 
 
 class Courier(Server):
+    settled_seconds = 90  # the wait after an error does not end with the connection
+
     def __init__(self, folder, _setup):
         super().__init__(folder)
         queue = folder / "queue"

@@ -40,6 +40,8 @@ class PostfixServers(Postfix):
             "default_transport": "discard",  # nothing leaves this machine
             "relay_transport": "discard",
             "postscreen_greet_wait": "1s",
+            "smtpd_upstream_proxy_timeout": "2s",
+            "postscreen_upstream_proxy_timeout": "2s",
         }, services + "smtpd pass - - n - - smtpd\ntlsproxy unix - - n - 0 tlsproxy\ndnsblog unix - - n - 0 dnsblog\n")
 
     def delivered(self):

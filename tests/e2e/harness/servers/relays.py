@@ -30,7 +30,7 @@ class HaProxy(Relay):
 defaults
   mode tcp
   timeout connect 5s
-  timeout client 5s
+  timeout client 3s
   timeout server 5s
 listen smtp
   bind 127.0.0.1:{port} {more}
@@ -59,7 +59,7 @@ mail {{
   server_name nginx.example.test;
   auth_http 127.0.0.1:{answers}/;
   xclient on;
-  timeout 5s;
+  timeout 3s;
   server {{
     listen 127.0.0.1:{port} {more};
     set_real_ip_from 127.0.0.1;

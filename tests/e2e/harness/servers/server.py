@@ -28,6 +28,8 @@ def open_connections(port):
 class Server:
     """A server on one loopback port. Relays for 127.0.0.1 and keeps, or throws away, what it accepts."""
 
+    settled_seconds = 20
+
     def __init__(self, folder):
         self.folder = folder
         folder.mkdir(mode=0o755)
@@ -59,7 +61,8 @@ class Server:
 
     def settled(self):
         """Waits until every connection to it is over, so that delivered() has all that came."""
-        eventually(lambda: open_connections(self.port) == 0, f"the end of all connections to {self.address}")
+        eventually(lambda: open_connections(self.port) == 0, f"the end of all connections to {self.address}",
+                   self.settled_seconds)
 
     def delivered(self):
         """[Delivery] of all that it accepted."""
