@@ -733,6 +733,12 @@ DEFECTS = (
         WRONG_CLIENT,
         e2e("received_shows_the_true_client[proxy-v2]"), r"FAIL mail.received_shows_the_true_client"),
     Defect(
+        "servers-relay-for-anybody",
+        "Exim is told the address of ringpost instead of the client's, and relays for it (PROTOCOL 41)",
+        WRONG_CLIENT,
+        e2e("backends.backend[exim hosts_proxy,proxy-v2]"),
+        r"mail_passes: a foreign recipient is refused: found False"),
+    Defect(
         "chaos-early-250",
         "the client is told 250 at the final dot, before the backend has said so",
         EARLY_250,

@@ -376,7 +376,7 @@ def backend(world, variant):
         else:
             attempt(mail_is_deferred, world, proxy, server, pair)
             attempt(log_names_it, proxy, server, pair.said)
-        if pair.tries:
+        if pair.tries and not (pair.client and attempt.faults):  # it relays for honest clients already
             attempt(nothing_is_relayed, world, proxy, server, pair)
     attempt.end()
 
