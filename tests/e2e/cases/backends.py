@@ -11,8 +11,9 @@ import itertools
 import time
 
 from harness.case import Failure, check, each, equal, eventually, shorten
-from harness.servers.server import FOREIGN, LOCAL, Delivery
+from harness.configured import Layout
 from harness.servers.relays import PASSWORD, USER
+from harness.servers.server import FOREIGN, LOCAL, Delivery
 from harness.servers.switch import Switch
 from harness.smtp import Client, plain_secret
 
@@ -243,14 +244,14 @@ def mail_is_deferred(world, proxy, server, pair):
         check(not any(found.sender == sender for found in server.delivered()), f"the server took mail of {sender}")
 
 
-def log_names_it(proxy, server, said):
+def log_names_it(proxy, server, said, name="default", seconds=1):
     def found():
         return [event["message"] for event in proxy.events("upstream") if event["level"] == "warning"
-                and all(part in event["message"] for part in ("default", server.address, said))]
+                and all(part in event["message"] for part in (name, server.address, said))]
     try:
-        eventually(found, "a line", 1)
+        eventually(found, "a line", seconds)
     except Failure:
-        raise Failure(f"no warning about upstream default ({server.address}) that quotes {said!r}: "
+        raise Failure(f"no warning about upstream {name} ({server.address}) that quotes {said!r}: "
                       f"{proxy.events('upstream')}") from None
 
 
@@ -427,3 +428,49 @@ for *setups, slowly in (
         ("exim", "exim hosts_proxy", "none", True),
 ):
     each(tuple(setups), slow=slowly)(changes)
+
+
+# --- before any client comes ----------------------------------------------------------------------------------
+
+PROBED = (("smtpd", "proxy-v2"), ("postscreen", "proxy-v1"), ("smtpd", "xclient"), ("smtpd haproxy", "none"))
+
+
+@each(*PROBED)
+def named_at_the_start(world, variant):
+    setup, identity = variant
+    server = world.server(setup)
+    with world.private(server.address, backend_identity=identity) as proxy:
+        log_names_it(proxy, server, MATRIX[setup][identity].said, seconds=8)
+        equal(proxy.records(), [], "sessions so far")
+
+
+@each(*PROBED)
+def named_at_a_reload(world, variant):
+    setup, identity = variant
+    before = world.server({"xclient": "smtpd xclient", "none": "smtpd"}.get(identity, "smtpd haproxy"))
+    server = world.server(setup)
+    layout = Layout(world, before.port, identity).route("mx")
+    with world.configured(layout) as proxy:
+        layout = layout.copy()
+        layout.upstreams["backend"]["addresses"] = [server.address]
+        equal(proxy.reload(layout)[0], "info", "the reload's level")
+        log_names_it(proxy, server, MATRIX[setup][identity].said, "backend", seconds=8)
+
+
+# --- an address that was down -------------------------------------------------------------------------------
+
+@each(("smtpd haproxy", "proxy-v2"), ("smtpd haproxy", "proxy-v1"), ("smtpd xclient", "xclient"), ("smtpd", "none"))
+def an_address_comes_back(world, variant):
+    """A probe must find out. Several servers take no header without addresses, as PROXY UNKNOWN is."""
+    setup, identity = variant
+    server, port = world.server(setup), world.closed_port()
+    first = f"127.0.0.1:{port}"
+    with world.private(f"{first},{server.address}", backend_identity=identity) as proxy:
+        def used():
+            with connect(proxy, None) as client:
+                client.open()
+                client.quit()
+            return proxy.record(client.local)["upstream"]
+        equal(used(), server.address, "the address in use while the first is down")
+        with Switch(server, port):
+            eventually(lambda: used() == first, "the first address in use again", 8)

@@ -8,10 +8,10 @@ import threading
 class Switch:
     """Passes each connection on to the server that is its `target` at that moment. To be used with `with`."""
 
-    def __init__(self, target):
+    def __init__(self, target, port=0):
         self.target = target
         self.targets = [target]
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
