@@ -53,7 +53,10 @@ class Sandbox(Process):
             steps += [f"mkdir -p {root}/{part} {root}/work-{part}",
                       f"mount -t overlay -o lowerdir={lower},upperdir={root}/{part},workdir={root}/work-{part} "
                       f"overlay /{part}"]
-        steps += ["mount -t proc proc /proc", "mount -t tmpfs -o mode=755 tmpfs /run", prepare, "exec " + shlex.join(str(word) for word in command)]
+        steps += ["mount -t proc proc /proc", "mount -t tmpfs -o mode=755 tmpfs /run", prepare,
+                  # Not exec: a server that gives up its rights would not end with its parent any more. The shell
+                  # does, and as the first process of its kind it takes all others along.
+                  shlex.join(str(word) for word in command) + " & wait $!"]
         super().__init__(name, ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork",
                                 "--kill-child", "sh", "-ec", "\n".join(steps)], folder, environment=environment)
 
