@@ -29,6 +29,7 @@ constexpr int kStartContent = 354;
 constexpr int kPermanent = 500;  // and above
 constexpr int kNotRecognized = 500;
 constexpr int kNotImplemented = 502;
+constexpr int kBadSequence = 503;
 
 bool Positive(const Reply& reply) { return reply.code < 300; }
 bool Negative(const Reply& reply) { return reply.code >= 400; }
@@ -54,13 +55,18 @@ bool ReplyFits(const Reply& reply, PendingReply::From from) {
   }
 }
 
-// What a backend that does not know PROXY says of the header, where it is taken for the reply to
-// the first command: 500 or 502. To these commands no backend that was proven says that.
-bool DisownsHeader(const Reply& reply, PendingReply::From from) {
-  if (reply.code != kNotRecognized && reply.code != kNotImplemented) return false;
-  return from == PendingReply::From::kHello || from == PendingReply::From::kOldHello ||
-         from == PendingReply::From::kMail || from == PendingReply::From::kReset ||
-         from == PendingReply::From::kQuit;
+// Whether the first reply of a connection shows that the backend takes no identity, or waits for
+// another one. What does not know PROXY answers the header with 500 or 502, and that is then taken
+// for the reply to the first command; to these commands no backend that was proven says that. And
+// Exim answers the EHLO of who did not send a header with 503.
+bool DisownsIdentity(const Reply& reply, PendingReply::From from, bool proxy_header) {
+  const bool hello = from == PendingReply::From::kHello || from == PendingReply::From::kOldHello;
+  if (hello && reply.code == kBadSequence) return true;
+  if (!proxy_header || (reply.code != kNotRecognized && reply.code != kNotImplemented)) {
+    return false;
+  }
+  return hello || from == PendingReply::From::kMail || from == PendingReply::From::kReset ||
+         from == PendingReply::From::kNoop || from == PendingReply::From::kQuit;
 }
 
 // What has come behind the reply to the last command that was sent; a 421 may.
@@ -209,7 +215,7 @@ Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const Rela
 
   const PendingReply::From from = pending_.front().from;
   if (!ReplyFits(reply, from)) return Close(CloseReason::kBackendProtocol);
-  if (!replied_ && options_->proxy_header && DisownsHeader(reply, from)) {
+  if (!replied_ && DisownsIdentity(reply, from, options_->proxy_header)) {
     return Close(CloseReason::kBackendIdentity);
   }
   replied_ = true;

@@ -27,6 +27,8 @@ PendingReply::From ReplyFrom(Verb verb) {
       return PendingReply::From::kData;
     case Verb::kRset:
       return PendingReply::From::kReset;
+    case Verb::kNoop:
+      return PendingReply::From::kNoop;
     case Verb::kAuth:
       return PendingReply::From::kAuth;
     case Verb::kQuit:

@@ -159,15 +159,16 @@ void RandomBackend::CheckSource(Connection& connection, std::string_view address
 }
 
 void RandomBackend::Greet(Connection& connection) {
-  if (!Happens(options_.rogue)) {
-    Reply(connection, "", "220 backend ready");
-    return;
-  }
+  constexpr unsigned kMoreOften = 5;  // than what may happen at each reply
   const bool by_header = options_.identity == BackendIdentity::kProxyV2 ||
                          options_.identity == BackendIdentity::kProxyV1;
-  if (by_header && Below(3) == 0) {
+  if (by_header && Happens(kMoreOften * options_.rogue)) {
     Count(connection, Rogue::kHeader);
     TakeHeaderForCommands(connection);
+    return;
+  }
+  if (!Happens(options_.rogue)) {
+    Reply(connection, "", "220 backend ready");
     return;
   }
   Count(connection, Rogue::kGreeting);

@@ -84,6 +84,7 @@ struct PendingReply {
     kChunk,      // to BDAT without LAST
     kChunkLast,  // to BDAT with LAST
     kReset,
+    kNoop,
     kAuth,
     kQuit,
     kOther,  // its code decides nothing here
