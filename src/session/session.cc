@@ -282,6 +282,7 @@ Session::Moved Session::RelayFrom(Side side) {
       greeted_ = true;
       if (!readable.starts_with("220")) {
         listener_->health->Suspected(address_index_, host_->io().Now());
+        host_->HealthChanged();
       } else if (listener_->health->Succeeded(address_index_)) {
         host_->BackendRecovered(*listener_->upstream, backend());
       }

@@ -120,6 +120,7 @@ bool Session::BackendHasAlternative() const {
 // The address at hand is of no use, and its leg is ending. False: all were tried.
 bool Session::TryNextBackend(CloseReason reason, int error) {
   (void)listener_->health->Failed(address_index_, host_->io().Now());
+  host_->HealthChanged();
   host_->BackendFailed(*listener_->upstream, backend(), reason, error, {});
   addresses_tried_ |= std::uint64_t{1} << address_index_;
   return PickBackend();

@@ -51,6 +51,7 @@ void Session::Close(CloseReason reason, Farewell farewell) {
     if (listener_->health->proof(address_index_) == UpstreamHealth::Proof::kProven) {
       if (reason == CloseReason::kBackendIdentity) {
         listener_->health->Doubted(address_index_, host_->io().Now());
+        host_->HealthChanged();
       }
       host_->BackendFailed(*listener_->upstream, backend(), reason, 0, detail_);
     }

@@ -67,7 +67,9 @@ void Shard::Turn() {
   }
   Shielded([this] {
     ReclaimBlocks();
-    RunProbes();
+    if (probes_at_ >= 0 && io_->Now() >= probes_at_) {
+      RunProbes();
+    }
   });
   if (draining_) {
     TryFinish();
@@ -95,6 +97,7 @@ void Shard::Dispatch(const Completion& completion) {
       }
       break;
     case UserData::kProbe:
+      probes_at_ = 0;
       probers_[user_data.slot]->probe->OnCompletion(static_cast<OperationKind>(user_data.kind),
                                                     completion);
       break;
@@ -252,6 +255,7 @@ void Shard::Drain() {
       prober->probe->Stop();
     }
   }
+  probes_at_ = 0;
   sessions_.ForEach([this](Session& session) { Guarded(session, [&] { session.Drain(); }); });
 }
 
@@ -307,17 +311,8 @@ TimeNs Shard::WaitTimeout() const {
   if (updates_retry_at_ >= 0) {
     at_most(std::max<TimeNs>(updates_retry_at_ - now, 0));
   }
-  for (const std::unique_ptr<Prober>& prober : probers_) {
-    if (prober == nullptr) {
-      continue;
-    }
-    if (prober->probe->deadline() >= 0) {
-      at_most(std::max<TimeNs>(prober->probe->deadline() - now, 0));
-    } else if (!prober->probe->idle()) {
-      continue;  // its last operation's completion is what comes next
-    } else if (const std::optional<TimeNs> next = prober->health->NextProbe()) {
-      at_most(std::max<TimeNs>(*next - now, 0));
-    }
+  if (probes_at_ >= 0) {
+    at_most(std::max<TimeNs>(probes_at_ - now, 0));
   }
   if (draining_) {
     at_most(std::max<TimeNs>(drain_deadline_ - now, kNsPerMs));

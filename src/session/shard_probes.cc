@@ -94,6 +94,26 @@ void Shard::RunProbes() {
       probe.Start(*due, prober->header_octets, now + runtime_->config->connect_timeout);
     }
   }
+  probes_at_ = NextProbesAt();
+}
+
+TimeNs Shard::NextProbesAt() const {
+  TimeNs first = -1;
+  for (const std::unique_ptr<Prober>& prober : probers_) {
+    if (prober == nullptr) {
+      continue;
+    }
+    std::optional<TimeNs> next;
+    if (prober->probe->deadline() >= 0) {
+      next = prober->probe->deadline();
+    } else if (prober->probe->idle()) {
+      next = prober->health->NextProbe();
+    }  // else its last operation's completion is what comes next
+    if (next && (first < 0 || *next < first)) {
+      first = *next;
+    }
+  }
+  return first;
 }
 
 void Shard::TakeProbeResult(Prober& prober, const ProbeResult& result, TimeNs now) {
@@ -153,6 +173,7 @@ void Shard::WaitForProof(Session& session) {
     session.is_waiting_for_proof = true;
     proof_waiters_.push_back(&session);
   }
+  HealthChanged();
 }
 
 void Shard::WakeProofWaiters() {

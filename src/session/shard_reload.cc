@@ -99,6 +99,7 @@ void Shard::Apply(ShardUpdate& update) {
     }
   }
   Place(std::move(probers), probers_);
+  probes_at_ = 0;
   update.applied();
 }
 

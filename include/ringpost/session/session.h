@@ -53,6 +53,8 @@ class SessionHost {
   virtual void WaitForDescriptor(Session& session, int error) = 0;
   // To be pumped again when a probe of an upstream has had its answer.
   virtual void WaitForProof(Session& session) = 0;
+  // It has said something of an upstream's health: a probe may be due.
+  virtual void HealthChanged() = 0;
   // Whether this client may begin another TLS handshake; counts it.
   [[nodiscard]] virtual bool MayBeginHandshake(const SocketAddress& client) = 0;
   // Nothing is in flight and no socket open: the slot may be used again.

@@ -141,6 +141,7 @@ class Shard final : public SessionHost {
   void WaitForBlocks(Session& session) override;
   void WaitForDescriptor(Session& session, int error) override;
   void WaitForProof(Session& session) override;
+  void HealthChanged() override { probes_at_ = 0; }
   [[nodiscard]] bool MayBeginHandshake(const SocketAddress& client) override;
   void Finished(Session& session) override;
   void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint, CloseReason reason,
@@ -241,6 +242,7 @@ class Shard final : public SessionHost {
   void RunProbes();
   void TakeProbeResult(Prober& prober, const ProbeResult& result, TimeNs now);
   [[nodiscard]] bool TryShorterHeader(Prober& prober, const ProbeResult& result, TimeNs now);
+  [[nodiscard]] TimeNs NextProbesAt() const;
   void WakeProofWaiters();
   [[nodiscard]] bool ProbesIdle() const;
   void ArmAccepts();
@@ -274,6 +276,7 @@ class Shard final : public SessionHost {
   std::vector<Session*> starved_;
   std::vector<Session*> short_of_descriptor_;
   std::vector<Session*> proof_waiters_;
+  TimeNs probes_at_ = 0;  // when to look at the probes; negative: when one of their operations ends
   bool rounds_starved_ = false;  // some of them need no receive, only blocks for what they have
   bool starved_lately_ = false;  // since blocks were last reclaimed, or looked for
   TimeNs reclaim_at_ = -1;       // when to look for holders; negative: there are blocks
