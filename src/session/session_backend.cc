@@ -13,6 +13,7 @@ namespace ringpost {
 
 void Session::StartBackend() {
   addresses_tried_ = 0;
+  backend_wanted_since_ = host_->io().Now();
   if (!PickBackend()) {
     address_index_ = listener_->health->Preferred();
     NoBackend();
@@ -23,7 +24,7 @@ void Session::StartBackend() {
 bool Session::PickBackend() {
   using Choice = UpstreamHealth::Choice;
   const UpstreamHealth::Picked picked =
-      listener_->health->Pick(addresses_tried_, host_->io().Now());
+      listener_->health->Pick(addresses_tried_, host_->io().Now(), backend_wanted_since_);
   proof_wanted_ = picked.choice == Choice::kWait;
   switch (picked.choice) {
     case Choice::kAddress:

@@ -19,7 +19,7 @@ void UpstreamHealth::ShareWith(const UpstreamHealth& before) {
 
 std::size_t UpstreamHealth::pickable() const { return std::min(known_->states.size(), kPickable); }
 
-UpstreamHealth::Picked UpstreamHealth::Pick(std::uint64_t tried, TimeNs now) {
+UpstreamHealth::Picked UpstreamHealth::Pick(std::uint64_t tried, TimeNs now, TimeNs since) {
   std::optional<std::size_t> first_down;
   for (std::size_t address = 0; address < pickable(); ++address) {
     const State& state = known_->states[address];
@@ -36,7 +36,7 @@ UpstreamHealth::Picked UpstreamHealth::Pick(std::uint64_t tried, TimeNs now) {
   bool wait = false;
   for (std::size_t address = 0; address < pickable(); ++address) {
     // All of them, so that the next probe begins with whichever is due.
-    wait = (!IsTried(tried, address) && WillBeProven(known_->states[address], now)) || wait;
+    wait = (!IsTried(tried, address) && WillBeProven(known_->states[address], now, since)) || wait;
   }
   if (wait) {
     return {.choice = Choice::kWait};
@@ -44,23 +44,24 @@ UpstreamHealth::Picked UpstreamHealth::Pick(std::uint64_t tried, TimeNs now) {
   return first_down ? Picked{.choice = Choice::kAddress, .address = *first_down} : Picked{};
 }
 
-// Where a probe has failed it is not waited for, unless it may be repeated at once.
-bool UpstreamHealth::WillBeProven(State& state, TimeNs now) {
+bool UpstreamHealth::WillBeProven(State& state, TimeNs now, TimeNs since) {
+  bool again = false;
   switch (state.proof) {
     case Proof::kPending:
       return true;
     case Proof::kProven:
       return false;
     case Proof::kFailed:
+      again = state.answered < since;
+      break;
     case Proof::kRefuted:
+      again = state.answered + kBackoffMin <= now;
       break;
   }
-  if (state.probing) {
-    return true;
+  if (again && !state.probing) {
+    state.due = std::min(state.due, now);
   }
-  const TimeNs interval = state.proof == Proof::kFailed ? kDemandInterval : kBackoffMin;
-  state.due = std::min(state.due, std::max(now, state.answered + interval));
-  return state.due <= now;
+  return again || state.probing;
 }
 
 std::size_t UpstreamHealth::Preferred() const {

@@ -12,6 +12,7 @@ namespace ringpost {
 namespace {
 
 enum class Event {
+  kSession,
   kPick,
   kFailed,
   kRefuted,
@@ -45,13 +46,17 @@ void Play(std::size_t addresses, const std::vector<Row>& rows, Begin begin = Beg
     EXPECT_FALSE(health.Proven(i, 0));
   }
   TimeNs last = 0;
+  TimeNs since = 0;  // of the session that picks: it came with the last kSession
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Row& row = rows[i];
     int got = kNone;
     last = row.event == Event::kPick ? last : row.at * kMs;
     switch (row.event) {
+      case Event::kSession:
+        since = last;
+        break;
       case Event::kPick: {
-        const auto picked = health.Pick(static_cast<std::uint64_t>(row.at), last);
+        const auto picked = health.Pick(static_cast<std::uint64_t>(row.at), last, since);
         got = picked.choice == UpstreamHealth::Choice::kAddress ? static_cast<int>(picked.address)
               : picked.choice == UpstreamHealth::Choice::kWait  ? kWait
                                                                 : kNone;
@@ -208,18 +213,18 @@ TEST(UpstreamHealthTest, NeverPicksWhatCannotBeMarkedAsTried) {
   }
   std::uint64_t tried = 0;
   for (std::size_t expected = 0; expected < 64; ++expected) {
-    const UpstreamHealth::Picked picked = health.Pick(tried, 0);
+    const UpstreamHealth::Picked picked = health.Pick(tried, 0, 0);
     ASSERT_EQ(picked.choice, UpstreamHealth::Choice::kAddress);
     ASSERT_EQ(picked.address, expected);
     tried |= std::uint64_t{1} << expected;
   }
-  EXPECT_EQ(health.Pick(tried, 0).choice, UpstreamHealth::Choice::kNone);
+  EXPECT_EQ(health.Pick(tried, 0, 0).choice, UpstreamHealth::Choice::kNone);
   EXPECT_FALSE(health.HasOther(tried));
 }
 
 TEST(UpstreamHealthTest, NoAddressesNoPick) {
   UpstreamHealth health(0);
-  EXPECT_EQ(health.Pick(0, 0).choice, UpstreamHealth::Choice::kNone);
+  EXPECT_EQ(health.Pick(0, 0, 0).choice, UpstreamHealth::Choice::kNone);
   EXPECT_EQ(health.TakeDueProbe(0), std::nullopt);
   EXPECT_EQ(health.NextProbe(), std::nullopt);
 }
@@ -249,11 +254,14 @@ TEST(UpstreamHealthTest, AClientBringsAboutAProbeOfWhatFailed) {
   Play(1,
        {
            {Event::kTake, 0, 0, 0},
+           {Event::kPick, 0, 0b0, kWait},
            {Event::kFailed, 0, 5, 1},
-           {Event::kPick, 0, 0b0, kNone},  // at once it would fail again
-           {Event::kNext, 0, 24, 25},      // and may be repeated then
-           {Event::kPick, 0, 0b0, kNone},
-           {Event::kTake, 0, 25, 0},
+           {Event::kPick, 0, 0b0, kNone},  // that was the answer
+           {Event::kNext, 0, 6, 1'005},
+           {Event::kSession, 0, 20, kNone},  // but not to this one
+           {Event::kPick, 0, 0b0, kWait},
+           {Event::kNext, 0, 20, 20},
+           {Event::kTake, 0, 20, 0},
            {Event::kPick, 0, 0b0, kWait},
            {Event::kProven, 0, 26, 1},
            {Event::kPick, 0, 0b0, 0},
@@ -266,13 +274,15 @@ TEST(UpstreamHealthTest, WhatIsRefutedIsAskedAgainOnceASecondAtMost) {
        {
            {Event::kTake, 0, 0, 0},
            {Event::kRefuted, 0, 5, 1},
+           {Event::kSession, 0, 500, kNone},
            {Event::kPick, 0, 0b0, kNone},
            {Event::kTake, 0, 1'004, kNone},
            {Event::kTake, 0, 1'005, 0},
            {Event::kRefuted, 0, 1'010, 0},
            {Event::kNext, 0, 1'011, 3'010},  // by itself after twice the time
            {Event::kPick, 0, 0b0, kNone},
-           {Event::kNext, 0, 1'012, 2'010},  // for a client sooner
+           {Event::kNext, 0, 2'010, 3'010},
+           {Event::kPick, 0, 0b0, kWait},  // for a client sooner
            {Event::kTake, 0, 2'010, 0},
            {Event::kProven, 0, 2'020, 1},
            {Event::kPick, 0, 0b0, 0},
@@ -304,7 +314,7 @@ TEST(UpstreamHealthTest, TwoConfigurationsKnowTheSameAndProveItAnew) {
   EXPECT_EQ(after.proxy_header_max(), 107u);
   EXPECT_EQ(after.TakeDueProbe(kMs), std::optional<std::size_t>(0));
   (void)after.Refuted(0, 2 * kMs);
-  EXPECT_EQ(before.Pick(0, 3 * kMs).choice, UpstreamHealth::Choice::kNone);
+  EXPECT_EQ(before.Pick(0, 3 * kMs, 0).choice, UpstreamHealth::Choice::kNone);
 }
 
 }  // namespace

@@ -254,6 +254,7 @@ class Session final : private PolicyListener, private MailPolicy {
   int held_family_ = 0;
   std::size_t address_index_ = 0;
   std::uint64_t addresses_tried_ = 0;  // a bit for each
+  TimeNs backend_wanted_since_ = 0;
   RelayWait wait_seen_ = RelayWait::kBackendGreeting;
   Phase phase_ = Phase::kRunning;
   CloseReason close_reason_ = CloseReason::kNone;

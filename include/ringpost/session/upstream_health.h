@@ -31,10 +31,6 @@ class UpstreamHealth {
   static constexpr TimeNs kBackoffMax = 60 * kNsPerSecond;
   // How often an address that works is proven again.
   static constexpr TimeNs kProofInterval = 300 * kNsPerSecond;
-  // How soon after a probe has failed a client may bring about another: so soon is a mail server
-  // used that has just been started. Where the identity was refuted it is kBackoffMin.
-  static constexpr TimeNs kDemandInterval = 20 * kNsPerMs;
-
   enum class Proof : std::uint8_t {
     kPending,  // no answer yet: sessions wait for it
     kProven,
@@ -57,8 +53,11 @@ class UpstreamHealth {
 
   // What to try next, without those in `tried` (a bit for each of the first 64): the first that is
   // proven and up; else one that is about to be proven; else the first that is proven and down.
-  // Addresses behind the 64th are never picked. Brings about the probe that it says to wait for.
-  [[nodiscard]] Picked Pick(std::uint64_t tried, TimeNs now);
+  // Addresses behind the 64th are never picked. Brings about the probe that it says to wait for: of
+  // an address that could not be asked if that was before `since`, when the session began to look
+  // for one, so that a mail server is used as soon as it runs; of one that was refuted, not more
+  // often than once in kBackoffMin.
+  [[nodiscard]] Picked Pick(std::uint64_t tried, TimeNs now, TimeNs since);
   // The address that would be used now, or the first.
   [[nodiscard]] std::size_t Preferred() const;
   // Whether another one than those in `tried` is proven, or about to be asked for the first time.
@@ -114,7 +113,7 @@ class UpstreamHealth {
     return (tried >> address & 1) != 0;
   }
   [[nodiscard]] std::size_t pickable() const;
-  [[nodiscard]] bool WillBeProven(State& state, TimeNs now);
+  [[nodiscard]] static bool WillBeProven(State& state, TimeNs now, TimeNs since);
   bool SetDown(State& state, TimeNs now);
   // The address without a probe under way whose probe is due first.
   [[nodiscard]] std::optional<std::size_t> FirstWaiting() const;
