@@ -82,8 +82,9 @@ class Backend:
 
     @property
     def sessions(self):
-        """The connections of sessions, in order."""
-        return [connection for connection in list(self.connections) if not connection.probe]
+        """The connections of sessions, in order. A probe that was stopped before its header is none."""
+        return [connection for connection in list(self.connections)
+                if not connection.probe and (self.identity != "proxy" or connection.proxied)]
 
     @property
     def probes(self):

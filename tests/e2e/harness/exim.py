@@ -51,7 +51,7 @@ class Exim:
             (folder / table).write_text(pathlib.Path("/etc", table).read_text() + line)
         path = folder / "exim.conf"
         path.write_text(CONFIGURATION.format(port=self.port, folder=folder, settings=settings) + rest)
-        libraries = ":".join(str(path) for path in (UNPACKED / "usr/lib").glob("*-linux-gnu*"))
+        libraries = ":".join(str(path) for path in (UNPACKED / "usr/lib", *(UNPACKED / "usr/lib").glob("*-linux-gnu*")))
         script = (f"mount --bind {folder}/passwd /etc/passwd && mount --bind {folder}/group /etc/group && "
                   f"exec {program} -C {path} -bdf")
         self.process = Process(name, ["unshare", "--mount", "sh", "-c", script], folder,
