@@ -89,8 +89,8 @@ Step SmtpRelay::NextFront(const RelayInput& input) {
   if (input.total == 0) return input.eof ? EndOfFront() : kNeedInput;
   if (back_phase_ != BackPhase::kReady || pending_.full()) return kBlocked;
   // What the backend said before a command was sent does not answer it: the back is looked at
-  // first.
-  if (pending_.empty() && input.other_total > 0) return kBlocked;
+  // first. A reply that is due then is that to a chunk, which waited until the chunk was through.
+  if (pending_.size() <= 1 && input.other_total > 0) return kBlocked;
   return discarded_octets_ > 0 ? DiscardLine(input) : NextLine(input);
 }
 
