@@ -2,12 +2,12 @@
 //
 // The relay between a client and a backend that say anything at any time. The input is a script;
 // its first line sets options ("encrypt", "reject", "xclient", "none", "few", "auth" for AUTH in
-// clear, anything else: nothing), the others are "F text" and "B text" (what client and backend
-// send, with CRLF; "\r" and "\n" are octets, "\c" ends it without CRLF), "f", "b" (their EOF), "T"
-// and "K" (the handshake is over; a new or the same backend).
+// clear, "v1" and "v2" for a PROXY header, anything else: nothing), the others are "F text" and
+// "B text" (what client and backend send, with CRLF; "\r" and "\n" are octets, "\c" ends it without
+// CRLF), "f", "b" (their EOF), "T" and "K" (the handshake is over; a new or the same backend).
 //
-// Oracles: the harness's own (the relay's contract), what each side may be told, and the same
-// script with other cuts of what is contiguous.
+// Oracles: the harness's own (the relay's contract), what each side may be told, that no reply is
+// one too many, and the same script with other cuts of what is contiguous.
 #include <memory>
 #include <string>
 #include <string_view>
@@ -38,6 +38,8 @@ RelayOptions ReadOptions(std::string_view line) {
   if (line == "xclient") options.xclient = true;
   if (line == "auth") options.auth = AuthPolicy::kAsBackend;
   if (line == "few") options.refused_commands_max = 3;
+  options.prove_with_noop = line == "v1";
+  options.proxy_header = line == "v1" || line == "v2";
   return options;
 }
 
@@ -56,32 +58,104 @@ std::string Text(std::string_view argument) {
   return text + "\r\n";
 }
 
+// A backend may say the same as one of our refusals; then it is not counted as the backend's.
+bool Ours(int code, std::string_view said) {
+  if (code < 400) {
+    return said == "220 2.0.0 Ready to start TLS\r\n" || said == "221 2.0.0 mx.test Bye\r\n";
+  }
+  bool ours = said.starts_with("550 5.7.0 refused, as number ") ||
+              said.find(" mx.test ") != std::string_view::npos;
+  for (int i = 0; i <= static_cast<int>(LocalReply::kPolicyChanged); ++i) {
+    ours |= said == LocalReplyText(static_cast<LocalReply>(i));
+  }
+  return ours;
+}
+
 // How many replies of `text` are positive, less those that are ours to make (PROTOCOL 7).
 std::size_t Positive(std::string_view text, bool ours_too) {
   std::size_t count = 0;
   for (Reply reply = ParseReply(text); reply.status == ReplyStatus::kComplete;
        reply = ParseReply(text)) {
     const std::string_view said = text.substr(0, reply.octets);
-    const bool ours =
-        said == "220 2.0.0 Ready to start TLS\r\n" || said == "221 2.0.0 mx.test Bye\r\n";
-    if (reply.code < 300 && (ours_too || !ours)) ++count;
+    if (reply.code < 300 && (ours_too || !Ours(reply.code, said))) ++count;
     text.remove_prefix(reply.octets);
   }
   return count;
 }
 
+// How many replies of `text` answer something. A 421 need not, and nothing follows it.
+std::size_t Answers(std::string_view text, bool ours_too) {
+  std::size_t count = 0;
+  for (Reply reply = ParseReply(text); reply.status == ReplyStatus::kComplete && reply.code != 421;
+       reply = ParseReply(text)) {
+    if (ours_too || !Ours(reply.code, text.substr(0, reply.octets))) ++count;
+    text.remove_prefix(reply.octets);
+  }
+  return count;
+}
+
+// Every command ends one line and has one reply, so that there are never more replies than lines;
+// where there is content there are fewer.
+class ReplyOracle {
+ public:
+  explicit ReplyOracle(const RelayOptions& options)
+      : introduced_(options.xclient || options.prove_with_noop) {
+    NewBackend();
+  }
+
+  void NewBackend() {
+    lines_ = 0;
+    introducing_ = introduced_;
+    surplus_ = surplus_due_ = false;
+  }
+  // Before the relay gets to see it. `said` is all that was said on this connection.
+  void BackendSays(std::string_view said) {
+    surplus_due_ = Answers(said, true) > kGreeting + lines_;
+  }
+  // After each line of the script. A surplus ends the session at once or, if it came before a chunk
+  // was through, with that chunk.
+  void Moved(std::string_view to_client, std::string_view to_backend) {
+    for (std::size_t end = to_backend.find('\n'); end != std::string_view::npos;
+         end = to_backend.find('\n')) {
+      // Our own NOOP, or EHLO and XCLIENT, come before the client's commands.
+      introducing_ = introducing_ && (lines_ == 0 || to_backend.starts_with("XCLIENT "));
+      if (!introducing_) ++commands_;
+      ++lines_;
+      to_backend.remove_prefix(end + 1);
+    }
+    answers_ += Answers(to_client, false);
+    RINGPOST_CHECK(answers_ <= kGreeting + commands_);
+    RINGPOST_CHECK(!surplus_ || Positive(to_client, false) == 0);
+    surplus_ = surplus_ || surplus_due_;
+  }
+
+ private:
+  static constexpr std::size_t kGreeting = 1;
+
+  const bool introduced_;
+  bool introducing_ = false;
+  bool surplus_ = false;
+  bool surplus_due_ = false;
+  std::size_t lines_ = 0;     // to the present backend
+  std::size_t commands_ = 0;  // the client's, to all of them
+  std::size_t answers_ = 0;   // of backends, to the client
+};
+
 Heard Play(std::string_view script, std::size_t window) {
   fuzz::Choices lines(script);
   const RelayOptions options = ReadOptions(lines.Line());
   RelayHarness harness(options);
+  ReplyOracle oracle(options);
   harness.set_window(window);
   Heard heard;
   bool tls = false;
   bool front_eof = false;
   bool back_eof = false;
   const auto listen = [&] {
-    heard.client += harness.TakeToClient();
+    const std::string to_client = harness.TakeToClient();
     const std::string to_backend = harness.TakeToBackend();
+    oracle.Moved(to_client, to_backend);
+    heard.client += to_client;
     heard.backend += to_backend;
     if (!tls) heard.backend_before_tls += to_backend;
   };
@@ -98,6 +172,7 @@ Heard Play(std::string_view script, std::size_t window) {
       case 'B':
         if (back_eof) break;
         heard.backend_said += Text(argument);
+        oracle.BackendSays(heard.backend_said);
         harness.FromBackend(Text(argument));
         break;
       case 'f':
@@ -118,6 +193,7 @@ Heard Play(std::string_view script, std::size_t window) {
           back_eof = false;
           heard.backend_positive += Positive(heard.backend_said, true);
           heard.backend_said.clear();
+          oracle.NewBackend();
         }
         harness.TlsEstablished(line[0] == 'T' ? BackendAfterTls::kReconnected
                                               : BackendAfterTls::kSame);
@@ -200,8 +276,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view first_line = script.substr(0, script.find('\n'));
   if (first_line != "auth") NoAuth(heard.backend_before_tls);
   if (first_line == "encrypt") OnlyBeforeTls(heard.backend_before_tls);
-  // Bare newlines are rewritten; XCLIENT and the "*" that ends AUTH are ours.
-  if (heard.stats.bare_newlines == 0 && first_line != "xclient" &&
+  // Bare newlines are rewritten; XCLIENT, a first NOOP and the "*" that ends AUTH are ours.
+  if (heard.stats.bare_newlines == 0 && first_line != "xclient" && first_line != "v1" &&
       heard.client_said.find('*') == std::string::npos &&
       heard.backend.find("*\r\n") == std::string::npos) {
     RINGPOST_CHECK(IsSubsequence(heard.backend, heard.client_said));
