@@ -9,12 +9,12 @@
 #ifndef RINGPOST_PROCESS_POLICY_SUMMARY_H_
 #define RINGPOST_PROCESS_POLICY_SUMMARY_H_
 
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "ringpost/log/log.h"
@@ -53,7 +53,9 @@ class PolicySummaryLog {
     Kind kind = Kind::kPartner;
     std::string name;
     std::uint64_t era = 0;
-    friend auto operator<=>(const Key&, const Key&) = default;
+    friend bool operator<(const Key& a, const Key& b) {
+      return std::tie(a.kind, a.name, a.era) < std::tie(b.kind, b.name, b.era);
+    }
   };
   using Lines = std::map<Key, Line>;
 
