@@ -83,6 +83,33 @@ TEST(ConfigFile, WhatCheckConfigPrintsIsTheSameConfiguration) {
   EXPECT_EQ(DescribeConfig(**again), printed);
 }
 
+TEST(ConfigFile, ProxyTlvsAreReadAndPrinted) {
+  Folder folder;
+  for (const char* tlvs : {"all", "ssl", "none", ""}) {
+    SCOPED_TRACE(tlvs);
+    std::string text = kRoutes;
+    const std::string identity = "identity = \"proxy-v1\"\n";
+    const std::string given = "proxy_tlvs = \"" + std::string(tlvs) + "\"\n";
+    text.replace(text.find(identity), identity.size(), *tlvs == '\0' ? "" : given);
+    const auto settings = ParseConfigText(text, folder.Path("ringpost.toml"));
+    ASSERT_TRUE(settings.ok()) << settings.status();
+    const auto config = ResolveConfig(*settings, TestMachine());
+    ASSERT_TRUE(config.ok()) << config.status();
+    const std::string printed = DescribeConfig(**config);
+    EXPECT_NE(printed.find(*tlvs == '\0' ? "proxy_tlvs = \"all\"\n" : given), std::string::npos)
+        << printed;
+    const auto again = ParseConfigText(printed, "/elsewhere/other.toml");
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(DescribeConfig(**ResolveConfig(*again, TestMachine())), printed);
+  }
+  // Where there are no TLVs none are printed, as the file would be refused.
+  const auto settings = ParseConfigText(kRoutes, folder.Path("ringpost.toml"));
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  const auto config = ResolveConfig(*settings, TestMachine());
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(DescribeConfig(**config).find("proxy_tlvs"), std::string::npos);
+}
+
 TEST(ConfigFile, EveryTuningHasAKey) {
   for (const Tuning& tuning : AllTuning()) {
     const bool count = tuning.type == TuningType::kCount;

@@ -21,6 +21,7 @@ ABSL_DECLARE_FLAG(OptionalText, upstream);
 ABSL_DECLARE_FLAG(OptionalText, tls_policy);
 ABSL_DECLARE_FLAG(OptionalText, auth);
 ABSL_DECLARE_FLAG(OptionalText, backend_identity);
+ABSL_DECLARE_FLAG(OptionalText, proxy_tlvs);
 ABSL_DECLARE_FLAG(OptionalText, cert);
 ABSL_DECLARE_FLAG(OptionalText, key);
 ABSL_DECLARE_FLAG(OptionalText, client_ca);
@@ -122,6 +123,24 @@ TEST_F(FlagsTest, Auth) {
   absl::SetFlag(&FLAGS_listen_tls, std::nullopt);
   absl::SetFlag(&FLAGS_upstream, std::nullopt);
   absl::SetFlag(&FLAGS_auth, "tls");
+  ExpectSaying(LoadConfig().status(), "no mail server is named");
+}
+
+TEST_F(FlagsTest, ProxyTlvs) {
+  SetRoute();
+  EXPECT_EQ((*LoadConfig())->upstreams[0].proxy_tlvs, ProxyTlvs::kAll);
+  absl::SetFlag(&FLAGS_proxy_tlvs, "ssl");
+  EXPECT_EQ((*LoadConfig())->upstreams[0].proxy_tlvs, ProxyTlvs::kSsl);
+  absl::SetFlag(&FLAGS_proxy_tlvs, "no");
+  ExpectSaying(LoadConfig().status(), "--proxy_tlvs: \"no\" ");
+  absl::SetFlag(&FLAGS_proxy_tlvs, "none");
+  absl::SetFlag(&FLAGS_backend_identity, "proxy-v1");
+  ExpectSaying(LoadConfig().status(), "--proxy_tlvs: TLVs are a part of PROXY version 2 only");
+  // Alone it is half a route, and not lost beside a file's.
+  absl::SetFlag(&FLAGS_backend_identity, std::nullopt);
+  absl::SetFlag(&FLAGS_listen, std::nullopt);
+  absl::SetFlag(&FLAGS_listen_tls, std::nullopt);
+  absl::SetFlag(&FLAGS_upstream, std::nullopt);
   ExpectSaying(LoadConfig().status(), "no mail server is named");
 }
 

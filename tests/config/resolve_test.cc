@@ -272,6 +272,26 @@ TEST_F(ResolveTest, Upstreams) {
   EXPECT_EQ(Good(settings)->upstreams[0].identity, BackendIdentity::kXclient);
 }
 
+TEST_F(ResolveTest, ProxyTlvs) {
+  EXPECT_EQ(Good(Minimal())->upstreams[0].proxy_tlvs, ProxyTlvs::kAll);
+  Settings settings = Minimal();
+  for (const auto& [word, tlvs] :
+       {std::pair{"all", ProxyTlvs::kAll}, {"ssl", ProxyTlvs::kSsl}, {"none", ProxyTlvs::kNone}}) {
+    settings.upstreams[0].proxy_tlvs = Given{word, "W"};
+    EXPECT_EQ(Good(settings)->upstreams[0].proxy_tlvs, tlvs);
+  }
+  settings.upstreams[0].proxy_tlvs = Given{"tls", "W"};
+  Bad(settings, "W: \"tls\" is not one of all, ssl or none");
+
+  settings.upstreams[0].proxy_tlvs = Given{"all", "W"};
+  settings.upstreams[0].identity = Given{"proxy-v2", "I"};
+  EXPECT_EQ(Good(settings)->upstreams[0].proxy_tlvs, ProxyTlvs::kAll);
+  for (const char* identity : {"proxy-v1", "xclient", "none"}) {
+    settings.upstreams[0].identity = Given{identity, "I"};
+    Bad(settings, "W: TLVs are a part of PROXY version 2 only");
+  }
+}
+
 TEST_F(ResolveTest, Listeners) {
   Settings settings = Minimal();
   settings.ingress[0].listen_tls.push_back({"0.0.0.0:465", "L2"});

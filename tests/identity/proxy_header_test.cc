@@ -43,9 +43,10 @@ Address Ipv6(const char* text, std::uint16_t port) {
 }
 
 std::string V2(const Address& source, const Address& destination,
-               const ProxyTlsFacts* tls = nullptr) {
+               const ProxyTlsFacts* tls = nullptr, ProxyTlvs tlvs = ProxyTlvs::kAll,
+               std::size_t octets_max = kProxyHeaderMax) {
   std::array<char, kProxyHeaderMax> out{};
-  return {out.data(), WriteProxyV2(out, &source.any, &destination.any, tls)};
+  return {out.data(), WriteProxyV2(out, &source.any, &destination.any, tls, tlvs, octets_max)};
 }
 
 std::string V1(const Address& source, const Address& destination) {
@@ -220,6 +221,73 @@ TEST(ProxyHeaderWrite, LongestHeaderFitsAndLongerValuesAreLeftOut) {
   EXPECT_EQ(header.authority, "");
   EXPECT_EQ(header.tls_common_name, "");
   EXPECT_EQ(header.tls_cipher, cipher);
+}
+
+const ProxyTlsFacts kSomeFacts{.version = "TLSv1.3",
+                               .cipher = "TLS_AES_128_GCM_SHA256",
+                               .sni = "mx.example",
+                               .client_common_name = {},
+                               .key_exchange_group = "X25519"};
+
+TEST(ProxyHeaderWrite, WritesTheTlvsThatAreAskedFor) {
+  const Address source = Ipv4("192.0.2.1", 1234);
+  const Address destination = Ipv4("198.51.100.2", 25);
+  const ProxyHeader all = ParseThreeWays(V2(source, destination, &kSomeFacts, ProxyTlvs::kAll));
+  EXPECT_EQ(all.authority, "mx.example");
+  EXPECT_EQ(all.tls_version, "TLSv1.3");
+  const ProxyHeader ssl = ParseThreeWays(V2(source, destination, &kSomeFacts, ProxyTlvs::kSsl));
+  EXPECT_EQ(ssl.authority, "");
+  EXPECT_TRUE(ssl.tls);
+  EXPECT_EQ(ssl.tls_version, "TLSv1.3");
+  EXPECT_EQ(ssl.tls_cipher, "TLS_AES_128_GCM_SHA256");
+  EXPECT_EQ(ssl.tls_group, "X25519");
+  EXPECT_EQ(V2(source, destination, &kSomeFacts, ProxyTlvs::kNone), V2(source, destination));
+}
+
+// The authority goes first, then the rest of the TLVs. The addresses always stay.
+TEST(ProxyHeaderWrite, LeavesOutTheTlvsThatAreTooLong) {
+  for (const bool ipv4 : {true, false}) {
+    const Address source = ipv4 ? Ipv4("192.0.2.1", 1234) : Ipv6("2001:db8::1", 1234);
+    const Address destination = ipv4 ? Ipv4("198.51.100.2", 25) : Ipv6("2001:db8::2", 25);
+    const auto write = [&](ProxyTlvs tlvs, std::size_t octets_max) {
+      return V2(source, destination, &kSomeFacts, tlvs, octets_max);
+    };
+    const std::string all = write(ProxyTlvs::kAll, kProxyHeaderMax);
+    const std::string ssl = write(ProxyTlvs::kSsl, kProxyHeaderMax);
+    const std::string bare = write(ProxyTlvs::kNone, kProxyHeaderMax);
+    EXPECT_EQ(bare.size(), ipv4 ? 28u : 52u);
+    for (std::size_t octets_max = 0; octets_max <= kProxyHeaderMax; ++octets_max) {
+      SCOPED_TRACE(octets_max);
+      EXPECT_EQ(write(ProxyTlvs::kAll, octets_max), octets_max >= all.size()   ? all
+                                                    : octets_max >= ssl.size() ? ssl
+                                                                               : bare);
+      EXPECT_EQ(write(ProxyTlvs::kSsl, octets_max), octets_max >= ssl.size() ? ssl : bare);
+      EXPECT_EQ(write(ProxyTlvs::kNone, octets_max), bare);
+    }
+  }
+}
+
+// A probe shows the backend a header of the length that sessions may send.
+TEST(ProxyHeaderWrite, LocalIsFilledUp) {
+  for (std::size_t octets = 0; octets <= kProxyHeaderMax; ++octets) {
+    SCOPED_TRACE(octets);
+    std::array<char, kProxyHeaderMax> out{};
+    const std::size_t length = WriteProxyV2Local(out, octets);
+    const bool filled = octets >= 16 + 3;  // a TLV has 3 octets of its own
+    EXPECT_EQ(length, filled ? octets : 16);
+    const std::string header(out.data(), length);
+    EXPECT_EQ(header.substr(0, 14), kSignature + "\x20\x00"s);
+    if (filled) {
+      const std::size_t filling = octets - 19;
+      EXPECT_EQ(header.substr(16), "\x04"s + static_cast<char>(filling >> 8) +
+                                       static_cast<char>(filling & 0xff) +
+                                       std::string(filling, '\0'));
+    }
+    const ProxyHeader parsed = ParseProxyHeader(header + "EHLO x\r\n");
+    EXPECT_EQ(parsed.result, ProxyParse::kComplete);
+    EXPECT_EQ(parsed.length, length);
+    EXPECT_TRUE(parsed.local);
+  }
 }
 
 TEST(ProxyHeaderWrite, ControlCharactersAreLeftOut) {
