@@ -80,6 +80,8 @@ SIMULATION = Detector("simulate --seeds=500", "tests/session/simulate",
 SHARD = unit("tests/session/shard_test")
 TLS = unit("tests/tls/tls_test")
 PROXY_HEADER = unit("tests/identity/proxy_header_test")
+PROBE = unit("tests/session/health_probe_test")
+HEALTH = unit("tests/session/upstream_health_test")
 BASE = unit("tests/base/base_test")
 SINK = unit("tests/tools/tools_test", "SinkSession*")
 SERVER = unit("tests/process/shards_test")
@@ -97,6 +99,8 @@ LEG = "src/session/leg.cc"
 SESSION = "src/session/session.cc"
 SESSION_BACKEND = "src/session/session_backend.cc"
 SESSION_END = "src/session/session_end.cc"
+PROBE_CC = "src/session/health_probe.cc"
+HEALTH_CC = "src/session/upstream_health.cc"
 SHARD_CC = "src/session/shard.cc"
 SHARD_RELOAD = "src/session/shard_reload.cc"
 SHARD_H = "include/ringpost/session/shard.h"
@@ -129,6 +133,13 @@ READ_BEHIND_CLOSE_NOTIFY = (
 WRONG_CLIENT = (
     Edit(SESSION_BACKEND, "WriteProxyV2(header, &client_.any, &server_.any, ",
          "WriteProxyV2(header, &server_.any, &server_.any, "),)
+NOOP_NOT_SENT = (Edit(BACK, "    if (options_->prove_with_noop) {\n", "    if (false) {\n"),)
+NOOP_REPLY_UNREAD = (
+    Edit(BACK, "      if (reply.code != kOk) return Close(CloseReason::kBackendIdentity);\n", ""),)
+REFUTED_IN_USE = (
+    Edit(HEALTH_CC, "    if (IsTried(tried, address) || state.proof != Proof::kProven) {\n",
+         "    if (IsTried(tried, address) ||\n"
+         "        (state.proof != Proof::kProven && state.proof != Proof::kRefuted)) {\n"),)
 CLIENT_LIMIT = (Edit("src/session/client_limits.cc", "slot->sessions >= sessions_max", "false"),)
 TRUNCATED_ENDED = (
     Edit(FRONT, "      return Close(CloseReason::kClientTruncated);  // PROTOCOL 33\n",
@@ -283,9 +294,8 @@ DEFECTS = (
     Defect(
         "encrypt-met-uncounted",
         "the summary of a route that demands TLS misses the messages that met it",
-        (Edit("src/session/session_backend.cc",
-              "  runtime_->counters->Count(listener_->route_subject,\n"
-              "                            {.asked = TlsPolicy::kEncrypt, .met = TlsPolicy::kEncrypt});\n", ""),),
+        (Edit("src/session/session_mail.cc",
+              "    policies_->counters->Count(judged_as_->route_subject, met);\n", ""),),
         DIALOGUES, r"FAILED  \] .*Whole/encrypt\b"),
     Defect(
         "refused-verb-of-another-command",
@@ -302,6 +312,155 @@ DEFECTS = (
         "a client that says nothing keeps its session for ever (PROTOCOL 5)",
         (Edit(SESSION_END, "  host_->wheel().Set(timer, deadline);\n", ""),),
         DIALOGUES, r"FAILED  \] .*client_idle"),
+    # --- Replies that their command cannot have
+    Defect(
+        "2yz-to-data",
+        "a 250 in reply to DATA is relayed, although it answers something else",
+        (Edit(BACK, "      return Positive(reply) && from != PendingReply::From::kData;\n",
+              "      return Positive(reply);\n"),),
+        SMTP, r"FAILED  \] .*backend_2yz_to_data"),
+    Defect(
+        "235-to-any-command",
+        "a reply that only AUTH can have is relayed to other commands",
+        (Edit(BACK, "      return from == PendingReply::From::kAuth;\n", "      return true;\n"),),
+        SMTP, r"FAILED  \] MatrixTest.EveryStateAndEvent"),
+    Defect(
+        "354-to-any-command",
+        "a reply that only DATA can have is relayed to other commands",
+        (Edit(BACK, "      return from == PendingReply::From::kData;\n", "      return true;\n"),),
+        SMTP, r"FAILED  \] MatrixTest.EveryStateAndEvent"),
+    Defect(
+        "221-to-any-command",
+        "a reply that only QUIT can have is relayed to other commands",
+        (Edit(BACK, "      return from == PendingReply::From::kQuit;\n", "      return true;\n"),),
+        SMTP, r"FAILED  \] MatrixTest.EveryStateAndEvent"),
+    Defect(
+        "greeting-for-a-reply",
+        "a second greeting is relayed as a command's reply",
+        (Edit(BACK, "      return false;  // a greeting\n", "      return true;\n"),),
+        SMTP, r"FAILED  \] MatrixTest.EveryStateAndEvent"),
+    Defect(
+        "unasked-reply-dropped",
+        "a reply without a command is passed over, and the session goes on",
+        (Edit(BACK, "  if (pending_.empty()) return UnaskedReply(reply);\n",
+              "  if (pending_.empty()) return Drop(Side::kBack, reply.octets);\n"),),
+        SMTP, r"FAILED  \] .*backend_unsolicited"),
+    Defect(
+        "unasked-reply-relayed",
+        "a reply without a command is given to the client",
+        (Edit(BACK, "  if (pending_.empty()) return UnaskedReply(reply);\n",
+              "  if (pending_.empty()) return Forward(Side::kBack, reply.octets);\n"),),
+        SMTP, r"FAILED  \] .*backend_unsolicited"),
+    Defect(
+        "early-reply-counts",
+        "what the backend said before a command was sent counts as its reply",
+        (Edit(FRONT, "  if (pending_.empty() && input.other_total > 0) return kBlocked;\n", ""),),
+        SMTP, r"FAILED  \] RelayTest.NoCommandIsSentBefore"),
+    Defect(
+        "second-reply-behind-the-last",
+        "of two replies to the last command the first is relayed, and nobody knows which is its own",
+        (Edit(BACK, "      case BehindLast::kReply:\n        return Close(CloseReason::kBackendIdentity);\n",
+              "      case BehindLast::kReply:\n        break;\n"),),
+        SMTP, r"FAILED  \] .*backend_two_final_replies"),
+    # --- A backend proves that it takes its identity (PROTOCOL 37)
+    Defect(
+        "noop-not-sent",
+        "behind PROXY version 1 the backend is not asked for a NOOP before the client is greeted",
+        NOOP_NOT_SENT,
+        SMTP, r"FAILED  \] .*proxy_v1_proven"),
+    Defect(
+        "noop-reply-unread",
+        "any reply to the NOOP behind PROXY version 1 proves the identity",
+        NOOP_REPLY_UNREAD,
+        SMTP, r"FAILED  \] .*proxy_v1_not_known"),
+    Defect(
+        "two-replies-to-the-noop",
+        "a reply behind the one to the NOOP is kept for the client's first command",
+        (Edit(BACK, "  if (back_phase_ != BackPhase::kReady && !Negative(reply) && input.total > reply.octets) {\n",
+              "  if (false) {\n"),),
+        SMTP, r"FAILED  \] .*proxy_v1_two_replies"),
+    Defect(
+        "refusal-proves",
+        "a backend that refuses everybody gets the client's commands, unproven",
+        (Edit(BACK, "  if (reply.code == kServiceClosing || options_->prove_with_noop) {\n",
+              "  if (reply.code == kServiceClosing) {\n"),),
+        SMTP, r"FAILED  \] .*proxy_v1_greeting_554"),
+    Defect(
+        "header-answered-as-a-command",
+        "a 502 to the PROXY header is taken for the reply to the first command",
+        (Edit(BACK, "  if (!replied_ && DisownsIdentity(", "  if (false && DisownsIdentity("),),
+        SMTP, r"FAILED  \] .*proxy_v2_not_known"),
+    Defect(
+        "hello-503-relayed",
+        "the 503 of an Exim that waits for a PROXY header is relayed: honest mail is lost",
+        (Edit(BACK, "  if (hello && reply.code == kBadSequence) return true;\n", ""),),
+        SMTP, r"FAILED  \] .*hello_503"),
+    Defect(
+        "sim-noop-not-sent",
+        "behind PROXY version 1 the backend is not asked for a NOOP before the client is greeted",
+        NOOP_NOT_SENT,
+        SIMULATION, r"NOOP\\r\\n|2\.0\.0 proven"),
+    Defect(
+        "sim-noop-reply-unread",
+        "any reply to the NOOP behind PROXY version 1 proves the identity",
+        NOOP_REPLY_UNREAD,
+        SIMULATION, r"simulate --seed="),
+    Defect(
+        "probe-does-not-listen",
+        "a probe sends the PROXY header at once, so that nobody sees who greets without it",
+        (Edit(PROBE_CC, "    WaitFor(Phase::kSilence, kSilence);\n", "    TellIdentity();\n"),),
+        PROBE, r"FAILED  \] HealthProbeTest.SeesWhatIsWrong"),
+    Defect(
+        "probe-hears-and-goes-on",
+        "a probe hears a greeting before the header, and thinks nothing of it",
+        (Edit(PROBE_CC, "    if (phase_ == Phase::kSilence && !readable.empty()) {\n",
+              "    if (phase_ == Phase::kSilence) {\n      break;\n    }\n    if (false) {\n"),),
+        PROBE, r"FAILED  \] HealthProbeTest.SeesWhatIsWrong"),
+    Defect(
+        "probe-takes-any-reply",
+        "any reply to a probe's NOOP proves the identity",
+        (Edit(PROBE_CC, "      if (reply.code != kOk) {\n", "      if (false) {\n"),),
+        PROBE, r"FAILED  \] HealthProbeTest.SeesWhatIsWrong"),
+    Defect(
+        "probe-takes-two-replies",
+        "a probe does not mind more replies than it asked for",
+        (Edit(PROBE_CC, "    if (reply.code < kNegative && input.size() > reply.octets) {\n", "    if (false) {\n"),),
+        PROBE, r"FAILED  \] HealthProbeTest.SeesWhatIsWrong"),
+    Defect(
+        "probe-takes-a-refused-xclient",
+        "a probe goes on when XCLIENT was refused",
+        (Edit(PROBE_CC, "      if (reply.code != kServiceReady) {\n        Fail(ProbeFault::kXclientRefused",
+              "      if (false) {\n        Fail(ProbeFault::kXclientRefused"),),
+        PROBE, r"FAILED  \] HealthProbeTest.SeesWhatIsWrong"),
+    Defect(
+        "probe-shows-a-short-header",
+        "a probe shows the backend a shorter header than sessions will send",
+        (Edit(PROBE_CC, "    length = WriteProxyV2Local(header, header_octets_);\n",
+              "    length = WriteProxyV2Local(header);\n"),),
+        PROBE, r"FAILED  \] HealthProbeTest.FindsOutHowLongAHeaderMayBe"),
+    Defect(
+        "unproven-in-use",
+        "an address gets clients before it has proven its identity",
+        (Edit(HEALTH_CC, "    if (IsTried(tried, address) || state.proof != Proof::kProven) {\n",
+              "    if (IsTried(tried, address)) {\n"),),
+        HEALTH, r"FAILED  \] UpstreamHealthTest.NothingIsUsedBeforeItIsProven"),
+    Defect(
+        "refuted-in-use",
+        "an address that does not take its identity gets clients",
+        REFUTED_IN_USE,
+        HEALTH, r"FAILED  \] UpstreamHealthTest.WhatIsRefutedIsAskedAgain"),
+    Defect(
+        "doubted-in-use",
+        "an address that a session has caught goes on getting clients",
+        (Edit(HEALTH_CC, "    state.proof = Proof::kPending;\n", ""),),
+        HEALTH, r"FAILED  \] UpstreamHealthTest.WhatIsDoubtedIsNotUsed"),
+    Defect(
+        "log-does-not-quote-the-server",
+        "the log says that a server is wrong, but not what it said",
+        (Edit("src/process/upstream_words.cc",
+              '  return words.empty() ? std::string("nothing") : absl::StrCat("\\"", words, "\\"");\n',
+              '  return std::string("something");\n'),),
+        unit("tests/process/upstream_words_test"), r"FAILED  \] UpstreamWordsTest.ARefutedServerIsQuoted"),
     # --- Memory and operations
     Defect(
         "block-moved-in-flight",
@@ -406,7 +565,7 @@ DEFECTS = (
     Defect(
         "sim-backend-kept-over-starttls",
         "what a client authenticated as in clear still counts at the backend after STARTTLS (PROTOCOL 13)",
-        (Edit(SESSION, " || relay_.authenticated()) {\n", ") {\n"),),
+        (Edit(SESSION, " || relay_.authenticated() ||\n", " ||\n"),),
         SIMULATION, r"not the backend's reply"),
     Defect(
         "sim-allocation-failure-is-fatal",
@@ -636,6 +795,35 @@ DEFECTS = (
               "    writer.Octets(from.ipv4_octets(), sizeof(in_addr));\n"),),
         PROXY_HEADER, r"FAILED  \] ProxyHeaderWrite.V2Ipv4"),
     Defect(
+        "tlvs-too-long",
+        "TLVs are written although the header gets longer than the backend takes",
+        (Edit("src/identity/proxy_header_write.cc",
+              "  if (writer.length() > octets_max && tlvs != ProxyTlvs::kNone) {\n", "  if (false) {\n"),),
+        PROXY_HEADER, r"FAILED  \] ProxyHeaderWrite.LeavesOutTheTlvsThatAreTooLong"),
+    Defect(
+        "tlvs-that-nobody-asked-for",
+        "the name that the client asked for is told although proxy_tlvs leaves it out",
+        (Edit("src/identity/proxy_header_write.cc",
+              "  if (tlvs == ProxyTlvs::kAll) writer->TlvText(", "  writer->TlvText("),),
+        PROXY_HEADER, r"FAILED  \] ProxyHeaderWrite.WritesTheTlvsThatAreAskedFor"),
+    Defect(
+        "local-header-not-filled",
+        "a health check's header is short whatever it should try out",
+        (Edit("src/identity/proxy_header_write.cc", "  if (octets >= begin + kTlvHeadBytes) {\n", "  if (false) {\n"),),
+        PROXY_HEADER, r"FAILED  \] ProxyHeaderWrite.LocalIsFilledUp"),
+    Defect(
+        "tlvs-without-version-2",
+        "proxy_tlvs is taken where no header has TLVs",
+        (Edit("src/config/resolve.cc",
+              "        if (upstream.identity != BackendIdentity::kProxyV2) {\n", "        if (false) {\n"),),
+        unit("tests/config/resolve_test"), r"FAILED  \] ResolveTest.ProxyTlvs"),
+    Defect(
+        "tlvs-not-printed",
+        "--check_config does not print proxy_tlvs",
+        (Edit("src/config/describe.cc",
+              '      out.Text("proxy_tlvs", ProxyTlvsName(upstream.proxy_tlvs));\n', ""),),
+        unit("tests/config/file_test"), r"FAILED  \] ConfigFile.ProxyTlvsAreReadAndPrinted"),
+    Defect(
         "identity-of-another",
         "the backend is told the address of ringpost instead of the client's (PROTOCOL 41)",
         WRONG_CLIENT,
@@ -738,6 +926,17 @@ DEFECTS = (
         WRONG_CLIENT,
         e2e("backends.backend[exim hosts_proxy,proxy-v2]"),
         r"mail_passes: a foreign recipient is refused: found False"),
+    Defect(
+        "servers-refuted-in-use",
+        "a Postfix that does not take the PROXY header gets clients",
+        REFUTED_IN_USE,
+        e2e("backends.backend[smtpd,proxy-v2]"), r"nobody_reaches_it: "),
+    Defect(
+        "servers-shown-a-long-header",
+        "an Exim that takes short headers only is refuted instead of getting short ones",
+        (Edit("src/session/shard_probes.cc", "      if (TryShorterHeader(prober, result, now)) {\n",
+              "      if (false) {\n"),),
+        e2e("backends.backend[exim hosts_proxy,proxy-v2]"), r"mail_passes: an honest client"),
     Defect(
         "chaos-early-250",
         "the client is told 250 at the final dot, before the backend has said so",

@@ -249,6 +249,16 @@ def mail_is_deferred(world, proxy, server, pair):
         check(not any(found.sender == sender for found in server.delivered()), f"the server took mail of {sender}")
 
 
+def nobody_reaches_it(proxy):
+    """What was seen to take no header gets no more clients, although ringpost would stop them in time."""
+    with connect(proxy, None) as client:
+        said = send_honestly(client, address("honest"))
+    equal([reply and reply.code for _, reply in said], [421], "the reply in place of a greeting")
+    refused = "the mail server does not take its identity"
+    eventually(lambda: proxy.records() and all(record["detail"] == refused for record in proxy.records()),
+               f"sessions without a connection: {proxy.records()}")
+
+
 def log_names_it(proxy, server, said, name="default", seconds=1):
     def found():
         return [event["message"] for event in proxy.events("upstream") if event["level"] == "warning"
@@ -382,6 +392,8 @@ def backend(world, variant):
         else:
             attempt(mail_is_deferred, world, proxy, server, pair)
             attempt(log_names_it, proxy, server, pair.said, "default", 12 if pair.silent else 1)
+            if pair.said == GREETS:
+                attempt(nobody_reaches_it, proxy)
         if pair.tries and not (pair.client and attempt.faults):  # it relays for honest clients already
             attempt(nothing_is_relayed, world, proxy, server, pair)
     attempt.end()
