@@ -117,55 +117,67 @@ TimeNs Shard::NextProbesAt() const {
 }
 
 void Shard::TakeProbeResult(Prober& prober, const ProbeResult& result, TimeNs now) {
-  UpstreamHealth& health = *prober.health;
+  if (TryAnotherHeader(prober, result, now)) {
+    return;
+  }
   const std::size_t address = prober.probe->address();
-  const Endpoint& endpoint = prober.upstream->addresses[address];
-  switch (result.kind) {
-    case ProbeResult::Kind::kNone:
-      return;
-    case ProbeResult::Kind::kProven: {
-      const bool first = !std::exchange(prober.any_proven, true);
-      health.set_proxy_header_max(result.header_octets);
-      if (result.refuses_second_hello) {
-        health.set_refuses_second_hello();
-      }
-      const bool was_down = health.Proven(address, now);
-      observer_->UpstreamProven(*prober.upstream, endpoint, result, first);
-      if (was_down) {
-        BackendRecovered(*prober.upstream, endpoint);
-      }
-      break;
-    }
-    case ProbeResult::Kind::kFailed:
-    case ProbeResult::Kind::kRefuted: {
-      if (TryShorterHeader(prober, result, now)) {
-        return;
-      }
-      const bool refuted = result.kind == ProbeResult::Kind::kRefuted;
-      const bool news = refuted ? health.Refuted(address, now) : health.Failed(address, now);
-      if (news || refuted) {
-        observer_->UpstreamNotProven(*prober.upstream, endpoint, result, now);
-      }
-      break;
+  const std::optional<ProbeResult> took_shorter = std::exchange(prober.took_shorter, std::nullopt);
+  prober.header_octets = LongestHeader(*prober.upstream);  // the next time begins anew
+  if (result.kind == ProbeResult::Kind::kProven) {
+    TakeProof(prober, result, now);
+  } else if (took_shorter && MayBeTooLong(result)) {
+    TakeProof(prober, *took_shorter, now);
+  } else {
+    const bool refuted = result.kind == ProbeResult::Kind::kRefuted;
+    const bool news =
+        refuted ? prober.health->Refuted(address, now) : prober.health->Failed(address, now);
+    if (news || refuted) {
+      observer_->UpstreamNotProven(*prober.upstream, prober.upstream->addresses[address], result,
+                                   now);
     }
   }
   WakeProofWaiters();
 }
 
-// The same address again, with less. False: the header was as short as it can be, or not to blame.
-bool Shard::TryShorterHeader(Prober& prober, const ProbeResult& result, TimeNs now) {
-  if (prober.upstream->identity != BackendIdentity::kProxyV2 || !MayBeTooLong(result)) {
+void Shard::TakeProof(Prober& prober, const ProbeResult& result, TimeNs now) {
+  const std::size_t address = prober.probe->address();
+  const Endpoint& endpoint = prober.upstream->addresses[address];
+  const bool first = !std::exchange(prober.any_proven, true);
+  prober.health->set_proxy_header_max(result.header_octets);
+  if (result.refuses_second_hello) {
+    prober.health->set_refuses_second_hello();
+  }
+  const bool was_down = prober.health->Proven(address, now);
+  observer_->UpstreamProven(*prober.upstream, endpoint, result, first);
+  if (was_down) {
+    BackendRecovered(*prober.upstream, endpoint);
+  }
+}
+
+// The same address once more: with a shorter header where the one it was shown may be too long, and
+// where it takes a shorter one, with the longest again, because a server that was ended in the
+// middle of a probe looks the same. False: its answer is settled.
+bool Shard::TryAnotherHeader(Prober& prober, const ProbeResult& result, TimeNs now) {
+  if (prober.upstream->identity != BackendIdentity::kProxyV2 || prober.took_shorter) {
     return false;
   }
-  for (const std::size_t octets : kShorterHeaders) {
-    if (octets < prober.header_octets) {
-      prober.header_octets = octets;
-      prober.health->ProbeAgain(prober.probe->address(), now);
-      return true;
-    }
+  const std::size_t longest = LongestHeader(*prober.upstream);
+  std::size_t next = 0;
+  if (result.kind == ProbeResult::Kind::kProven && prober.header_octets < longest) {
+    prober.took_shorter = result;
+    next = longest;
+  } else if (MayBeTooLong(result)) {
+    const auto* const shorter =
+        std::find_if(kShorterHeaders.begin(), kShorterHeaders.end(),
+                     [&](std::size_t octets) { return octets < prober.header_octets; });
+    next = shorter != kShorterHeaders.end() ? *shorter : 0;
   }
-  prober.header_octets = LongestHeader(*prober.upstream);  // the next one begins anew
-  return false;
+  if (next == 0) {
+    return false;
+  }
+  prober.header_octets = next;
+  prober.health->ProbeAgain(prober.probe->address(), now);
+  return true;
 }
 
 void Shard::WaitForProof(Session& session) {

@@ -190,6 +190,8 @@ class Shard final : public SessionHost {
     UpstreamHealth* health = nullptr;
     std::unique_ptr<HealthProbe> probe;
     std::size_t header_octets = 0;  // of the PROXY v2 header that the next probe shows
+    // It has taken a shorter header than the longest; now that one is shown to it once more.
+    std::optional<ProbeResult> took_shorter;
     bool any_proven = false;
   };
 
@@ -241,7 +243,8 @@ class Shard final : public SessionHost {
   [[nodiscard]] Prepared<Prober> PrepareProbers(const std::shared_ptr<const Runtime>& runtime);
   void RunProbes();
   void TakeProbeResult(Prober& prober, const ProbeResult& result, TimeNs now);
-  [[nodiscard]] bool TryShorterHeader(Prober& prober, const ProbeResult& result, TimeNs now);
+  void TakeProof(Prober& prober, const ProbeResult& result, TimeNs now);
+  [[nodiscard]] bool TryAnotherHeader(Prober& prober, const ProbeResult& result, TimeNs now);
   [[nodiscard]] TimeNs NextProbesAt() const;
   void WakeProofWaiters();
   [[nodiscard]] bool ProbesIdle() const;
