@@ -53,12 +53,12 @@ mail:
 
 
 def exim(world):
-    return Exim("exim-reader", world.folder / "exim-reader", "acl_smtp_mail = mail", READS).wait()
+    return Exim(world.folder / "exim-reader", "acl_smtp_mail = mail", READS)
 
 
 def lenient_exim(world):
     """Exim with all that it may forgive."""
-    return Exim("exim-lenient", world.folder / "exim-lenient", """
+    return Exim(world.folder / "exim-lenient", """
 acl_smtp_mail = mail
 sender_unqualified_hosts = *
 allow_domain_literals = true
@@ -66,7 +66,7 @@ allow_utf8_domains = true
 percent_hack_domains = localhost : own.example
 strip_excess_angle_brackets = true
 strip_trailing_dot = true
-""", READS).wait()
+""", READS)
 
 
 SERVERS = {"Postfix": postfix, "Exim": exim, "Exim, lenient": lenient_exim}
