@@ -127,8 +127,13 @@ std::vector<std::string> ProvenAdvice(const UpstreamConfig& upstream, const Endp
     } else if (upstream.identity == BackendIdentity::kXclient) {
       advice.push_back(absl::StrCat(who,
                                     "Dovecot takes every session that comes with XCLIENT for "
-                                    "secured, and passwords in clear. Set tls = \"encrypt\" for "
-                                    "its routes, or identity to proxy-v2"));
+                                    "secured, and passwords in clear. Leave auth = \"tls\" for its "
+                                    "routes"));
+    } else if (result.asked_second_hello && !result.refuses_second_hello) {
+      advice.push_back(absl::StrCat(who,
+                                    "with starttls_backend = \"keep\" Dovecot does not learn of "
+                                    "TLS, so that it offers no AUTH after STARTTLS. Set it to "
+                                    "\"reconnect\""));
     }
   }
   return advice;

@@ -336,6 +336,7 @@ void HealthProbe::WaitFor(Phase phase, TimeNs timeout) {
 void HealthProbe::Prove() {
   result_.kind = ProbeResult::Kind::kProven;
   result_.header_octets = header_octets_;
+  result_.asked_second_hello = second_hello_ == SecondHello::kAsk;
   result_.refuses_second_hello = refuses_second_hello_;
   result_.words = std::move(greeting_);
   Leave();

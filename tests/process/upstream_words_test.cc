@@ -152,7 +152,7 @@ TEST(UpstreamWordsTest, AdviceNamesTheServerAndTheSetting) {
       {BackendIdentity::kProxyV2, 107, false, "220 nginx", "proxy_tlvs = \"none\""},
       {BackendIdentity::kNone, kWhole, true, "220 mx", "starttls_backend = \"keep\""},
       {BackendIdentity::kProxyV1, kWhole, false, "220 Dovecot ready.", "Set identity to proxy-v2"},
-      {BackendIdentity::kXclient, kWhole, false, "220 Dovecot ready.", "Set tls = \"encrypt\""},
+      {BackendIdentity::kXclient, kWhole, false, "220 Dovecot ready.", "auth = \"tls\""},
   };
   for (const Row& row : rows) {
     ProbeResult result = Fault(Kind::kProven, ProbeFault::kNone, row.greeting);
@@ -163,6 +163,17 @@ TEST(UpstreamWordsTest, AdviceNamesTheServerAndTheSetting) {
     EXPECT_TRUE(advice[0].starts_with(kWho)) << advice[0];
     EXPECT_TRUE(Has(advice[0], row.advice)) << advice[0];
   }
+}
+
+TEST(UpstreamWordsTest, DovecotLearnsOfTlsFromANewConnectionOnly) {
+  ProbeResult result = Fault(Kind::kProven, ProbeFault::kNone, "220 Dovecot ready.");
+  result.header_octets = kProxyHeaderMax;
+  const UpstreamConfig upstream = Upstream(BackendIdentity::kProxyV2);
+  EXPECT_TRUE(ProvenAdvice(upstream, Address(), result).empty());
+  result.asked_second_hello = true;
+  const std::vector<std::string> advice = ProvenAdvice(upstream, Address(), result);
+  ASSERT_EQ(advice.size(), 1u);
+  EXPECT_TRUE(Has(advice[0], "starttls_backend = \"keep\"")) << advice[0];
 }
 
 // Who has left the TLVs out need not be told that they are left out.

@@ -53,7 +53,8 @@ struct ProbeResult {
   int error = 0;
   // Of kProven the greeting, else the line that was wrong; printable, without CRLF, may be empty.
   std::string words;
-  std::size_t header_octets = 0;  // of the PROXY v2 header that it was shown
+  std::size_t header_octets = 0;    // of the PROXY v2 header that it was shown
+  bool asked_second_hello = false;  // STARTTLS is to keep the connection
   bool refuses_second_hello = false;
 };
 
