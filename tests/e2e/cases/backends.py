@@ -15,7 +15,7 @@ from harness.configured import Layout
 from harness.servers.relays import PASSWORD, USER
 from harness.servers.server import FOREIGN, LOCAL, Delivery
 from harness.servers.switch import Switch
-from harness.smtp import Client, plain_secret
+from harness.smtp import Client, context, plain_secret
 
 CALLER, RELAYED_FOR = "127.0.0.5", "127.0.0.1"
 PATIENCE = 8  # seconds for one reply; no server of the matrix waits longer for a header that does not come
@@ -445,6 +445,30 @@ for *setups, slowly in (
         ("exim", "exim hosts_proxy", "none", True),
 ):
     each(tuple(setups), slow=slowly)(changes)
+
+
+# --- servers that take short headers only ---------------------------------------------------------------------
+
+LONG_NAME = "a" * 60 + "." + "b" * 60 + ".example.test"
+
+
+@each(("nginx proxy_protocol", 107), ("exim hosts_proxy", 232), ("smtpd haproxy", None), named=1)
+def a_long_server_name(world, variant):
+    """The name that a client asks for makes the header longer than some servers take: it is left out there."""
+    setup, limit = variant
+    server = world.server(setup)
+    with world.private(server.address, backend_identity="proxy-v2") as proxy:
+        with connect(proxy, None) as client:
+            sender = address("honest")
+            client.open()
+            client.starttls(context(), LONG_NAME)
+            client.expect("EHLO client.example.test", 250)
+            client.expect(f"MAIL FROM:<{sender}>", 250)
+            client.expect(f"RCPT TO:<{LOCAL}>", 250)
+            client.quit()
+        found = [event["message"] for event in proxy.events("upstream") if "PROXY headers of at most" in event["message"]]
+        equal(bool(found), limit is not None, f"a sentence about the limit: {found}")
+        check(limit is None or f"at most {limit} bytes" in found[0], f"the limit in the log: {found}")
 
 
 # --- before any client comes ----------------------------------------------------------------------------------
