@@ -157,6 +157,7 @@ Step SmtpRelay::Greeting(std::string_view text, const Reply& reply) {
   if (reply.code == kServiceClosing || options_->prove_with_noop) {
     close_due_ = CloseReason::kBackend421;
   }
+  replied_ = true;  // RFC 5321 3.1: 503 is what it has to say from now on
   return GreetingEnd(reply);
 }
 
