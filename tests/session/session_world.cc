@@ -219,9 +219,9 @@ void SessionWorld::BackendFailed(const UpstreamConfig&, const Endpoint&, CloseRe
 }
 
 void SessionWorld::UpstreamProven(const UpstreamConfig&, const Endpoint& endpoint,
-                                  const ProbeResult&, bool) {
+                                  const ProbeResult& result, bool) {
   const SimScope scope(*io_, SimScope::Who::kTest);
-  probes_.push_back("proven");
+  probes_.push_back("proven " + std::to_string(result.header_octets));
   io_->Say("ringpost", endpoint.text + " is proven");
 }
 

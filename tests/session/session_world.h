@@ -115,7 +115,8 @@ class SessionWorld final : public ShardObserver {
   void UpstreamNotProven(const UpstreamConfig& upstream, const Endpoint& endpoint,
                          const ProbeResult& result, TimeNs now) override;
   void UpstreamSlow(const UpstreamConfig& upstream, const Endpoint& endpoint, TimeNs now) override;
-  // What probes have found, one line each: "proven", "failed WORDS", "refuted WORDS", "slow".
+  // What probes have found, one line each: "proven OCTETS" (of the PROXY header), "failed WORDS",
+  // "refuted WORDS", "slow".
   [[nodiscard]] const std::vector<std::string>& probes() const { return probes_; }
   void PolicyNotMet(const Session& session, const PolicyDecision& decision,
                     std::string_view sender_domain) override;

@@ -620,5 +620,67 @@ TEST_F(ShardTest, AnIdleShardWithoutSessionsEndsAtOnceWhenDrained) {
   EXPECT_TRUE(world_->Until([&] { return world_->shard().finished(); }, kNsPerSecond));
 }
 
+// A mail server that reads `header_max` octets of a PROXY header, and closes where one is longer;
+// its first connections it closes anyway.
+class ShardProbeTest : public testing::Test {
+ protected:
+  void Serve(std::size_t header_max, int closes) {
+    WorldOptions options;
+    options.identity = BackendIdentity::kProxyV2;
+    options.proven = false;
+    world_ = std::make_unique<SessionWorld>(options);
+    world_->io().OnBackendAccept([this, header_max, closes](SimPeer peer) {
+      peers_.push_back(std::make_unique<SimPeer>(std::move(peer)));
+      SimPeer& here = *peers_.back();
+      const bool close = std::ssize(peers_) <= closes;
+      here.OnChange([this, &here, header_max, close] {
+        if (here.readable() == 0) return;
+        if (close || here.readable() > header_max) {
+          here.Close();
+        } else {
+          polite_.Take(here);
+        }
+      });
+    });
+    EXPECT_TRUE(world_->Until([this] { return !world_->probes().empty(); }, 10 * kNsPerSecond));
+  }
+  void TearDown() override {
+    world_->Finish();
+    peers_.clear();
+    world_.reset();
+  }
+
+  std::unique_ptr<SessionWorld> world_;
+  PoliteBackend polite_{BackendIdentity::kProxyV2};
+  std::vector<std::unique_ptr<SimPeer>> peers_;
+};
+
+TEST_F(ShardProbeTest, AServerThatTakesLongHeadersIsAskedOnce) {
+  Serve(kProxyHeaderMax, 0);
+  EXPECT_EQ(world_->probes(),
+            std::vector<std::string>{"proven " + std::to_string(kProxyHeaderMax)});
+  EXPECT_EQ(peers_.size(), 1u);
+}
+
+// Longest, 232, 107, and the longest again.
+TEST_F(ShardProbeTest, AServerThatTakesLittleIsGivenLittle) {
+  Serve(107, 0);
+  EXPECT_EQ(world_->probes(), std::vector<std::string>{"proven 107"});
+  EXPECT_EQ(peers_.size(), 4u);
+}
+
+TEST_F(ShardProbeTest, AServerThatEndsInAProbeIsNotOneThatTakesLittle) {
+  Serve(kProxyHeaderMax, 1);
+  EXPECT_EQ(world_->probes(),
+            std::vector<std::string>{"proven " + std::to_string(kProxyHeaderMax)});
+  EXPECT_EQ(peers_.size(), 3u);
+}
+
+TEST_F(ShardProbeTest, AServerThatClosesAlwaysIsNotProven) {
+  Serve(0, 0);
+  EXPECT_EQ(world_->probes(), std::vector<std::string>{"failed "});
+  EXPECT_EQ(peers_.size(), 5u);
+}
+
 }  // namespace
 }  // namespace ringpost
