@@ -117,7 +117,7 @@ TimeNs Shard::NextProbesAt() const {
 }
 
 void Shard::TakeProbeResult(Prober& prober, const ProbeResult& result, TimeNs now) {
-  if (TryAnotherHeader(prober, result, now)) {
+  if (TryAnotherHeader(prober, result)) {
     return;
   }
   const std::size_t address = prober.probe->address();
@@ -157,7 +157,7 @@ void Shard::TakeProof(Prober& prober, const ProbeResult& result, TimeNs now) {
 // The same address once more: with a shorter header where the one it was shown may be too long, and
 // where it takes a shorter one, with the longest again, because a server that was ended in the
 // middle of a probe looks the same. False: its answer is settled.
-bool Shard::TryAnotherHeader(Prober& prober, const ProbeResult& result, TimeNs now) {
+bool Shard::TryAnotherHeader(Prober& prober, const ProbeResult& result) {
   if (prober.upstream->identity != BackendIdentity::kProxyV2 || prober.took_shorter) {
     return false;
   }
@@ -176,7 +176,7 @@ bool Shard::TryAnotherHeader(Prober& prober, const ProbeResult& result, TimeNs n
     return false;
   }
   prober.header_octets = next;
-  prober.health->ProbeAgain(prober.probe->address(), now);
+  prober.health->ProbeAgain(prober.probe->address());
   return true;
 }
 

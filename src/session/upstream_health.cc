@@ -117,9 +117,9 @@ bool UpstreamHealth::Refuted(std::size_t address, TimeNs now) {
   return SetDown(state, now);
 }
 
-void UpstreamHealth::ProbeAgain(std::size_t address, TimeNs now) {
+void UpstreamHealth::ProbeAgain(std::size_t address) {
   known_->states[address].probing = false;
-  known_->states[address].due = now;
+  known_->states[address].due = 0;
 }
 
 void UpstreamHealth::Doubted(std::size_t address, TimeNs now) {

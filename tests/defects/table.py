@@ -941,7 +941,7 @@ DEFECTS = (
     Defect(
         "servers-shown-a-long-header",
         "an Exim that takes short headers only is refuted instead of getting short ones",
-        (Edit("src/session/shard_probes.cc", "  if (TryAnotherHeader(prober, result, now)) {\n",
+        (Edit("src/session/shard_probes.cc", "  if (TryAnotherHeader(prober, result)) {\n",
               "  if (false) {\n"),),
         e2e("backends.backend[exim hosts_proxy,proxy-v2]"), r"mail_passes: an honest client"),
     Defect(

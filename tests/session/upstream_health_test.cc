@@ -317,5 +317,15 @@ TEST(UpstreamHealthTest, TwoConfigurationsKnowTheSameAndProveItAnew) {
   EXPECT_EQ(before.Pick(0, 3 * kMs, 0).choice, UpstreamHealth::Choice::kNone);
 }
 
+// The header that is to be shown to it must not be shown to another.
+TEST(UpstreamHealthTest, WhatIsProbedAgainComesBeforeTheOthers) {
+  UpstreamHealth health(3);
+  (void)health.Proven(0, 0);
+  health.Suspected(0, 2'000 * kMs);
+  ASSERT_EQ(health.TakeDueProbe(3'000 * kMs), std::optional<std::size_t>(1));
+  health.ProbeAgain(1);
+  EXPECT_EQ(health.TakeDueProbe(3'000 * kMs), std::optional<std::size_t>(1));
+}
+
 }  // namespace
 }  // namespace ringpost

@@ -244,7 +244,7 @@ class Shard final : public SessionHost {
   void RunProbes();
   void TakeProbeResult(Prober& prober, const ProbeResult& result, TimeNs now);
   void TakeProof(Prober& prober, const ProbeResult& result, TimeNs now);
-  [[nodiscard]] bool TryAnotherHeader(Prober& prober, const ProbeResult& result, TimeNs now);
+  [[nodiscard]] bool TryAnotherHeader(Prober& prober, const ProbeResult& result);
   [[nodiscard]] TimeNs NextProbesAt() const;
   void WakeProofWaiters();
   [[nodiscard]] bool ProbesIdle() const;

@@ -70,8 +70,8 @@ class UpstreamHealth {
   // A probe has seen that it does not take its identity: not used until another one is better
   // answered. True: as with Failed().
   bool Refuted(std::size_t address, TimeNs now);
-  // The probe that is under way is to be repeated at once.
-  void ProbeAgain(std::size_t address, TimeNs now);
+  // The probe that is under way is to be repeated at once, before any other address is probed.
+  void ProbeAgain(std::size_t address);
   // Commands and replies parted in a session: not used until it is proven again.
   void Doubted(std::size_t address, TimeNs now);
   // It greeted a session with 4xx or 5xx. That may concern this one client (a limit, a block list),
