@@ -113,8 +113,8 @@ void WholeDecision(benchmark::State& state, const char* argument) {
   GoodChain chain;
   const ClientFacts client{Ip("198.51.100.7"), true, nullptr, 0};
   for (auto _ : state) {
-    const PolicyDecisions decisions =
-        JudgeMail(route, &table, ParseMailSender(argument), client, chain);
+    const Sender sender = ParseMailSender(argument);
+    const PolicyDecisions decisions = JudgeMail(route, &table, sender, client, chain);
     for (std::size_t i = 0; i < decisions.count; ++i) {
       const Partner* const partner = decisions.all[i].partner;
       counters.Count(partner == nullptr ? partners.size() : table.IndexOf(*partner),

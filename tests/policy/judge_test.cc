@@ -249,13 +249,17 @@ class JudgeMailTest : public ::testing::Test {
     return partner;
   }
   PolicyDecisions Judge(const std::string& domain) {
-    const PartnerTable table(partners_);
     const Sender sender =
         domain.empty() ? Sender{SenderKind::kNull, {}} : Sender{SenderKind::kDomain, domain};
-    return JudgeMail(route_, &table, sender, client_, chain_);
+    return Judge(PartnerTable(partners_), sender);
+  }
+  PolicyDecisions Judge(const PartnerTable& table, const Sender& sender) {
+    sender_ = sender;
+    return JudgeMail(route_, &table, sender_, client_, chain_);
   }
 
   RoutePolicy route_;
+  Sender sender_;  // what the last decisions are views into
   std::vector<Partner> partners_;
   ClientFacts client_;
   ClientCertificate certificate_ = GoodCertificate();
@@ -409,23 +413,20 @@ TEST_F(JudgeMailTest, ADomainWithinTheLocalPartConcernsItsPartner) {
   Partner& inner = AddPartner({"example.com", ".example.net"}, {});
   AddPartner({"elsewhere.example"}, {"198.51.100.0/24"});
   const PartnerTable table(partners_);
-  const auto judge = [&](const Sender& sender) {
-    return JudgeMail(route_, &table, sender, client_, chain_);
-  };
-  PolicyDecisions decisions =
-      judge({SenderKind::kDomain, "outer.example", {"x.example", "example.com", "a.example.net"}});
+  PolicyDecisions decisions = Judge(
+      table, {SenderKind::kDomain, "outer.example", {"x.example", "example.com", "a.example.net"}});
   ASSERT_EQ(decisions.count, 2U) << "each partner once";
   EXPECT_EQ(decisions.all[0].partner, &outer);
   EXPECT_EQ(decisions.all[1].partner, &inner);
   EXPECT_EQ(decisions.all[1].sender_domain, "example.com");
 
-  decisions = judge({SenderKind::kNoDomain, "", {"a.example.net"}});
+  decisions = Judge(table, {SenderKind::kNoDomain, "", {"a.example.net"}});
   ASSERT_EQ(decisions.count, 1U);
   EXPECT_EQ(decisions.all[0].partner, &inner);
   EXPECT_EQ(decisions.all[0].sender_domain, "a.example.net");
   EXPECT_EQ(decisions.refusal()->fault, PolicyFault::kNoTls);
 
-  EXPECT_EQ(judge({SenderKind::kDomain, "x.example", {"elsewhere.example"}}).count, 0U);
+  EXPECT_EQ(Judge(table, {SenderKind::kDomain, "x.example", {"elsewhere.example"}}).count, 0U);
 }
 
 TEST_F(JudgeMailTest, AsManyPartnersAsDomainsFitIn) {
@@ -439,7 +440,7 @@ TEST_F(JudgeMailTest, AsManyPartnersAsDomainsFitIn) {
     AddPartner({sender.inner_domains.back()}, {});
   }
   const PartnerTable table(partners_);
-  EXPECT_EQ(JudgeMail(route_, &table, sender, client_, chain_).count, PolicyDecisions::kMax);
+  EXPECT_EQ(Judge(table, sender).count, PolicyDecisions::kMax);
 }
 
 // Where the backend drops the outer domain, what is left must be readable.
@@ -478,10 +479,10 @@ TEST_F(JudgeMailTest, OnlyADomainHasADomainsPartner) {
   AddPartner({"example.com"}, {});
   const PartnerTable table(partners_);
   for (const SenderKind kind : {SenderKind::kNull, SenderKind::kNoDomain, SenderKind::kMalformed}) {
-    EXPECT_EQ(JudgeMail(route_, &table, {kind, "example.com"}, client_, chain_).count, 0U);
+    EXPECT_EQ(Judge(table, {kind, "example.com"}).count, 0U);
   }
-  EXPECT_EQ(JudgeMail(route_, nullptr, {SenderKind::kDomain, "example.com"}, client_, chain_).count,
-            0U);
+  const Sender sender{SenderKind::kDomain, "example.com"};
+  EXPECT_EQ(JudgeMail(route_, nullptr, sender, client_, chain_).count, 0U);
 }
 
 TEST_F(JudgeMailTest, ANetworksPartnerConcernsEachSender) {

@@ -108,6 +108,9 @@ struct PolicyDecisions {
 [[nodiscard]] PolicyDecisions JudgeMail(const RoutePolicy& route, const PartnerTable* partners,
                                         const Sender& sender, const ClientFacts& client,
                                         ChainVerifier& chain);
+// The decisions are views into the sender: a temporary one would be gone before them.
+PolicyDecisions JudgeMail(const RoutePolicy& route, const PartnerTable* partners, Sender&& sender,
+                          const ClientFacts& client, ChainVerifier& chain) = delete;
 
 // The reply for a fault, CRLF included, "{reason}" filled in.
 [[nodiscard]] std::string PolicyReplyText(const PolicyReplies& replies, PolicyFault fault);
