@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the end-to-end cases: ringpost between real clients and real servers, on loopback.
 
-    tests/e2e/run.py [--build FOLDER] [--quick] [--list] [part of a name ...]
+    tests/e2e/run.py [--build FOLDER] [--quick] [--jobs N] [--list] [part of a name ...]
 
 Prints one line per case. For a case that fails also what the programs logged meanwhile.
 """
 
 import argparse
+import contextlib
+import functools
 import importlib
 import json
 import os
@@ -19,6 +21,7 @@ import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+from harness import workers  # noqa: E402
 from harness.case import CASES, Failure, Skip  # noqa: E402
 from harness.world import ROOT, World  # noqa: E402
 
@@ -60,11 +63,33 @@ def run_case(case, world):
         signal.alarm(0)
 
 
+@contextlib.contextmanager
+def in_a_world(build):
+    """What runs a case: (outcome, text, seconds)."""
+    world = World(build)
+
+    def run(case):
+        begin = time.monotonic()
+        return *run_case(case, world), time.monotonic() - begin
+    try:
+        yield run
+    finally:
+        signal.alarm(0)
+        world.close()
+
+
+def in_turn(cases, session):
+    with session() as run:
+        for case in cases:
+            yield case.title, *run(case)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="only cases whose name contains one of these")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
     parser.add_argument("--quick", action="store_true", help="without the slow cases")
+    parser.add_argument("--jobs", type=int, help="processes; with 1 the cases use the machine's own network")
     parser.add_argument("--list", action="store_true", help="print the names and stop")
     parser.add_argument("--results", type=pathlib.Path, help="write the counts there, as JSON")
     options = parser.parse_args()
@@ -80,21 +105,16 @@ def main():
     signal.signal(signal.SIGALRM, alarm)
     signal.signal(signal.SIGTERM, lambda *unused: sys.exit(143))
     os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    world = World(options.build.resolve())
+    session = functools.partial(in_a_world, options.build.resolve())
     outcomes = {"passed": [], "failed": [], "skipped": []}
     started = time.monotonic()
-    try:
-        for case in cases:
-            begin = time.monotonic()
-            outcome, text = run_case(case, world)
-            outcomes[outcome].append(case.title)
-            word = {"passed": "ok  ", "failed": "FAIL", "skipped": "skip"}[outcome]
-            print(f"{word} {case.title} ({time.monotonic() - begin:.2f} s)", flush=True)
-            if text:
-                print("  " + text.replace("\n", "\n  "), flush=True)
-    finally:
-        signal.alarm(0)
-        world.close()
+    jobs = options.jobs or workers.most()
+    for title, outcome, text, seconds in workers.spread(cases, jobs, session) if jobs > 1 else in_turn(cases, session):
+        outcomes[outcome].append(title)
+        word = {"passed": "ok  ", "failed": "FAIL", "skipped": "skip"}[outcome]
+        print(f"{word} {title} ({seconds:.2f} s)", flush=True)
+        if text:
+            print("  " + text.replace("\n", "\n  "), flush=True)
     print(f"end-to-end: {len(outcomes['passed'])} passed, {len(outcomes['failed'])} failed, "
           f"{len(outcomes['skipped'])} skipped, {time.monotonic() - started:.0f} s")
     if options.results:
