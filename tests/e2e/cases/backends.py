@@ -10,7 +10,7 @@ import collections
 import itertools
 import time
 
-from harness.case import Failure, check, each, equal, eventually, shorten
+from harness.case import Failure, case, check, each, equal, eventually, shorten
 from harness.configured import Layout
 from harness.servers.relays import PASSWORD, USER
 from harness.servers.server import FOREIGN, LOCAL, Delivery
@@ -24,9 +24,9 @@ HOSTILE_SECONDS = 15  # then no more tries against this pair: a server that is s
 # `client`: whom the server takes for the client; None where mail must not pass. `said`: what the server says in
 # place of what ringpost wants. `tries`: of each hostile sequence, on each port. `login`: mail needs a password, which
 # is asked for in "TLS" only or in "clear" as well.
-# `silent`: the server says nothing for longer than the client waits.
-Pair = collections.namedtuple("Pair", "client said tries login slow silent",
-                              defaults=(None, "", 2, None, False, False))
+# `silent`: the server says nothing for longer than the client waits. `relays`: it takes mail for other domains.
+Pair = collections.namedtuple("Pair", "client said tries login slow silent relays",
+                              defaults=(None, "", 2, None, False, False, False))
 GREETS = '"220'  # before it has the header that it does not wait for
 
 
@@ -44,7 +44,8 @@ def waits(said="", **more):
 
 
 # What the administrator has asked for, and is warned about at every start.
-RELAYS = Pair(client=RELAYED_FOR, tries=0)
+RELAYS = Pair(client=RELAYED_FOR, tries=0, relays=True)
+KNOWS_NOBODY = Pair(client=RELAYED_FOR)  # who relays for nobody by address
 
 MATRIX = {
     "smtpd": {
@@ -145,6 +146,61 @@ MATRIX = {
         "xclient": refuses("XCLIENT", slow=True),
         "none": RELAYS._replace(slow=True),
     },
+    "chasquid": {
+        "proxy-v2": refuses(GREETS),
+        "proxy-v1": refuses(GREETS),
+        "xclient": refuses("XCLIENT"),
+        "none": KNOWS_NOBODY,
+    },
+    "chasquid haproxy_incoming": {
+        "proxy-v2": refuses("", slow=True),  # closes
+        "proxy-v1": fits(),
+        "none": waits("has not greeted", silent=True),
+        "xclient": waits("has not greeted", silent=True),
+    },
+    "haraka": {
+        "proxy-v2": refuses(GREETS),
+        "proxy-v1": refuses(GREETS),
+        "xclient": refuses("XCLIENT", slow=True),
+        "none": RELAYS,
+    },
+    "haraka haproxy": {
+        "proxy-v2": waits("has not greeted", silent=True),
+        "proxy-v1": fits(),
+        "none": waits("has not greeted", silent=True),
+    },
+    "haraka xclient": {
+        "proxy-v2": refuses(GREETS, slow=True),
+        "proxy-v1": refuses(GREETS, slow=True),
+        "xclient": fits(),
+    },
+    "smtp-server": {
+        "proxy-v2": refuses("421"),
+        "proxy-v1": refuses("421"),
+        "xclient": refuses("XCLIENT", slow=True),
+        "none": RELAYS,
+    },
+    "smtp-server useProxy": {
+        "proxy-v2": refuses("BAD"),
+        "proxy-v1": fits(),
+        "none": waits("has not greeted", silent=True),
+    },
+    "smtp-server useXClient": {
+        "proxy-v2": refuses("421", slow=True),
+        "proxy-v1": refuses("421", slow=True),
+        "xclient": fits(),
+    },
+    "msmtpd": {
+        "proxy-v2": refuses(GREETS),
+        "proxy-v1": refuses(GREETS),
+        "xclient": refuses("XCLIENT"),
+        "none": refuses("answered NOOP with \"500"),  # wants EHLO first
+    },
+    "dovecot lmtp": {  # no SMTP server at all; with none see below
+        "proxy-v2": refuses(GREETS),
+        "proxy-v1": refuses(GREETS),
+        "xclient": refuses("XCLIENT"),
+    },
     "dovecot": {
         "proxy-v2": refuses(GREETS),
         "proxy-v1": refuses(GREETS),
@@ -227,7 +283,7 @@ def mail_passes(world, proxy, server, pair):
             check(said[-1][1] is not None and said[-1][1].code == 250, f"an honest client: {said}")
             client.expect(f"MAIL FROM:<{sender}>", 250)
             refused = client.command(f"RCPT TO:<{foreign}>").code >= 400
-            equal(refused, pair.client != RELAYED_FOR, "a foreign recipient is refused")
+            equal(refused, not pair.relays, "a foreign recipient is refused")
             client.quit()
         eventually(lambda: Delivery(sender, LOCAL, pair.client) in server.delivered(),
                    f"the message of {sender} from {pair.client}, with {server.delivered()[-3:]}")
@@ -445,6 +501,24 @@ for *setups, slowly in (
         ("exim", "exim hosts_proxy", "none", True),
 ):
     each(tuple(setups), slow=slowly)(changes)
+
+
+# --- no SMTP server ---------------------------------------------------------------------------------------------
+
+@case
+def lmtp_without_an_identity(world):
+    """It answers NOOP as a mail server does. What it says to EHLO and HELO is passed on, and nobody's mail is taken
+    who asks in this way."""
+    server = world.server("dovecot lmtp")
+    with world.private(server.address, backend_identity="none") as proxy:
+        for tls in (None, world.tls):
+            with connect(proxy, tls) as client:
+                client.expect(None, 220)
+                client.expect("EHLO client.example.test", 500)
+                client.expect("HELO client.example.test", 500)
+                client.quit()
+        server.settled()
+        equal(server.delivered(), [], "what it took")
 
 
 # --- servers that take short headers only ---------------------------------------------------------------------

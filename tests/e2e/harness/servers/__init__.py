@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real mail servers behind ringpost, each in the ways it may be set up for ringpost or not."""
 
-from harness.servers import aiosmtpd, courier, exim, opensmtpd, postfix, qpsmtpd, relays, sendmail
+from harness.servers import (
+    aiosmtpd, chasquid, courier, exim, lmtp, msmtpd, node, opensmtpd, postfix, qpsmtpd, relays, sendmail)
 
 _ALONE = {
     **dict.fromkeys(exim.SETUPS, exim.Exim),
@@ -10,6 +11,10 @@ _ALONE = {
     **dict.fromkeys(courier.SETUPS, courier.Courier),
     **dict.fromkeys(qpsmtpd.SETUPS, qpsmtpd.Qpsmtpd),
     **dict.fromkeys(sendmail.SETUPS, sendmail.Sendmail),
+    **dict.fromkeys(chasquid.SETUPS, chasquid.Chasquid),
+    **dict.fromkeys(msmtpd.SETUPS, msmtpd.Msmtpd),
+    **dict.fromkeys(lmtp.SETUPS, lmtp.DovecotLmtp),
+    **{setup: kind for kind in node.KINDS for setup in kind.SETUPS},
 }
 _RELAYS = {setup: kind for kind in relays.KINDS for setup in kind.SETUPS}
 SETUPS = (*postfix.SETUPS, *_ALONE, *_RELAYS)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Servers that run on Node.js: Haraka, and an application of the library smtp-server."""
+
+import pathlib
+import re
+
+from harness.servers.sandbox import Sandbox
+from harness.servers.server import Delivery, Server
+
+MODULES = "/usr/lib/ringpost-test-servers/node_modules"
+NODE = f"{MODULES}/.bin/node"
+APPLICATIONS = pathlib.Path(__file__).parent
+
+
+class NodeServer(Server):
+    """Prints what it accepts."""
+
+    def start(self, words, **more):
+        self.process = Sandbox(self.folder.name, "npm", [NODE, *words], self.folder,
+                               environment={"NODE_PATH": MODULES}, **more)
+        self.wait()
+
+    def delivered(self):
+        return [Delivery(*found) for found in re.findall(r"^accepted (\S+) (\S+) (\S+)$", self.log, re.MULTILINE)]
+
+
+class SmtpServer(NodeServer):
+    SETUPS = ("smtp-server", "smtp-server useProxy", "smtp-server useXClient")
+
+    def __init__(self, folder, setup):
+        super().__init__(folder)
+        self.start([APPLICATIONS / "smtp_server_application.js", self.port, *setup.split()[1:]])
+
+
+class Haraka(NodeServer):
+    SETUPS = {"haraka": "", "haraka haproxy": "hosts[]=127.0.0.1", "haraka xclient": ""}
+    # All of it stands there: with a [haproxy] of our own and nothing else every connection would end the server.
+    CONNECTION = """
+[main]
+smtputf8=true
+[haproxy]
+enabled=true
+{more}
+[headers]
+max_lines=1000
+max_received=100
+[max]
+bytes=26214400
+mime_parts=1000
+line_length=512
+data_line_length=992
+[message]
+helo=hello
+close=bye
+[uuid]
+banner_chars=6
+deny_chars=0
+"""
+
+    def __init__(self, folder, setup):
+        super().__init__(folder)
+        plugins = ("xclient", "keep") if setup == "haraka xclient" else ("keep",)
+        self.start(
+            [f"{MODULES}/Haraka/bin/haraka", "-c", "/etc/haraka"],
+            files={"etc/haraka/config/smtp.ini": f"listen=127.0.0.1:{self.port}\n",
+                   "etc/haraka/config/connection.ini": self.CONNECTION.format(more=self.SETUPS[setup]),
+                   "etc/haraka/config/plugins": "\n".join(plugins) + "\n",
+                   "etc/haraka/config/me": "haraka.example.test\n",
+                   "etc/haraka/plugins/keep.js": (APPLICATIONS / "haraka_keep.js").read_text(encoding="utf-8")})
+
+
+KINDS = (Haraka, SmtpServer)
