@@ -163,6 +163,13 @@ void FilterEhloReply(std::string_view complete_reply, OfferStarttls starttls, Of
       begin_line();
       out->append(line);
       out->append(kCrlf);
+      // First, because clients exist that look for "250-STARTTLS": never the last line, unless it
+      // is the only keyword.
+      if (starttls == OfferStarttls::kYes) {
+        begin_line();
+        out->append("STARTTLS");
+        out->append(kCrlf);
+      }
       continue;
     }
     // Some servers say "AUTH=PLAIN" for clients of before RFC 2554.
@@ -186,11 +193,6 @@ void FilterEhloReply(std::string_view complete_reply, OfferStarttls starttls, Of
     if (is("CHUNKING")) capabilities->chunking = true;
     begin_line();
     out->append(line);
-    out->append(kCrlf);
-  }
-  if (starttls == OfferStarttls::kYes) {
-    begin_line();
-    out->append("STARTTLS");
     out->append(kCrlf);
   }
   (*out)[last_line + kCodeDigits] = ' ';

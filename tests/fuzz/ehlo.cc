@@ -68,9 +68,9 @@ void Check(std::string_view reply, int code, OfferStarttls starttls, OfferAuth a
   bool smtputf8 = false;
   bool chunking = false;
   int tls_offers = 0;
-  while (lines.Next(&line)) {
+  for (bool second = true; lines.Next(&line); second = false) {
     if (Is(line, "STARTTLS")) {
-      RINGPOST_CHECK(line == "STARTTLS");
+      RINGPOST_CHECK(line == "STARTTLS" && second);
       ++tls_offers;
       continue;
     }

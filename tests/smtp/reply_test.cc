@@ -122,6 +122,16 @@ TEST(EhloFilterTest, OffersStarttls) {
   EXPECT_EQ(Filter("250 mail\r\n", OfferStarttls::kYes), "250-mail\r\n250 STARTTLS\r\n");
   EXPECT_EQ(Filter("250-mail\r\n250 STARTTLS\r\n", OfferStarttls::kYes),
             "250-mail\r\n250 STARTTLS\r\n");
+  // First behind the greeting line: blackbox_exporter and others look for "250-STARTTLS".
+  EXPECT_EQ(Filter("250-mail\r\n250-PIPELINING\r\n250 DSN\r\n", OfferStarttls::kYes),
+            "250-mail\r\n250-STARTTLS\r\n250-PIPELINING\r\n250 DSN\r\n");
+  EXPECT_EQ(Filter("250-mail\r\n250-DSN\r\n250 STARTTLS\r\n", OfferStarttls::kYes),
+            "250-mail\r\n250-STARTTLS\r\n250 DSN\r\n");
+  EXPECT_EQ(Filter("250-mail\r\n250 AUTH PLAIN\r\n", OfferStarttls::kYes, OfferAuth::kNo),
+            "250-mail\r\n250 STARTTLS\r\n");
+  EXPECT_EQ(Filter("250-mail\r\n250 UNKNOWN\r\n", OfferStarttls::kYes),
+            "250-mail\r\n250 STARTTLS\r\n");
+  EXPECT_EQ(Filter("250\r\n", OfferStarttls::kYes), "250-\r\n250 STARTTLS\r\n");
   EXPECT_EQ(Filter("250-mail\r\n250 STARTTLS\r\n"), "250 mail\r\n");
   EXPECT_EQ(Filter("250-\r\n250\r\n"), "250 \r\n");
 }
