@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "ringpost/base/buffer_pool.h"
 #include "ringpost/base/check.h"
@@ -214,6 +215,11 @@ bool RecordLayer::SealFront(ByteQueue& plain_out, ByteQueue& cipher_out) {
   return Seal(ContentType::kApplicationData, size, cipher_out);
 }
 
+void RecordLayer::SendFirst(std::unique_ptr<char[]> record, std::size_t bytes) {
+  first_ = std::move(record);
+  first_bytes_ = static_cast<std::uint32_t>(bytes);
+}
+
 bool RecordLayer::SealText(ContentType type, std::string_view text, ByteQueue& cipher_out) {
   text.copy(reinterpret_cast<char*>(Sealing().data()) + kHeaderBytes, text.size());
   return Seal(type, text.size(), cipher_out);
@@ -231,6 +237,10 @@ bool RecordLayer::Seal(ContentType type, std::size_t size, ByteQueue& cipher_out
   header[4] = static_cast<unsigned char>(sealed_bytes & 0xff);
   record[kHeaderBytes + size] = static_cast<unsigned char>(type);
   if (!server_.Seal(header, record.subspan(kHeaderBytes, inner_bytes))) {
+    return false;
+  }
+  if (const std::unique_ptr<char[]> first = std::move(first_);
+      first != nullptr && cipher_out.Append({first.get(), first_bytes_}) != Room::kOk) {
     return false;
   }
   // A full record is longer than a block.

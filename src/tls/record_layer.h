@@ -81,6 +81,8 @@ class RecordLayer {
   // Seals the front of `plain_out`, at most kPlainBytesMax octets, as one record, and consumes it.
   // False: no block, or wolfSSL failed.
   [[nodiscard]] bool SealFront(ByteQueue& plain_out, ByteQueue& cipher_out);
+  // A record of wolfSSL's that goes out in front of the first of ours.
+  void SendFirst(std::unique_ptr<char[]> record, std::size_t bytes);
   // Nothing can be sealed after it.
   void CloseNotify(ByteQueue& cipher_out);
 
@@ -108,6 +110,8 @@ class RecordLayer {
   std::array<char, kKeyUpdateBytes> message_{};  // of the handshake protocol, as far as it has come
   std::uint8_t message_bytes_ = 0;
   bool closed_ = false;  // close_notify or a fatal alert has been sealed
+  std::uint32_t first_bytes_ = 0;
+  std::unique_ptr<char[]> first_;  // SendFirst(), until it is sent
 };
 
 }  // namespace ringpost

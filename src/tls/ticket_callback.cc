@@ -50,6 +50,8 @@ int TlsCallbacks::Ticket(WOLFSSL* ssl, unsigned char* name, unsigned char* nonce
     std::memset(nonce + TicketKeys::kNonceBytes, 0, WOLFSSL_TICKET_IV_SZ - TicketKeys::kNonceBytes);
     std::memset(tag + TicketKeys::kTagBytes, 0, WOLFSSL_TICKET_MAC_SZ - TicketKeys::kTagBytes);
     nonce[kChainOctet] = engine->ticket_chain_;
+    engine->ticket_next_ =
+        engine->records_of_ == TlsRecords::kOwn && wolfSSL_version(ssl) == kVersionTls13;
   }
   const unsigned char chain = nonce[kChainOctet];
   const std::string bound = BoundTo(*set, engine->sni(), chain);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <new>
 #include <span>
 #include <utility>
 
@@ -28,7 +29,6 @@ constexpr std::size_t kSealedRecordMax13 = (1 << 14) + 256;   // RFC 8446 5.2
 constexpr std::size_t kSealedRecordMax12 = (1 << 14) + 2048;  // RFC 5246 6.2.3
 constexpr unsigned kTypeHandshake = 22;
 constexpr unsigned kTypeApplicationData = 23;
-constexpr int kVersionTls13 = 0x0304;
 
 // The longest record for which wolfSSL 5.9.2 gets as far as sending record_overflow: 2^14 + 38
 // + 64. It drops longer ones without an alert.
@@ -125,6 +125,10 @@ int TlsCallbacks::Send(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) 
   if (!std::exchange(engine.sent_, true) &&
       !IsHelloRetryRequest({buffer, static_cast<std::size_t>(size)})) {
     engine.first_hello_.reset();  // no second one will follow
+  }
+  if (std::exchange(engine.ticket_next_, false) &&
+      engine.HoldTicket({buffer, static_cast<std::size_t>(size)})) {
+    return size;
   }
   // Never WANT_WRITE: back-pressure is the caller's, through the room in the queue. A sealed
   // record, and still more a flight of the handshake, can be longer than a block.
@@ -419,6 +423,17 @@ TlsEngine::Record TlsEngine::RefuseOversized(bool sealed, bool tls13) {
   return Record::kEnded;
 }
 
+// False: no memory; then it is sent at once.
+bool TlsEngine::HoldTicket(std::string_view record) {
+  ticket_.reset(new (std::nothrow) char[record.size()]);
+  if (ticket_ == nullptr) {
+    return false;
+  }
+  record.copy(ticket_.get(), record.size());
+  ticket_bytes_ = static_cast<std::uint32_t>(record.size());
+  return true;
+}
+
 TlsOutcome TlsEngine::FinishHandshake() {
   stage_ = Stage::kOpen;
   empty_records_ = 0;
@@ -444,6 +459,7 @@ TlsOutcome TlsEngine::FinishHandshake() {
   if (records_ == nullptr) {
     return End(TlsOutcome::kFailed, "no memory for the record layer");
   }
+  records_->SendFirst(std::move(ticket_), ticket_bytes_);
   wolfSSL_free(std::exchange(ssl_, nullptr));
   return TlsOutcome::kDone;
 }

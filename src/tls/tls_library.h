@@ -20,6 +20,8 @@ Remove the folder subprojects/wolfssl-* and set up the build again."
 
 namespace ringpost {
 
+inline constexpr int kVersionTls13 = 0x0304;  // of wolfSSL_version()
+
 // Starts wolfSSL before its first use and ends it when the process exits. Any thread, any number of
 // times. False: it could not be started.
 [[nodiscard]] bool TlsLibraryStart();

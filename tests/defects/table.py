@@ -978,6 +978,28 @@ DEFECTS = (
               "  left_ -= octets.size();\n  unsigned char* const given = octets_.data() + left_;\n",
               "  unsigned char* const given = octets_.data() + left_ - octets.size();\n"),),
         unit("tests/tls/tls_test", "RandomOctets*"), r"FAILED  \] RandomOctets.ABatch"),
+    Defect(
+        "ticket-at-once",
+        "a session ticket is sent before the client has sent its first command",
+        (Edit(ENGINE, "  if (std::exchange(engine.ticket_next_, false) &&\n", "  if (false &&\n"),),
+        unit("tests/tls/tls_test", "WaitingTicket*"), r"FAILED  \] WaitingTicket.ComesWithTheFirstReply"),
+    Defect(
+        "ticket-at-once-e2e",
+        "the same, seen by a real client",
+        (Edit(ENGINE, "  if (std::exchange(engine.ticket_next_, false) &&\n", "  if (false &&\n"),),
+        e2e("tls.a_ticket_waits"), r"FAIL .*a_ticket_waits_for_the_first_reply\[full\]"),
+    Defect(
+        "ticket-behind-its-number",
+        "a ticket is sent behind the record that was sealed after it",
+        (Edit("src/tls/record_layer.cc",
+              "  if (const std::unique_ptr<char[]> first = std::move(first_);\n"
+              "      first != nullptr && cipher_out.Append({first.get(), first_bytes_}) != Room::kOk) {\n"
+              "    return false;\n  }\n", ""),
+         Edit("src/tls/record_layer.cc", "    octets.remove_prefix(part.size());\n  }\n  return true;\n",
+              "    octets.remove_prefix(part.size());\n  }\n"
+              "  const std::unique_ptr<char[]> first = std::move(first_);\n"
+              "  return first == nullptr || cipher_out.Append({first.get(), first_bytes_}) == Room::kOk;\n")),
+        unit("tests/tls/tls_test", "WaitingTicket*"), r"FAILED  \] WaitingTicket.ComesWithTheFirstReply"),
     # --- The fuzz targets, each by a short run
     Defect(
         "fuzz-bare-lf-terminator",

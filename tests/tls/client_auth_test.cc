@@ -342,6 +342,7 @@ TEST_P(ClientAuth, NoTickets) {
     TlsPair pair;
     pair.Start(contexts, client_context.get(), "mx.example.test", session);
     EXPECT_EQ(pair.Handshake().server, TlsOutcome::kDone) << pair.server.engine->error();
+    EXPECT_EQ(pair.server.Write("220 x\r\n"), TlsOutcome::kDone);
     pair.ToClient();
     EXPECT_EQ(pair.client.Read(), TlsOutcome::kDone);
     EXPECT_EQ(pair.server.engine->facts().resumed, resumed);

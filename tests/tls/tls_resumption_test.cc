@@ -2,9 +2,11 @@
 //
 // PROTOCOL 29 and 30: what a ticket is good for, and what it is not.
 #include <gtest/gtest.h>
+#include <sys/time.h>
 
 #include <array>
 #include <atomic>
+#include <ctime>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,6 +15,22 @@
 #include "raw_client.h"
 #include "ringpost/tls/ticket_keys.h"
 #include "tls_fixture.h"
+
+namespace ringpost::test {
+namespace {
+
+std::time_t seconds_ahead = 0;  // how far wolfSSL's clock is ahead of the machine's
+
+}  // namespace
+}  // namespace ringpost::test
+
+extern "C" int gettimeofday(timeval* now, void* /*zone*/) noexcept {
+  timespec machine{};
+  clock_gettime(CLOCK_REALTIME, &machine);
+  *now = {.tv_sec = machine.tv_sec + ringpost::test::seconds_ahead,
+          .tv_usec = machine.tv_nsec / 1000};
+  return 0;
+}
 
 namespace ringpost::test {
 namespace {
@@ -169,6 +187,7 @@ TEST(ResumptionModes, PskAloneIsRefused) {
   server.engine = TlsEngine::Server(contexts.get());
   RawClient first(TlsVersions::kTls13Only);
   first.Handshake(server);
+  EXPECT_EQ(server.Write("220 x\r\n"), TlsOutcome::kDone);
   (void)first.Open(Side::Drain(server.cipher_out));
   const TlsSession session(first.TakeSession());
 
@@ -208,12 +227,110 @@ TEST(ResumptionModes, NoTicketNoSession) {
     EXPECT_EQ(pair.client.engine->facts().resumed, i > 0);
     EXPECT_EQ(pair.client.engine->TakeSession(), nullptr);
     if (i == 0) {
+      EXPECT_EQ(pair.server.Write("220 x\r\n"), TlsOutcome::kDone);
       pair.ToClient();
       EXPECT_EQ(pair.client.Read(), TlsOutcome::kDone);
       session = pair.client.engine->TakeSession();
       ASSERT_NE(session, nullptr);
     }
   }
+}
+
+// A ticket that has to wait for the first record of ours.
+class WaitingTicket : public testing::Test {
+ protected:
+  WaitingTicket() : pool_(32, 16), server_(&pool_) {}
+
+  void Connect(WOLFSSL_SESSION* session = nullptr) {
+    server_.cipher_in.Clear();
+    server_.plain_in.Clear();
+    server_.engine = TlsEngine::Server(contexts_.get());
+    client_ = std::make_unique<RawClient>(TlsVersions::kTls13Only);
+    if (session != nullptr) {
+      client_->Resume(session, RawClient::PskMode::kWithDhe);
+    }
+    client_->Handshake(server_);
+    EXPECT_EQ(client_->resumed(), session != nullptr);
+    EXPECT_TRUE(server_.cipher_out.empty());
+  }
+  // What the client makes of all that the server has sent since: how many records, and their text.
+  std::string Receive(std::size_t records) {
+    const std::string octets = Side::Drain(server_.cipher_out);
+    std::size_t count = 0;
+    for (std::size_t at = 0; at + 5 <= octets.size(); ++count) {
+      at += 5U + (static_cast<unsigned char>(octets[at + 3]) << 8U |
+                  static_cast<unsigned char>(octets[at + 4]));
+    }
+    EXPECT_EQ(count, records);
+    return client_->Open(octets);
+  }
+  void ExpectTicket() {
+    const TlsSession session(client_->TakeSession());
+    Connect(session.get());
+  }
+
+  std::unique_ptr<TicketKeys> keys_ = TicketKeys::Random(kStart);
+  std::shared_ptr<const TlsContextSet> contexts_ =
+      Contexts({Certificate("ecdsa"), Certificate("rsa")}, keys_.get());
+  BufferPool pool_;
+  Side server_;
+  std::unique_ptr<RawClient> client_;
+};
+
+TEST_F(WaitingTicket, ComesWithTheFirstReply) {
+  Connect();
+  EXPECT_EQ(server_.Write("250 x\r\n"), TlsOutcome::kDone);
+  EXPECT_EQ(Receive(2), "250 x\r\n");
+  EXPECT_EQ(server_.Write("250 y\r\n"), TlsOutcome::kDone);
+  EXPECT_EQ(Receive(1), "250 y\r\n");
+  ExpectTicket();  // of which the new connection is resumed: it has one as well
+  EXPECT_EQ(server_.Write("250 z\r\n"), TlsOutcome::kDone);
+  EXPECT_EQ(Receive(2), "250 z\r\n");
+  ExpectTicket();
+}
+
+// Its number is the first one under our keys, whatever comes behind it.
+TEST_F(WaitingTicket, ComesWithWhateverIsFirst) {
+  Connect();
+  EXPECT_EQ(server_.engine->Read(server_.cipher_in, server_.plain_in, 1, server_.cipher_out),
+            TlsOutcome::kDone);
+  server_.Receive(client_->Seal(22, std::string("\x18\0\0\x01\x01", 5)));
+  EXPECT_EQ(server_.Read(), TlsOutcome::kDone);
+  EXPECT_EQ(server_.Write("250 x\r\n"), TlsOutcome::kDone);
+  EXPECT_EQ(Receive(3), "250 x\r\n");  // the ticket, KeyUpdate, the reply under the next keys
+  ExpectTicket();
+
+  Connect();
+  server_.Receive(client_->Seal(21, std::string("\x01\0", 2)));
+  EXPECT_EQ(server_.Read(), TlsOutcome::kPeerClosed);
+  EXPECT_TRUE(server_.cipher_out.empty());
+  server_.engine->CloseNotify(server_.cipher_out);
+  EXPECT_EQ(Receive(2), "");
+  EXPECT_EQ(client_->alert(), 0);
+
+  Connect();
+  server_.Receive(std::string("\x17\x03\x03\0\x20", 5) + std::string(32, 'x'));
+  EXPECT_EQ(server_.Read(), TlsOutcome::kFailed);
+  EXPECT_EQ(Receive(2), "");
+  EXPECT_EQ(client_->alert(), 20);
+}
+
+// A client counts its age from the reply. RFC 8446 8.3 holds that against the server's count where
+// there is 0-RTT, and nowhere else.
+TEST_F(WaitingTicket, IsGoodHoweverLongItWaits) {
+  Connect();
+  seconds_ahead = 600;  // a mail server that is slow to greet
+  EXPECT_EQ(server_.Write("220 x\r\n"), TlsOutcome::kDone);
+  EXPECT_EQ(Receive(2), "220 x\r\n");
+  ExpectTicket();
+  seconds_ahead = 0;
+}
+
+TEST_F(WaitingTicket, IsNoneWhereThereAreNoTickets) {
+  contexts_ = Contexts({Certificate("ecdsa")});
+  Connect();
+  EXPECT_EQ(server_.Write("250 x\r\n"), TlsOutcome::kDone);
+  EXPECT_EQ(Receive(1), "250 x\r\n");
 }
 
 struct Sealed {

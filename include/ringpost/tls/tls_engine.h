@@ -9,7 +9,8 @@
 //
 // Once the handshake of a TLS 1.3 server is over, wolfSSL's connection is freed and records are
 // opened and sealed by our own record layer (src/tls/record_layer.h); TLS 1.2 and the client stay
-// with wolfSSL.
+// with wolfSSL. The ticket waits for the first record that is sealed: libesmtp takes a socket that
+// can be read before EHLO was sent for the answer to EHLO, and waits for the rest of it.
 //
 // Invariants: wolfSSL is given one record at a time, so that a record without content can be
 // counted; after kPeerClosed no octet is read; after kFlood or kFailed every call returns the same
@@ -131,6 +132,7 @@ class TlsEngine {
   [[nodiscard]] Record NextRecord();
   [[nodiscard]] Record RefuseOversized(bool sealed, bool tls13);
   [[nodiscard]] Record CountEmptyRecord();
+  [[nodiscard]] bool HoldTicket(std::string_view record);
   [[nodiscard]] TlsFacts ReadFacts() const;
   void SendMissingAlert(int error);
 
@@ -162,6 +164,7 @@ class TlsEngine {
   std::unique_ptr<ClientCertificate> client_certificate_;
   std::unique_ptr<TrafficSecrets> secrets_;  // during a handshake of TLS 1.3
   std::unique_ptr<RecordLayer> records_;     // after it; then there is no ssl_
+  std::unique_ptr<char[]> ticket_;           // a record, until records_ has it
   // A record of which a part has come, or which lies in too many pieces; freed once it is opened.
   std::unique_ptr<char[]> gathered_;
 
@@ -174,6 +177,7 @@ class TlsEngine {
   std::array<unsigned char, 5> header_{};  // of the record at hand, for records_
   std::uint32_t handshake_bytes_ = 0;
   std::uint32_t empty_records_ = 0;
+  std::uint32_t ticket_bytes_ = 0;
   std::uint16_t handshake_records_ = 0;
   std::uint8_t ticket_chain_ = 0;  // how many resumptions led here, each from the ticket before
   Role role_;
@@ -183,6 +187,7 @@ class TlsEngine {
   bool out_failed_ = false;               // the pool had no block for output
   bool oversized_ = false;                // zeros are fed instead of a record that is too long
   bool ticket_received_ = false;          // client
+  bool ticket_next_ = false;              // what wolfSSL sends next is a ticket of TLS 1.3
   bool sent_ = false;                     // wolfSSL has sent something
   bool peer_key_read_ = false;            // of the client's certificate, by wolfSSL
   bool close_sent_ = false;

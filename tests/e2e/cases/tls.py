@@ -2,6 +2,7 @@
 """What the TLS side shows to strangers: versions, suites, extensions, alerts, tickets."""
 
 import os
+import select
 import ssl
 import struct
 import subprocess
@@ -299,6 +300,44 @@ def resumption(world, version):  # PROTOCOL 30
             check(not resumes(proxy, tls, session, "localhost"), "a ticket is bound to the server name")
         with world.private(world.sink.port) as other:
             check(not resumes(other, tls, session), "another process has other ticket keys")
+
+
+def first_sealed(client):
+    """How many records come with the first reply inside TLS; all in one segment, and nothing before this is called."""
+    flight = client.socket.recv(65536)
+    client._incoming.write(flight)
+    client._decrypt()
+    count, at = 0, 0
+    while at + 5 <= len(flight):
+        at += 5 + int.from_bytes(flight[at + 3:at + 5], "big")
+        count += 1
+    equal(at, len(flight), "the octets of whole records")
+    equal(client.received[:3] + client.received[-2:], b"2" + client.received[1:3] + b"\r\n", "one reply, whole")
+    return count
+
+
+@each("full", "resumed")
+def a_ticket_waits_for_the_first_reply(world, kind):
+    """libesmtp 1.1.0 takes what it can read before it has sent EHLO for the answer to EHLO, and waits for the rest."""
+    proxy, tls = world.proxy(), context(lowest=ssl.TLSVersion.TLSv1_3)
+    session = session_of(world, proxy, tls) if kind == "resumed" else None
+    with Client(proxy.address) as client:
+        client.greeting()
+        client.expect("EHLO a", 250)
+        client.expect("STARTTLS", 220)
+        client.handshake(tls, session=session)
+        equal(client.tls.session_reused, kind == "resumed", "resumed")
+        check(not select.select([client.socket], [], [], 0.3)[0], "nothing to read before EHLO")
+        client.send(b"EHLO a\r\n")
+        equal(first_sealed(client), 2, "the ticket and the reply to EHLO")
+        check(client.tls.session.has_ticket, "a ticket")
+    with Client(proxy.implicit_address) as client:
+        client.handshake(tls, session=session)
+        equal(first_sealed(client), 2, "the ticket and the greeting")
+        check(client.tls.session.has_ticket, "a ticket")
+        client.received = b""
+        client.expect("EHLO a", 250)
+        client.quit()
 
 
 @case
