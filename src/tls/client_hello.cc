@@ -80,31 +80,15 @@ struct Complaint {
 
 constexpr Complaint kFine{};
 
-Complaint ReadServerName(std::string_view content, ClientHello& hello) {
-  // RFC 6066 3. The list is read as one entry: a second one may not be of the same type, and no
-  // other type was ever defined.
-  Cursor outer(content);
-  Cursor list(outer.Vector(2));
-  if (!outer.finished() || list.empty()) {
-    return {TlsAlert::kDecodeError, "malformed server_name"};
-  }
-  const unsigned type = list.Number(1);
-  std::string_view name = list.Vector(2);
-  if (!list.ok() || type != 0 || name.empty()) {
-    return {TlsAlert::kDecodeError, "malformed server_name"};
-  }
-  if (!list.empty()) {
-    return {TlsAlert::kIllegalParameter, "more than one server_name"};
-  }
-  if (name.size() > hello.sni_octets.size()) {
-    return {TlsAlert::kIllegalParameter, "server_name too long"};
-  }
-  if (name.back() == '.') {
+// Keeps the name if it is that of a host. An address, a blank or UTF-8 is what some clients send;
+// they get what they would get without a name.
+void KeepHostName(std::string_view name, ClientHello& hello) {
+  if (name.ends_with('.')) {
     name.remove_suffix(
         1);  // RFC 6066: "without a trailing dot"; some MTAs copy it from the MX record
   }
-  if (name.empty() || name.front() == '.') {
-    return {TlsAlert::kIllegalParameter, "server_name is not a host name"};
+  if (name.empty() || name.front() == '.' || name.back() == '.') {
+    return;
   }
   for (std::size_t i = 0; i < name.size(); ++i) {
     char letter = name[i];
@@ -114,11 +98,45 @@ Complaint ReadServerName(std::string_view content, ClientHello& hello) {
     const bool allowed = (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') ||
                          letter == '-' || letter == '.' || letter == '_';
     if (!allowed) {
-      return {TlsAlert::kIllegalParameter, "server_name is not a host name"};
+      return;
     }
     hello.sni_octets[i] = letter;
   }
   hello.sni_size = static_cast<std::uint8_t>(name.size());
+}
+
+// RFC 6066 3. Names of other types begin with their length as well, and are passed over.
+Complaint ReadServerName(std::string_view content, ClientHello& hello) {
+  constexpr unsigned kHostName = 0;
+  constexpr Complaint kBroken{TlsAlert::kDecodeError, "malformed server_name"};
+  Cursor outer(content);
+  Cursor list(outer.Vector(2));
+  if (!outer.finished() || list.empty()) {
+    return kBroken;
+  }
+  std::string_view host_name;
+  while (!list.empty()) {
+    const unsigned type = list.Number(1);
+    const std::string_view name = list.Vector(2);
+    if (!list.ok() || (type == kHostName && name.empty())) {
+      return kBroken;
+    }
+    if (type != kHostName) {
+      continue;
+    }
+    if (!host_name.empty()) {
+      return {TlsAlert::kIllegalParameter, "more than one server_name"};
+    }
+    host_name = name;
+  }
+  // Nobody means well with these; what reads a name as C does would see another one.
+  if (host_name.find('\0') != std::string_view::npos) {
+    return {TlsAlert::kIllegalParameter, "NUL in server_name"};
+  }
+  if (host_name.size() > hello.sni_octets.size()) {
+    return {TlsAlert::kIllegalParameter, "server_name too long"};
+  }
+  KeepHostName(host_name, hello);
   return kFine;
 }
 

@@ -291,17 +291,21 @@ TEST(ClientHelloTest, ServerNames) {
   EXPECT_EQ(name_of(std::string(255, 'a')), std::string(255, 'a'));
   EXPECT_EQ(ReadComplete(HelloBuilder::Usual().Remove(kServerName)).sni(), "");
 
+  // What is no host name counts as no name.
+  for (const std::string_view name :
+       {".", "..", "mx.example.test..", ".example", "mx example", " ", "mx.ex\xc3\xa4mple", "::1",
+        "[::1]", "2001:db8::25", "fe80::1%eth0", "mx\r\nXCLIENT", "mx.example.test:25", "*.example",
+        "\xff"}) {
+    EXPECT_EQ(name_of(name), "") << name;
+  }
+
   const auto refused = [](std::string_view name) {
     ExpectMalformed(HelloBuilder::Usual().ServerName(name).Records(), TlsAlert::kIllegalParameter);
   };
   refused(std::string_view("mx.example.test\0.evil", 21));
+  refused(std::string_view("\0", 1));
+  refused(std::string_view("mx example\0", 11));
   refused(std::string(256, 'a'));
-  refused(".");
-  refused(".example");
-  refused("mx example");
-  refused("mx.ex\xc3\xa4mple");
-  refused("mx\r\nXCLIENT");
-  refused("[::1]");
 
   const auto malformed = [](std::string content, TlsAlert alert) {
     ExpectMalformed(HelloBuilder::Usual().Set(kServerName, std::move(content)).Records(), alert);
@@ -310,11 +314,22 @@ TEST(ClientHelloTest, ServerNames) {
   malformed("", TlsAlert::kDecodeError);
   malformed(Vector(2, ""), TlsAlert::kDecodeError);
   malformed(Vector(2, Number(0, 1) + Vector(2, "")), TlsAlert::kDecodeError);
-  malformed(Vector(2, Number(1, 1) + Vector(2, "a.example")), TlsAlert::kDecodeError);
+  malformed(Vector(2, Number(1, 1) + "x"), TlsAlert::kDecodeError);
+  malformed(Vector(2, entry + "x"), TlsAlert::kDecodeError);
   malformed(Vector(2, entry + entry), TlsAlert::kIllegalParameter);
   malformed(Vector(2, entry) + "x", TlsAlert::kDecodeError);
   malformed(Number(200, 2) + entry, TlsAlert::kDecodeError);
   malformed(Vector(2, Number(0, 1) + Number(200, 2) + "a.example"), TlsAlert::kDecodeError);
+
+  const auto name_in = [](const std::string& list) {
+    return std::string(
+        ReadComplete(HelloBuilder::Usual().Set(kServerName, Vector(2, list))).sni());
+  };
+  const std::string other = Number(7, 1) + Vector(2, std::string("\0\xff", 2));
+  EXPECT_EQ(name_in(other), "");
+  EXPECT_EQ(name_in(other + entry), "a.example");
+  EXPECT_EQ(name_in(entry + other + Number(255, 1) + Vector(2, "")), "a.example");
+  malformed(Vector(2, entry + other + entry), TlsAlert::kIllegalParameter);
 
   HelloBuilder twice = HelloBuilder::Usual();
   twice.extensions.emplace_back(kServerName, Vector(2, entry));

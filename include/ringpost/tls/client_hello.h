@@ -82,7 +82,7 @@ struct ClientHello {
 
   std::array<char, 255> sni_octets{};
   std::uint8_t sni_size = 0;
-  // Lower case, without a final dot; empty if none was sent.
+  // Lower case, without a final dot; empty if none was sent, or one that no host can have.
   [[nodiscard]] std::string_view sni() const { return {sni_octets.data(), sni_size}; }
 };
 
