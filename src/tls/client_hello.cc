@@ -244,6 +244,7 @@ Complaint ReadPskModes(std::string_view content, ClientHello& hello) {
   if (!outer.finished() || modes.empty()) {
     return {TlsAlert::kDecodeError, "malformed psk_key_exchange_modes"};
   }
+  hello.has_psk_modes = true;
   hello.psk_modes_dhe = modes.find('\x01') != std::string_view::npos;
   return kFine;
 }
@@ -509,6 +510,9 @@ std::optional<HelloRefusal> JudgeClientHello(const ClientHello& hello) {
   }
   if (hello.has_signature_algorithms && hello.signatures == 0) {
     return HelloRefusal{TlsAlert::kHandshakeFailure, "no signature algorithm in common"};
+  }
+  if (hello.tls13 && hello.has_pre_shared_key && !hello.has_psk_modes) {
+    return HelloRefusal{TlsAlert::kMissingExtension, "no psk_key_exchange_modes"};  // 4.2.9
   }
   if (!hello.has_groups && hello.tls13) {
     return HelloRefusal{TlsAlert::kMissingExtension, "no supported_groups"};  // RFC 8446 9.2

@@ -42,7 +42,8 @@ int TlsCallbacks::Ticket(WOLFSSL* ssl, unsigned char* name, unsigned char* nonce
                          int* out_size, void* context) {
   auto* const engine = static_cast<TlsEngine*>(wolfSSL_GetIOReadCtx(ssl));
   const auto* const set = static_cast<const TlsContextSet*>(context);
-  if (engine == nullptr || text_size < 0 || set->ticket_keys() == nullptr) {
+  if (engine == nullptr || text_size < 0 || set->ticket_keys() == nullptr ||
+      (seal == 0 && !engine->resumable_)) {
     return WOLFSSL_TICKET_RET_REJECT;
   }
   if (seal != 0) {

@@ -280,6 +280,8 @@ TlsOutcome TlsEngine::ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out) {
     wolfSSL_SetRsaSignCtx(ssl_, signer);
     wolfSSL_SetRsaPssSignCtx(ssl_, signer);
   }
+  // RFC 8446 4.2.9: a ticket could only be used in the mode that has no forward secrecy.
+  resumable_ = !hello.has_pre_shared_key || hello.psk_modes_dhe;
   stage_ = Stage::kHandshake;
   hello_needed_ = 1;
   if (hello.tls13) {

@@ -24,7 +24,8 @@ bool SameHello(const ClientHello& a, const ClientHello& b) {
          a.suite_rsa == b.suite_rsa && a.has_signature_algorithms == b.has_signature_algorithms &&
          a.signatures == b.signatures && a.has_groups == b.has_groups && a.groups == b.groups &&
          a.has_alpn == b.has_alpn && a.alpn_smtp == b.alpn_smtp &&
-         a.has_pre_shared_key == b.has_pre_shared_key && a.psk_modes_dhe == b.psk_modes_dhe &&
+         a.has_pre_shared_key == b.has_pre_shared_key && a.has_psk_modes == b.has_psk_modes &&
+         a.psk_modes_dhe == b.psk_modes_dhe &&
          a.early_data == b.early_data && a.sni() == b.sni();
 }
 

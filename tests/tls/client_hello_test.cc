@@ -262,6 +262,19 @@ TEST(ClientHelloTest, WeakSignaturesOnly) {
       TlsAlert::kMissingExtension);
 }
 
+// RFC 8446 4.2.9
+TEST(ClientHelloTest, PreSharedKeyWithoutModes) {
+  HelloBuilder hello = HelloBuilder::Usual();
+  hello.Remove(kPskModes);
+  EXPECT_FALSE(JudgeClientHello(ReadComplete(hello)).has_value());
+  hello.Set(kPreSharedKey, "x");
+  EXPECT_EQ(JudgeClientHello(ReadComplete(hello))->alert, TlsAlert::kMissingExtension);
+  hello.Set(kPskModes, Vector(1, std::string(1, '\0')));
+  EXPECT_FALSE(JudgeClientHello(ReadComplete(hello)).has_value());
+  EXPECT_FALSE(JudgeClientHello(ReadComplete(HelloBuilder::Tls12().Set(kPreSharedKey, "x")))
+                   .has_value());
+}
+
 // PROTOCOL 26
 TEST(ClientHelloTest, CompressionAndRenegotiation) {
   HelloBuilder deflate = HelloBuilder::Usual();

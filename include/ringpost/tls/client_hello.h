@@ -77,6 +77,7 @@ struct ClientHello {
   bool has_alpn = false;
   bool alpn_smtp = false;
   bool has_pre_shared_key = false;
+  bool has_psk_modes = false;
   bool psk_modes_dhe = false;  // psk_dhe_ke is among the psk_key_exchange_modes
   bool early_data = false;
 
