@@ -189,6 +189,7 @@ void FilterEhloReply(std::string_view complete_reply, OfferStarttls starttls, Of
       }
       continue;
     }
+    if (is("PIPELINING")) capabilities->pipelining = true;
     if (is("SMTPUTF8")) capabilities->smtputf8 = true;
     if (is("CHUNKING")) capabilities->chunking = true;
     begin_line();

@@ -88,7 +88,9 @@ Step SmtpRelay::CloseWith(CloseReason reason, std::string text) {
 void SmtpRelay::PopReply() {
   pending_.Pop();
   ++progress_;
-  if (pending_.empty()) front_transaction_ = back_transaction_;
+  if (!pending_.empty()) return;
+  front_transaction_ = back_transaction_;
+  if (front_phase_ == FrontPhase::kReplyDue) front_phase_ = FrontPhase::kCommand;
 }
 
 void SmtpRelay::TlsEstablished(BackendAfterTls backend) {

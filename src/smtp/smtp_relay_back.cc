@@ -269,15 +269,13 @@ Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const Rela
     case PendingReply::From::kOldHello:
       return HelloReply(from, text, reply);
     case PendingReply::From::kData:
-      front_phase_ = FrontPhase::kCommand;
       if (reply.code == kStartContent) {
         front_phase_ = FrontPhase::kContent;
         framer_.Start();
       }
       break;
     case PendingReply::From::kAuth:
-      front_phase_ =
-          reply.code == kAuthChallenge ? FrontPhase::kAuthResponse : FrontPhase::kCommand;
+      if (reply.code == kAuthChallenge) front_phase_ = FrontPhase::kAuthResponse;
       if (Positive(reply)) authenticated_ = true;
       break;
     case PendingReply::From::kQuit:
@@ -298,7 +296,6 @@ Step SmtpRelay::UnaskedReply(const Reply& reply) {
 }
 
 Step SmtpRelay::HelloReply(PendingReply::From from, std::string_view text, const Reply& reply) {
-  front_phase_ = FrontPhase::kCommand;
   if (!Positive(reply)) return Forward(Side::kBack, reply.octets);
   hello_needed_ = false;
   bdat_used_ = false;

@@ -233,20 +233,19 @@ Step SmtpRelay::Command(const RelayInput& input, std::string_view text, std::siz
     default:
       break;
   }
-  switch (rule.end) {
-    case CommandEnd::kPipelined:
-      break;
-    case CommandEnd::kReply:
-      front_phase_ = FrontPhase::kReplyDue;
-      break;
-    case CommandEnd::kSession:
-      front_phase_ = FrontPhase::kEnded;
-      break;
-  }
+  front_phase_ = PhaseBehind(rule.end);
   conversing_ = true;
   ++progress_;
   pending_.Push(PendingReply{.from = ReplyFrom(rule.verb)});
   return Forward(Side::kFront, octets);
+}
+
+// How what follows a command that goes on is read. The client may send several at once; to a
+// backend that has not offered PIPELINING they go one by one.
+SmtpRelay::FrontPhase SmtpRelay::PhaseBehind(CommandEnd end) const {
+  if (end == CommandEnd::kSession) return FrontPhase::kEnded;
+  return end == CommandEnd::kReply || !capabilities_.pipelining ? FrontPhase::kReplyDue
+                                                                : FrontPhase::kCommand;
 }
 
 std::optional<LocalReply> SmtpRelay::RefusalByState(const CommandRule& rule) const {
@@ -306,7 +305,8 @@ Step SmtpRelay::Bdat(std::string_view text, std::size_t octets) {
     return Drop(Side::kFront, octets);
   }
 
-  if (argument->octets > 0) front_phase_ = FrontPhase::kChunk;
+  // RFC 3030 4.2: chunks may be pipelined, the last one too.
+  front_phase_ = argument->octets > 0 ? FrontPhase::kChunk : PhaseBehind(CommandEnd::kPipelined);
   if (argument->last) {
     front_transaction_ = false;
     bdat_used_ = false;
@@ -368,7 +368,7 @@ Step SmtpRelay::Content(const RelayInput& input) {
     case ContentStep::Kind::kForward:
       return Forward(Side::kFront, step.octets);
     case ContentStep::Kind::kEnd:
-      front_phase_ = FrontPhase::kCommand;
+      front_phase_ = PhaseBehind(CommandEnd::kPipelined);
       front_transaction_ = false;
       pending_.Push(PendingReply{.from = PendingReply::From::kFinal});
       return Forward(Side::kFront, step.octets);
@@ -394,7 +394,9 @@ Step SmtpRelay::Chunk(const RelayInput& input) {
   chunk_octets_ -= octets;
   ++progress_;
   const bool refused = front_phase_ == FrontPhase::kChunkRefused;
-  if (chunk_octets_ == 0) front_phase_ = FrontPhase::kCommand;
+  if (chunk_octets_ == 0) {
+    front_phase_ = refused ? FrontPhase::kCommand : PhaseBehind(CommandEnd::kPipelined);
+  }
   if (refused) {
     return chunk_octets_ == 0 ? Refuse(chunk_refusal_, octets) : Drop(Side::kFront, octets);
   }

@@ -133,6 +133,11 @@ READ_BEHIND_CLOSE_NOTIFY = (
 WRONG_CLIENT = (
     Edit(SESSION_BACKEND, "WriteProxyV2(header, &client_.any, &server_.any, ",
          "WriteProxyV2(header, &server_.any, &server_.any, "),)
+NOOP_PIPELINED = (
+    Edit(COMMAND, 'CommandRule{"NOOP", Verb::kNoop, true, false, kReply,',
+         'CommandRule{"NOOP", Verb::kNoop, true, false, kPipelined,'),)
+PIPELINING_NOT_OFFERED = (
+    Edit(FRONT, "end == CommandEnd::kReply || !capabilities_.pipelining ?", "end == CommandEnd::kReply ?"),)
 NOOP_NOT_SENT = (Edit(BACK, "    if (options_->prove_with_noop) {\n", "    if (false) {\n"),)
 NOOP_REPLY_UNREAD = (
     Edit(BACK, "      if (reply.code != kOk) return Close(CloseReason::kBackendIdentity);\n", ""),)
@@ -218,6 +223,36 @@ DEFECTS = (
               "  pending_.Push(PendingReply{.from = PendingReply::From::kLocal, .local = reply});\n"),),
         SMTP, r"FAILED  \] .*pipelining"),
     Defect(
+        "pipelined-behind-noop",
+        "a command follows NOOP before its reply, and Postfix 3.9 closes the connection (RFC 2920 3.1)",
+        NOOP_PIPELINED,
+        SMTP, r"FAILED  \] .*pipelining_groups"),
+    Defect(
+        "pipelined-behind-noop-in-a-session",
+        "the same, in the simulation",
+        NOOP_PIPELINED,
+        SIMULATION, r"improper pipelining after NOOP"),
+    Defect(
+        "pipelined-behind-noop-end-to-end",
+        "the same, in front of a Postfix that is as strict",
+        NOOP_PIPELINED,
+        e2e("mail.pipelining_more_than_allowed"), r"FAIL.*pipelining_more_than_allowed"),
+    Defect(
+        "pipelining-not-offered",
+        "a backend that has not offered PIPELINING is sent several commands at once (RFC 2920 3.1)",
+        PIPELINING_NOT_OFFERED,
+        SMTP, r"FAILED  \] .*pipelining_not_offered"),
+    Defect(
+        "pipelining-not-offered-in-a-session",
+        "the same, in the simulation",
+        PIPELINING_NOT_OFFERED,
+        SIMULATION, r"improper pipelining after"),
+    Defect(
+        "pipelining-not-offered-random",
+        "the same, where a random client meets an honest backend",
+        PIPELINING_NOT_OFFERED,
+        unit("tests/smtp/smtp_test", "RandomSessionTest*"), r"FAILED  \] RandomSessionTest"),
+    Defect(
         "command-line-limit",
         "a command line of exactly the longest length allowed is refused (PROTOCOL 2)",
         (Edit(FRONT, "  const std::size_t octets = LineOctets(input.readable.substr(0, line_max));\n",
@@ -247,11 +282,11 @@ DEFECTS = (
     Defect(
         "chunk-searched-for-bare-newlines",
         "bare newlines in a chunk are refused, as if they could end it (PROTOCOL 18)",
-        (Edit(FRONT, "  if (chunk_octets_ == 0) front_phase_ = FrontPhase::kCommand;\n",
+        (Edit(FRONT, "  if (chunk_octets_ == 0) {\n    front_phase_ = refused",
               "  if (options_->bare_newline == BareNewline::kReject && input.readable.starts_with('\\n')) {\n"
               "    return RefuseContent(LocalReply::kBareNewline);\n"
               "  }\n"
-              "  if (chunk_octets_ == 0) front_phase_ = FrontPhase::kCommand;\n"),),
+              "  if (chunk_octets_ == 0) {\n    front_phase_ = refused"),),
         SMTP, r"FAILED  \] RelayBdatTest.AChunkPasses"),
     Defect(
         "content-before-354",

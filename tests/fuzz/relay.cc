@@ -105,16 +105,20 @@ class ReplyOracle {
 
   void NewBackend() {
     lines_ = 0;
+    watching_groups_ = true;
+    group_ended_ = false;
     introducing_ = introduced_;
     surplus_ = surplus_due_ = false;
   }
   // Before the relay gets to see it. `said` is all that was said on this connection.
   void BackendSays(std::string_view said) {
     surplus_due_ = Answers(said, true) > kGreeting + lines_;
+    group_ended_ = false;
   }
   // After each line of the script. A surplus ends the session at once or, if it came before a chunk
   // was through, with that chunk.
   void Moved(std::string_view to_client, std::string_view to_backend) {
+    WatchGroups(to_backend);
     for (std::size_t end = to_backend.find('\n'); end != std::string_view::npos;
          end = to_backend.find('\n')) {
       // Our own NOOP, or EHLO and XCLIENT, come before the client's commands.
@@ -130,10 +134,28 @@ class ReplyOracle {
   }
 
  private:
+  // RFC 2920 3.1: between a command that ends a group and the next the backend has said something.
+  // As long as lines are commands: in content anything may look like one.
+  void WatchGroups(std::string_view to_backend) {
+    while (watching_groups_ && !to_backend.empty()) {
+      const std::string_view line = to_backend.substr(0, to_backend.find('\n'));
+      to_backend.remove_prefix(std::min(to_backend.size(), line.size() + 1));
+      const std::string_view verb = line.substr(0, line.find_first_of(" \r"));
+      const auto is = [verb](std::string_view name) {
+        return fuzz::EqualsIgnoringCase(verb, name);
+      };
+      RINGPOST_CHECK(!group_ended_);
+      watching_groups_ = !is("DATA") && !is("BDAT") && !is("AUTH");
+      group_ended_ = !is("MAIL") && !is("RCPT") && !is("RSET") && !is("XCLIENT");
+    }
+  }
+
   static constexpr std::size_t kGreeting = 1;
 
   const bool introduced_;
   bool introducing_ = false;
+  bool watching_groups_ = true;
+  bool group_ended_ = false;
   bool surplus_ = false;
   bool surplus_due_ = false;
   std::size_t lines_ = 0;     // to the present backend

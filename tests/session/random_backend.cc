@@ -239,6 +239,7 @@ bool RandomBackend::Step(Connection& connection) {
     // PROTOCOL 37: the first command is ringpost's own.
     world_->io().Say(connection.name, "<- " + FirstLine(line));
     EXPECT_EQ(line, "NOOP\r\n");
+    ExpectSilence(connection, line);
     connection.stage = Stage::kReady;
     connection.log.received = connection.in;
     Say(connection, "250 2.0.0 proven\r\n");
@@ -250,6 +251,7 @@ bool RandomBackend::Step(Connection& connection) {
   }
   if (!connection.in_content) {
     world_->io().Say(connection.name, "<- " + FirstLine(line));
+    connection.last_of_group = EndsGroup(connection, line);
     const std::string reply = Answer(connection, line);
     if (!reply.empty()) {
       Reply(connection, line, reply);
@@ -259,6 +261,7 @@ bool RandomBackend::Step(Connection& connection) {
   EXPECT_EQ(std::count(line.begin(), line.end(), '\r'), 1) << "a bare CR at the backend";
   connection.content += line;
   if (line == ".\r\n") {
+    connection.last_of_group = !connection.pipelining;
     connection.in_content = connection.mail = false;
     world_->io().Say(connection.name,
                      "<- a message of " + std::to_string(connection.content.size()) + " octets");
@@ -280,6 +283,7 @@ bool RandomBackend::Chunk(Connection& connection) {
     return false;
   }
   connection.in_chunk = false;
+  connection.last_of_group = !connection.pipelining;
   const std::string reply = Refusable("250 2.0.0 chunk", "452 4.3.1 no space");
   if (connection.last_chunk) {
     const int stored = reply[0] == '2' ? 1 : 0;
@@ -291,9 +295,26 @@ bool RandomBackend::Chunk(Connection& connection) {
   return true;
 }
 
+// RFC 2920 3.1, 3.2; as strict as Postfix is from 3.9 on, which closes the connection.
+bool RandomBackend::EndsGroup(const Connection& connection, const std::string& line) {
+  if (connection.auth_steps > 0) {
+    return true;
+  }
+  const std::string verb = line.substr(0, 4);
+  const bool anywhere = verb == "MAIL" || verb == "RCPT" || verb == "RSET";
+  return verb != "BDAT" && !(anywhere && connection.pipelining);
+}
+
+// Nothing may have come behind `command` before its reply.
+void RandomBackend::ExpectSilence(Connection& connection, const std::string& command) {
+  EXPECT_EQ(FirstLine(connection.in + connection.peer.Read()), "")
+      << connection.name << ": improper pipelining after " << FirstLine(command);
+}
+
 // Before the session's own words: EHLO, XCLIENT. PROTOCOL 39.
 void RandomBackend::Xclient(Connection& connection, const std::string& line) {
   world_->io().Say(connection.name, "<- " + FirstLine(line));
+  ExpectSilence(connection, line);
   if (connection.stage == Stage::kXclientHello) {
     EXPECT_EQ(line, "EHLO mx.example.test\r\n");
     connection.stage = Stage::kXclient;
@@ -339,7 +360,9 @@ std::string RandomBackend::Answer(Connection& connection, const std::string& lin
   }
   if (verb == "EHLO") {
     connection.mail = false;
-    return "250-backend\r\n250-PIPELINING\r\n250-XCLIENT ADDR\r\n250-STARTTLS\r\n250-SIZE "
+    connection.pipelining = !Happens(options_.no_pipelining);
+    return std::string("250-backend\r\n") + (connection.pipelining ? "250-PIPELINING\r\n" : "") +
+           "250-XCLIENT ADDR\r\n250-STARTTLS\r\n250-SIZE "
            "9999999\r\n250-AUTH PLAIN LOGIN\r\n250-8BITMIME\r\n250 CHUNKING";
   }
   if (verb == "AUTH") {
@@ -407,6 +430,9 @@ std::string RandomBackend::Number(const std::string& reply) {
 
 void RandomBackend::Reply(Connection& connection, const std::string& command,
                           const std::string& reply) {
+  if (connection.last_of_group) {
+    ExpectSilence(connection, command);
+  }
   if (Happens(options_.vanish)) {
     connection.log.vanished = true;
     probes_spoilt_ += connection.probe ? 1 : 0;
@@ -429,8 +455,11 @@ void RandomBackend::Reply(Connection& connection, const std::string& command,
   }
   connection.busy = true;
   world_->io().After(static_cast<TimeNs>(Below(5'000)) * kNsPerMs,
-                     [alive = alive_, &connection, numbered] {
+                     [alive = alive_, &connection, command, numbered] {
                        if (*alive != nullptr) {
+                         if (connection.last_of_group) {
+                           (*alive)->ExpectSilence(connection, command);
+                         }
                          connection.busy = false;
                          (*alive)->Say(connection, numbered);
                          (*alive)->OnChange(connection);

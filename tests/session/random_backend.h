@@ -3,7 +3,8 @@
 // A mail server that draws its replies. Each reply carries a number of its own, so that one that
 // ringpost had made up, or passed to the wrong command, is recognised. It holds ringpost to what a
 // backend is promised: who calls is said first, once and truly; no bare CR or LF arrives; nothing
-// that is not SMTP. Now and then it breaks the rules itself.
+// that is not SMTP; no command before the reply to one that ends a group. Now and then it breaks
+// the rules itself.
 //
 // Owner: one simulated run. It serves all addresses of the upstream.
 #ifndef RINGPOST_TESTS_SESSION_RANDOM_BACKEND_H_
@@ -41,11 +42,12 @@ enum class Rogue : std::uint8_t {
 
 struct RandomBackendOptions {
   BackendIdentity identity = BackendIdentity::kProxyV2;
-  unsigned refuse = 1'500;   // MAIL, RCPT, DATA, the message, in 1/10,000
-  unsigned vanish = 0;       // closes or resets instead of a reply
-  unsigned slow = 1'000;     // takes its time for a reply, and reads nothing meanwhile
-  unsigned rogue = 0;        // per reply
-  unsigned no_identity = 0;  // refuses, or does not offer, XCLIENT
+  unsigned refuse = 1'500;         // MAIL, RCPT, DATA, the message, in 1/10,000
+  unsigned vanish = 0;             // closes or resets instead of a reply
+  unsigned slow = 1'000;           // takes its time for a reply, and reads nothing meanwhile
+  unsigned rogue = 0;              // per reply
+  unsigned no_identity = 0;        // refuses, or does not offer, XCLIENT
+  unsigned no_pipelining = 1'500;  // does not offer PIPELINING
 };
 
 class RandomBackend {
@@ -87,6 +89,8 @@ class RandomBackend {
     bool in_chunk = false;
     bool last_chunk = false;
     bool mail = false;
+    bool pipelining = false;     // offered
+    bool last_of_group = false;  // the command at hand is
     int recipients = 0;
     int auth_steps = 0;
     bool busy = false;
@@ -105,6 +109,8 @@ class RandomBackend {
   [[nodiscard]] bool Step(Connection& connection);
   [[nodiscard]] bool Chunk(Connection& connection);
   void Xclient(Connection& connection, const std::string& line);
+  [[nodiscard]] static bool EndsGroup(const Connection& connection, const std::string& line);
+  void ExpectSilence(Connection& connection, const std::string& command);
   [[nodiscard]] std::string Answer(Connection& connection, const std::string& line);
   [[nodiscard]] std::string AnswerAuth(Connection& connection, const std::string& line);
   void Reply(Connection& connection, const std::string& command, const std::string& reply);

@@ -21,10 +21,11 @@
 namespace ringpost {
 namespace {
 
-constexpr std::array<std::string_view, 17> kStates = {
+constexpr std::array<std::string_view, 19> kStates = {
     "greeting",                       // the backend has said nothing yet
     "proof",    "first",              // PROXY v1: our NOOP not answered; answered, and EHLO not yet
-    "ready",    "noop",               // EHLO answered; and a NOOP not yet
+    "ready",    "rset",     "noop",   // EHLO answered; and RSET or NOOP not yet
+    "single",                         // EHLO answered without PIPELINING, and RSET not yet
     "mail",                           // MAIL and RCPT accepted
     "data",     "content",  "final",  // DATA not answered; 354; the dot not answered
     "auth",     "response",           // AUTH not answered; 334
@@ -82,9 +83,11 @@ void Enter(std::string_view state, RelayHarness* harness) {
     static_cast<void>(harness->TakeToBackend());
     return;
   }
-  harness->Hello();
+  state == "single" ? harness->Hello("250 back\r\n") : harness->Hello();
   if (state == "ready") return;
-  if (state == "noop") {
+  if (state == "rset" || state == "single") {
+    harness->FromClient("RSET\r\n");
+  } else if (state == "noop") {
     harness->FromClient("NOOP\r\n");
   } else if (state == "mail") {
     harness->Envelope();
@@ -179,7 +182,9 @@ constexpr std::array kMatrix = {
     Row{"proof",    "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  eof   ident ident ident 220   ident ident ident ident ident ident ident bad   ident"},
     Row{"first",    "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  bad   bad   bad   250   bad   bad   +421  fwd   ident fwd   ident bad   reset"},
     Row{"ready",    "fwd   fwd   503   503   503   fwd   fwd   fwd   fwd   fwd   tls   502   500   eof   ident ident ident ident ident ident +421  bad   ident ident ident bad   beof"},
-    Row{"noop",     "fwd   fwd   taken taken taken fwd   fwd   fwd   fwd   fwd   wait  taken taken wait  bad   bad   bad   fwd   bad   bad   +421  fwd   fwd   fwd   ident bad   reset"},
+    Row{"rset",     "fwd   fwd   taken taken taken fwd   fwd   fwd   fwd   fwd   wait  taken taken wait  bad   bad   bad   fwd   bad   bad   +421  fwd   fwd   fwd   ident bad   reset"},
+    Row{"noop",     "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  bad   bad   bad   fwd   bad   bad   +421  fwd   fwd   fwd   ident bad   reset"},
+    Row{"single",   "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  bad   bad   bad   fwd   bad   bad   +421  fwd   fwd   fwd   ident bad   reset"},
     Row{"mail",     "fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   503   503   502   500   eof   ident ident ident ident ident ident +421  bad   ident ident ident bad   beof"},
     Row{"data",     "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  bad   bad   bad   bad   bad   fwd   +421  fwd   fwd   fwd   bad   bad   reset"},
     Row{"content",  "fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   fwd   trunc bad   bad   bad   bad   bad   bad   +421  bad   bad   bad   bad   bad   reset"},
@@ -219,7 +224,7 @@ TEST(MatrixTest, AuthOnlyThroughTls) {
       cells >> expected;
       if (event.name == "AUTH") {
         if (row.state == "ready" || row.state == "mail") expected = "530";
-        if (row.state == "noop" || row.state == "final") expected = "taken";
+        if (row.state == "rset" || row.state == "final") expected = "taken";
       }
       EXPECT_EQ(Outcome(row.state, event, AuthPolicy::kTls), expected)
           << row.state << ' ' << event.name;

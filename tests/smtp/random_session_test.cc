@@ -2,7 +2,8 @@
 //
 // A hostile client and an honest backend, at random. The backend is a small SMTP server of its own
 // that reads what reaches it as strictly as RFC 5321 allows: it must never meet anything it does
-// not know, and what the client is told must be what the backend said.
+// not know, nor a command before the reply to one that ends a group (RFC 2920 3.1), and what the
+// client is told must be what the backend said.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -25,6 +26,7 @@ class HonestBackend {
 
   // Takes what arrived; replies are kept until NextReply(), as a slow server would.
   void Receive(std::string_view octets) {
+    EXPECT_TRUE(octets.empty() || !group_ended_) << testing::PrintToString(octets);
     input_.append(octets);
     while (Step()) {
     }
@@ -35,6 +37,7 @@ class HonestBackend {
     std::string reply = replies_.front();
     replies_.pop_front();
     if (reply.starts_with("354")) in_content_ = true;
+    if (replies_.empty()) group_ended_ = false;
     while (Step()) {
     }
     return reply;
@@ -63,6 +66,7 @@ class HonestBackend {
     input_.erase(0, end + 3);
     in_content_ = false;
     transaction_ = false;
+    if (!pipelining_) EndGroup();
     Final();
     return true;
   }
@@ -77,6 +81,7 @@ class HonestBackend {
   }
 
   void ChunkEnd() {
+    if (!pipelining_) EndGroup();
     if (!last_) {
       Reply("250 chunk");
       return;
@@ -95,10 +100,19 @@ class HonestBackend {
     }
   }
 
+  // Nothing may follow before the reply.
+  void EndGroup() {
+    EXPECT_EQ(input_, "");
+    group_ended_ = true;
+  }
+
   void Command(const std::string& line) {
     ExpectOneReading(line + "\r\n");
     EXPECT_LE(line.size() + 2, 12288U);
     EXPECT_EQ(line.find('\0'), std::string::npos);
+    const std::string verb = line.substr(0, line.find(' '));
+    const bool anywhere = verb == "MAIL" || verb == "RCPT" || verb == "RSET";
+    if (challenge_ || (verb != "BDAT" && (!anywhere || !pipelining_))) EndGroup();
     if (challenge_) {
       challenge_ = false;
       if (line != "*" && Often()) {
@@ -108,10 +122,11 @@ class HonestBackend {
       }
       return;
     }
-    const std::string verb = line.substr(0, line.find(' '));
     if (verb == "EHLO") {
       transaction_ = false;
-      Reply("250-back\r\n250-CHUNKING\r\n250-PIPELINING\r\n250 AUTH PLAIN");
+      pipelining_ = Often();
+      Reply(pipelining_ ? "250-back\r\n250-CHUNKING\r\n250-PIPELINING\r\n250 AUTH PLAIN"
+                        : "250-back\r\n250-CHUNKING\r\n250 AUTH PLAIN");
     } else if (verb == "MAIL") {
       if (transaction_ || !Often()) return Reply("503 mail");
       transaction_ = true;
@@ -159,6 +174,8 @@ class HonestBackend {
   bool in_content_ = false;
   bool transaction_ = false;
   bool challenge_ = false;
+  bool pipelining_ = false;
+  bool group_ended_ = false;
   int accepted_ = 0;
   int refused_ = 0;
 };

@@ -348,7 +348,7 @@ TEST(RelayAuthTest, AuthenticatedUntilTls) {
 TEST(RelayProgressTest, ACommandThatWaitsIsNone) {
   RelayHarness harness;
   harness.Hello();
-  harness.FromClient("NOOP\r\nSTARTTLS\r\n");
+  harness.FromClient("RSET\r\nSTARTTLS\r\n");
   const std::uint32_t progress = harness.relay().progress();
   harness.FromBackendSplit("250 o");
   EXPECT_EQ(harness.relay().progress(), progress);

@@ -36,8 +36,10 @@ enum class Verb : std::uint8_t {
 // What the commands behind this one have to wait for.
 enum class CommandEnd : std::uint8_t {
   kPipelined,  // nothing
-  kReply,      // its reply, because that decides how the next octets are read
-  kSession,    // nothing follows
+  // Its reply: it decides how the next octets are read, or no command may follow this one in a
+  // group (RFC 2920 3.1). Postfix 3.9 and later close the connection where one does.
+  kReply,
+  kSession,  // nothing follows
 };
 
 struct CommandRule {

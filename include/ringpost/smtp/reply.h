@@ -44,6 +44,7 @@ class ReplyLines {
 
 // What the backend's EHLO reply says and the relay acts on. Gone with the next EHLO or HELO.
 struct Capabilities {
+  bool pipelining = false;
   bool smtputf8 = false;
   bool chunking = false;
 };

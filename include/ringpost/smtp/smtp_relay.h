@@ -164,7 +164,7 @@ class SmtpRelay {
   enum class FrontPhase : std::uint8_t {
     kCommand,       // a command line is next
     kAuthResponse,  // the answer to a 334 is next
-    kReplyDue,      // the reply to the last command decides how the next octets are read
+    kReplyDue,      // what follows has to wait for the reply to the last command
     kContent,       // of DATA
     kChunk,         // of BDAT, forwarded
     kChunkRefused,  // of BDAT, dropped
@@ -191,6 +191,7 @@ class SmtpRelay {
   [[nodiscard]] std::optional<LocalReply> RefusalByState(const CommandRule& rule) const;
   [[nodiscard]] bool MayAuthenticate() const;
   [[nodiscard]] std::optional<Step> RefusalByPolicy(std::string_view argument, std::size_t octets);
+  [[nodiscard]] FrontPhase PhaseBehind(CommandEnd end) const;
   Step Bdat(std::string_view text, std::size_t octets);
   Step Starttls(const RelayInput& input, std::string_view argument, std::size_t octets);
   Step AuthResponse(LineFault fault, std::size_t octets);

@@ -3,6 +3,7 @@
 
 import re
 
+from harness.backend import KEYWORDS, Backend
 from harness.case import Skip, case, check, contains, each, equal
 from harness.dovecot_auth import PASSWORD, USER
 from harness.postfix import split_stored
@@ -156,6 +157,45 @@ def pipelining(world, port):  # PROTOCOL 8 (RFC 2920)
         equal(client.rest(), b"", "octets after the 221")
     for identifier, text in ((first, content), (second, again)):
         equal(stored_content(world, identifier), text.replace(b"\r\n", b"\n"), "stored message")
+
+
+@each(*IDENTITIES)
+def pipelining_more_than_allowed(world, identity):  # RFC 2920 3.1
+    """A client that waits for nothing, in front of a Postfix that closes on improper pipelining."""
+    identifier, content = mail()
+    with Client(world.proxy(identity).address) as client:
+        client.send(b"EHLO client.example.test\r\nNOOP\r\nVRFY bob@example.test\r\nRSET\r\nEXPN bob\r\n"
+                    b"HELO client.example.test\r\nNOOP\r\nMAIL FROM:<alice@client.example.test>\r\n"
+                    b"RCPT TO:<bob@example.test>\r\nNOOP\r\nDATA\r\n")
+        codes = [client.reply().code for _ in range(12)]
+        equal(codes, [220, 250, 250, 252, 250, 500, 250, 250, 250, 250, 250, 354], "replies, in order")
+        client.send(content + b".\r\nNOOP\r\nRSET\r\nNOOP\r\nQUIT\r\nNOOP\r\n")
+        equal([client.reply().code for _ in range(5)], [250, 250, 250, 250, 221], "last replies")
+    equal(stored_content(world, identifier), content.replace(b"\r\n", b"\n"), "stored message")
+
+
+@each(*((offered, identity) for offered in ("offered", "not offered") for identity in ("proxy", "xclient", "none")))
+def improper_pipelining_is_never_the_backends(world, variant):  # RFC 2920 3.1
+    offered, identity = variant
+    keywords = KEYWORDS if offered == "offered" else ("SIZE 40000000", "CHUNKING", "AUTH PLAIN LOGIN")
+    _, content = mail()
+    with Backend(keywords=keywords, identity=identity, patience=0.02) as backend, \
+            world.private(backend.port, backend_identity="proxy-v2" if identity == "proxy" else identity,
+                          auth="as_backend") as proxy:
+        with Client(proxy.address) as client:
+            client.send(b"RSET\r\nNOOP\r\nEHLO client.example.test\r\nNOOP\r\nVRFY bob\r\nEXPN bob\r\nETRN a\r\n"
+                        b"AUTH PLAIN AGEAYg==\r\nMAIL FROM:<alice@client.example.test>\r\nRCPT TO:<bob@example.test>\r\n"
+                        b"BDAT 3\r\nabcBDAT 3 LAST\r\ndefRSET\r\nMAIL FROM:<alice@client.example.test>\r\n"
+                        b"RCPT TO:<bob@example.test>\r\nNOOP\r\nDATA\r\n")
+            codes = [client.reply().code for _ in range(18)]
+            equal(codes, [220, 250, 250, 250, 250, 252, 502, 502, 235, 250, 250, 250, 250, 250, 250, 250, 250, 354],
+                  "replies, in order")
+            client.send(content + b".\r\nRSET\r\nNOOP\r\nQUIT\r\n")
+            equal([client.reply().code for _ in range(4)], [250, 250, 250, 221], "last replies")
+        backend.all_ended()
+        equal([connection.improper for connection in backend.connections if connection.improper], [],
+              "commands of sessions and probes behind which more came")
+        equal([message[2] for message in backend.messages], [b"abcdef", content], "messages")
 
 
 @each("starttls", "implicit")

@@ -5,6 +5,7 @@ For what a real server does not do on demand: to die between two octets, to answ
 that something never reached it.
 """
 
+import select
 import socket
 import struct
 import threading
@@ -36,6 +37,10 @@ KEYWORDS = ("PIPELINING", "SIZE 40000000", "8BITMIME", "DSN", "SMTPUTF8", "CHUNK
             "AUTH PLAIN LOGIN")
 
 
+# RFC 2920 3.1: the last of their group.
+LAST_OF_GROUP = ("EHLO", "HELO", "DATA", "NOOP", "VRFY", "EXPN", "ETRN", "HELP", "AUTH", "QUIT")
+
+
 class BackendSession:
     def __init__(self):
         self.raw = b""         # all octets after the PROXY header
@@ -44,6 +49,7 @@ class BackendSession:
         self.proxy = None      # (source address, source port, destination address, destination port, tlvs)
         self.messages = []     # (mail line, rcpt lines, content after unstuffing)
         self.commands = []     # lines as received
+        self.improper = None   # the command behind which more came before its reply
         self.ended = False     # the peer closed or reset, or we did
         self.reset = False
 
@@ -52,16 +58,20 @@ class Backend:
     """`replies` overrides REPLIES by verb: octets, CLOSE, RESET, SILENT, or a list used up in order.
     `cut` closes the connection after that many octets of content were received. Probes get REPLIES, and what
     `probe_replies` overrides of them, as far as they can be told from sessions: by a PROXY header before the
-    greeting, else by their first command."""
+    greeting, else by their first command.
+
+    It is as strict as Postfix is from 3.9 on: where more has come behind a command that ends its group, or behind any
+    command where PIPELINING was not offered, it says 554 and closes. `patience` is how long it waits for that."""
 
     def __init__(self, replies=None, keywords=KEYWORDS, identity="proxy", cut=None, refuse_identity=False, port=0,
-                 probe_replies=None):
+                 probe_replies=None, patience=0):
         self.replies = {**REPLIES, **(replies or {})}
         self.probe_replies = {**REPLIES, **(probe_replies or {})}
         self.keywords = keywords
         self.identity = identity
         self.cut = cut
         self.refuse_identity = refuse_identity
+        self.patience = patience
         self.connections = []
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
@@ -133,6 +143,7 @@ class _Dialogue:
         self.buffer = b""
         self.mail, self.recipients, self.chunks = None, [], b""
         self.used = {}
+        self.pipelining = False
         self.replies = backend.replies
 
     def _is_probe(self):
@@ -163,6 +174,15 @@ class _Dialogue:
         self.session.raw += line + b"\r\n"
         return line
 
+    def _expect_silence(self, verb):
+        if verb == "BDAT" or self.pipelining and verb not in LAST_OF_GROUP:
+            return
+        ready = select.select([self.connection], [], [], self.backend.patience)[0]
+        if self.buffer or ready and self.connection.recv(1, socket.MSG_PEEK):
+            self.session.improper = verb
+            self.connection.sendall(b"554 5.5.0 Error: SMTP protocol synchronization\r\n")
+            raise EOFError
+
     def _answer(self, verb):
         reply = self.replies.get(verb, self.replies["unknown"])
         if isinstance(reply, list):
@@ -186,7 +206,8 @@ class _Dialogue:
         lines = ["scripted.example.test", *words]
         octets = b"".join(f"250{'-' if index + 1 < len(lines) else ' '}{text}\r\n".encode()
                           for index, text in enumerate(lines))
-        self.connection.sendall(self.replies.get("EHLO", octets))
+        self.pipelining = "PIPELINING" in words
+        self.connection.sendall(octets)
 
     def run(self):
         if self.backend.identity == "proxy":
@@ -204,6 +225,9 @@ class _Dialogue:
                 self._is_probe()
             if self.backend.identity == "xclient" and line.endswith(b" ADDR=127.0.0.1") and b" PORT=25 " in line:
                 self._is_probe()
+            self._expect_silence(verb)
+            if verb in ("EHLO", "HELO"):
+                self.pipelining = b"PIPELINING" in self.replies.get(verb, b"")
             if verb == "EHLO" and "EHLO" not in self.replies:
                 self._ehlo()
                 continue

@@ -71,6 +71,7 @@ class Postfix:
             "disable_dns_lookups": "yes",
             "smtpd_peername_lookup": "no",
             "smtpd_error_sleep_time": "0",
+            "smtpd_forbid_unauth_pipelining": "yes",  # the default from 3.9 on
             "smtpd_client_connection_count_limit": "0",
             "smtpd_relay_restrictions": "permit_mynetworks permit_sasl_authenticated reject_unauth_destination",
             "message_size_limit": "41943040",
