@@ -61,13 +61,13 @@ def written_results(path, what):
 
 # What writes results of its own, by scope, besides the unit tests.
 PARTS = {
-    "all": ("style", "instructions", "e2e", "fuzz", "chaos", "defects"),
-    "quick": ("style", "e2e"),
+    "all": ("style", "instructions", "e2e", "world", "fuzz", "chaos", "defects"),
+    "quick": ("style", "e2e", "world"),
     "unit": (),
     "asan": ("defects",),
     "tsan": ("defects",),
 }
-TITLES = {"e2e": "end-to-end", "defects": "broken on purpose"}
+TITLES = {"e2e": "end-to-end", "world": "real client", "defects": "broken on purpose"}
 
 
 def report(parts):

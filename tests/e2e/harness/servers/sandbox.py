@@ -22,15 +22,17 @@ NO_DNS = {"etc/resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1
 
 
 class Sandbox(Process):
-    """`package` is one of tools/fetch-servers. `users` are made for it, with groups of these names; `files` (path
-    from the root → text) are there before it starts; `prepare` is run by a shell as root, inside."""
+    """`package` is one of tools/fetch-servers; None: only what is installed. `users` are made for it, with groups of
+    these names; `files` (path from the root → text) are there before it starts; `prepare` is run by a shell as root,
+    inside. `store` is where packages of another kind lie."""
 
-    def __init__(self, name, package, command, folder, users=(), files=None, prepare="", environment=None):
+    def __init__(self, name, package, command, folder, users=(), files=None, prepare="", environment=None,
+                 store=STORE, fetcher="tools/fetch-servers"):
         if os.geteuid() != 0:
             raise Skip("mounts of its own want root")
-        source = STORE / package
-        if not (source / ".complete").exists():
-            raise Skip(f"{package} is not there; tools/fetch-servers obtains it")
+        source = store / (package or "nothing")
+        if package and not (source / ".complete").exists():
+            raise Skip(f"{package} is not there; {fetcher} obtains it")
         self.folder = folder
         folder.mkdir(mode=0o755, exist_ok=True)
         prepared = folder / "files"

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a client of this folder is: an entry that says how it sends a message, and what it is known to change."""
+
+import dataclasses
+import pathlib
+import re
+import urllib.parse
+
+from harness.world import ROOT
+
+STORE = ROOT / ".cache/world"
+CLIENTS = []
+
+
+@dataclasses.dataclass
+class Client:
+    """`send` is a shell script that ends with 0 when the message is sent. It finds in its environment:
+
+        way       starttls or implicit
+        host port the server; its name stands in /etc/hosts and in its certificate
+        from to   the envelope
+        message   a file with the message, lines ended by LF; message_crlf: by CRLF
+        body      a file with the message's text alone
+        subject   the message's subject
+        ca        the certificate of the authority, which is the only one of the machine's store as well
+    """
+    name: str
+    send: str
+    packages: str = ""      # of Debian; the first gives the version. "npm:NAME" for what npm/package.json pins
+    title: str = ""         # for people, if not the name
+    files: dict = dataclasses.field(default_factory=dict)  # path from the root → text
+    users: tuple = ()
+    prepare: str = ""       # once, before the first message
+    ways: tuple = ("starttls", "implicit")
+    adds: str = ""          # header fields that it adds
+    rewrites: str = ""      # header fields that it writes in its own way
+    composes: bool = False  # makes the message by itself: only the text is compared, once decoded
+    more_lines: int = 0     # empty lines that it adds at the end
+    dots: bool = True       # False: does not keep lines that begin with a dot
+    longest: int = 990      # the longest line that it takes
+    tls: str = "TLSv1.3"
+    reason: str = "quit"    # how a session of it ends
+    resumes: bool = False   # the second message travels in a resumed TLS session
+    note: str = ""          # for the table
+    seconds: int = 40       # for all messages of one way
+    quick: bool = False     # part of tools/test
+
+    def __post_init__(self):
+        self.title = self.title or self.name
+        CLIENTS.append(self)
+
+    @property
+    def folder(self):
+        """Under STORE."""
+        return "npm" if self.packages.startswith("npm:") else self.name
+
+    def version(self):
+        """Of the first package, or "" where it is not there."""
+        if not self.packages:
+            return ""
+        first = self.packages.split()[0]
+        complete = STORE / self.folder / ".complete"
+        if not complete.exists():
+            return ""
+        if first.startswith("npm:"):
+            locked = re.search(rf'"node_modules/{first[4:]}": {{\s*"version": "([^"]+)"', complete.read_text())
+            return locked.group(1) if locked else ""
+        for deb in complete.read_text().splitlines():
+            name, _, rest = deb.partition("_")
+            if name == first:
+                return upstream_version(urllib.parse.unquote(rest.rsplit("_", 1)[0]))
+        return ""
+
+
+def upstream_version(version):
+    """1:2.39.5-0+deb12u3 → 2.39.5, 3.1.7+really3.1.2-0 → 3.1.2"""
+    version = (version.partition(":")[2] or version).rsplit("-", 1)[0]
+    return re.sub(r"[+~](dfsg|ds|deb).*", "", version.rpartition("+really")[2])
+
+
+def here(name):
+    """The text of a file of clients/."""
+    return (pathlib.Path(__file__).parent / "clients" / name).read_text(encoding="utf-8")

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One client, one way: sends its messages, and what was stored and logged is judged."""
+
+import re
+
+from client import STORE
+from harness.case import Failure, check, equal, eventually
+from harness.process import run
+from harness.ringpost import Ringpost, Sink
+from harness.servers.sandbox import Sandbox
+from message import RECIPIENT, SENDER, Message, compare
+
+HOST, PORTS = "mx.example.test", {"starttls": 25, "implicit": 465}
+# The machine's own settings of mail programs do not count.
+APART = """
+for part in /root /home; do [ ! -d $part ] || mount -t tmpfs tmpfs $part; done
+mkdir -p /run/home
+export HOME=/run/home LC_ALL=C.UTF-8
+cd /run/home
+"""
+SETTINGS = """
+export way={way} host={host} port={port} from={sender} to={recipient} ca=/etc/ssl/certs/ca-certificates.crt
+"""
+ONE = """
+export message=/etc/world/message{number} message_crlf=/etc/world/message{number}.crlf body=/etc/world/body{number} \
+subject='{subject}'
+bash -euo pipefail /etc/world/send
+echo 'sent {number}'
+"""
+
+
+class Trial:
+    def __init__(self, world):
+        self.world = world
+        self.sink = world.keep(Sink(world, "store"))
+        self.proxy = world.keep(Ringpost(world, "ringpost", f"127.0.0.1:{self.sink.port}",
+                                         listen=f"127.0.0.1:{PORTS['starttls']}",
+                                         listen_tls=f"127.0.0.1:{PORTS['implicit']}"))
+        self.authority = (world.certs / "ca.pem").read_text()
+        _, output, _ = run(["openssl", "x509", "-hash", "-noout", "-in", world.certs / "ca.pem"])
+        self.hash = output.strip()
+
+    def __call__(self, client, way):
+        messages = [Message(client, way, number) for number in (1, 2)]
+        before = len(self.proxy.records())
+        process = self.start(client, way, messages)
+        try:
+            code = process.wait(client.seconds)
+        except Failure:
+            raise Failure(f"it did not end within {client.seconds} s{self.what_came(before)}\n{said(process)}") from None
+        finally:
+            process.stop()
+        check(code == 0, f"it ended with {code}{self.what_came(before)}\n{said(process)}")
+        for message in messages:
+            try:
+                stored, _ = self.sink.message(f"\r\nSubject: {message.subject}\r\n".encode())
+            except Failure:
+                raise Failure(f"message {message.number} was not stored\n{said(process)}") from None
+            try:
+                compare(message, stored, client)
+            except Failure as fault:
+                raise Failure(f"message {message.number}, {fault}") from None
+        return self.judge(client, before, len(messages))
+
+    def start(self, client, way, messages):
+        files = {**client.files, "etc/world/send": client.send,
+                 "etc/ssl/certs/ca-certificates.crt": self.authority, f"etc/ssl/certs/{self.hash}.0": self.authority,
+                 "etc/hosts": f"127.0.0.1 {HOST} mx\n127.0.0.1 localhost client.example.test client\n",
+                 "etc/mailname": "client.example.test\n"}
+        steps = APART + SETTINGS.format(way=way, host=HOST, port=PORTS[way], sender=SENDER, recipient=RECIPIENT)
+        for message in messages:
+            base = f"etc/world/message{message.number}"
+            files.update({base: message.text, f"{base}.crlf": message.text.replace("\n", "\r\n"),
+                          f"etc/world/body{message.number}": message.body})
+        steps += client.prepare
+        steps += "".join(ONE.format(number=message.number, subject=message.subject) for message in messages)
+        return Sandbox(f"{client.name}-{way}", client.folder if client.packages else None, ["bash", "-euc", steps],
+                       self.world.folder / f"{client.name}-{way}", users=client.users, files=files,
+                       store=STORE, fetcher="tools/fetch-clients")
+
+    def what_came(self, before):
+        """The session lines so far, for a report."""
+        return "".join("\n" + str({key: record.get(key) for key in ("tls", "messages", "reason", "detail")})
+                       for record in self.proxy.records()[before:])
+
+    def judge(self, client, before, wanted):
+        """What the log says of the sessions that carried mail, in a few words."""
+        def sessions():
+            found = [record for record in self.proxy.records()[before:] if record["messages"]]
+            return found if sum(record["messages"] for record in found) >= wanted else None
+        found = eventually(sessions, f"session lines of {wanted} messages")
+        equal(sum(record["messages"] for record in found), wanted, "messages in the log")
+        for record in found:
+            equal(record["tls"], client.tls, "TLS in the log")
+            check(record["reason"] in client.reason.split(), f"reason in the log: {record['reason']}, not {client.reason}")
+            equal((record["refused"], record["refused_commands"], record["bare_newlines"]), (0, 0, 0),
+                  "refused messages, refused commands and bare newlines in the log")
+        if client.resumes:
+            check(found[-1]["resumed"], "the second message in a resumed TLS session")
+        words = [client.tls.replace("TLSv", "TLS ")] + (["resumed"] if client.resumes else [])
+        return ", ".join(words)
+
+
+def said(process):
+    """The end of what the client printed, without what fills a screen."""
+    text = re.sub(r"[^\n\t -~]", "?", process.log)
+    return "\n".join("| " + line[:300] for line in text.splitlines()[-25:])
