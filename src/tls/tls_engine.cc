@@ -625,7 +625,7 @@ void TlsEngine::SendMissingAlert(int error) {
       handshake_complete() ? TlsAlert::kUnexpectedMessage : TlsAlert::kHandshakeFailure;
   if (error == DUPLICATE_MSG_E || error == OUT_OF_ORDER_E || error == SANITY_MSG_E) {
     alert = TlsAlert::kUnexpectedMessage;
-  } else if (error == BUFFER_ERROR || error == PARSE_ERROR) {
+  } else if (error == BUFFER_ERROR || error == BUFFER_E || error == PARSE_ERROR) {
     alert = TlsAlert::kDecodeError;
   }
   if (out_ == nullptr) {

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What RFCs let clients send and wolfSSL 5.9.2 refuses: rows of docs/TLS.md. Corrections of wolfSSL
+// are in subprojects/packagefiles; each is named where it is tested.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "hand_client.h"
+#include "hello_builder.h"
+#include "raw_client.h"
+#include "ringpost/tls/client_hello.h"
+#include "ringpost/tls/ticket_keys.h"
+#include "tls_fixture.h"
+
+namespace ringpost::test {
+namespace {
+
+constexpr int kServerHello = 2;
+constexpr int kEncryptedExtensions = 8;
+constexpr int kCertificate = 11;
+constexpr int kCertificateVerify = 15;
+constexpr int kFinished = 20;
+constexpr unsigned kSessionTicket = 35;
+const std::vector<int> kFullFlight = {kServerHello, kEncryptedExtensions, kCertificate,
+                                      kCertificateVerify, kFinished};
+
+std::size_t Length(std::string_view octets) {
+  std::size_t value = 0;
+  for (const char octet : octets) {
+    value = value << 8 | static_cast<unsigned char>(octet);
+  }
+  return value;
+}
+
+class Conformance : public testing::Test {
+ protected:
+  Conformance() : keys_(TicketKeys::Random(kNow)), pool_(64, 16), server_(&pool_) {
+    contexts_ = Contexts({Certificate("ecdsa"), Certificate("rsa")}, keys_.get());
+    Restart();
+  }
+  void Restart() {
+    server_.engine = TlsEngine::Server(contexts_.get());
+    server_.cipher_in.Clear();
+    server_.cipher_out.Clear();
+  }
+  // What a new connection answers to these octets; empty if it is not waiting for more.
+  std::string Answer(const std::string& octets) {
+    Restart();
+    server_.Receive(octets);
+    const TlsOutcome outcome = server_.Handshake();
+    EXPECT_EQ(outcome, TlsOutcome::kNeedInput) << server_.engine->error();
+    return outcome == TlsOutcome::kNeedInput ? Side::Drain(server_.cipher_out) : std::string();
+  }
+  // A whole handshake of TLS 1.3 with this hello, which must lead to a certificate. `between` comes
+  // before the client's Finished, which is cut into pieces of `size`.
+  void ExpectFullHandshake(HandClient& client, const HelloBuilder& hello, std::size_t size = 1000,
+                           const std::string& between = "") {
+    const std::string message = hello.Message();
+    const std::string flight =
+        Answer(message.size() > (1 << 14) ? Fragmented(message, 1 << 14) : Record(22, message));
+    client.Sent(message);
+    ASSERT_EQ(client.ReadFlight(flight), kFullFlight);
+    server_.Receive(between + client.Finished(size));
+    EXPECT_EQ(server_.Handshake(), TlsOutcome::kDone) << server_.engine->error();
+  }
+  void ExpectFullHandshake(const HelloBuilder& hello) {
+    HandClient client;
+    ExpectFullHandshake(client, hello);
+  }
+  // The ServerHello of TLS 1.2 to this hello.
+  std::string ServerHello12(const HelloBuilder& hello) {
+    const std::string message = hello.Message();
+    const std::string flight =
+        Answer(message.size() > (1 << 14) ? Fragmented(message, 1 << 14) : Record(22, message));
+    if (flight.size() < 100 || flight[0] != 22 || flight[5] != kServerHello) {
+      ADD_FAILURE() << "no ServerHello";
+      return {};
+    }
+    const std::string server_hello = flight.substr(5, 4 + Length(flight.substr(6, 3)));
+    EXPECT_EQ(server_hello.substr(4, 2), "\x03\x03");
+    EXPECT_EQ(ExtensionOf(server_hello, kSupportedVersions), "none");
+    return server_hello;
+  }
+  TlsOutcome Refused(const std::string& octets, TlsAlert alert) {
+    Restart();
+    server_.Receive(octets);
+    const TlsOutcome outcome = server_.Handshake();
+    const auto record = PlaintextAlertRecord(alert);
+    EXPECT_EQ(Side::Drain(server_.cipher_out), std::string(record.begin(), record.end()))
+        << server_.engine->error();
+    return outcome;
+  }
+  // A pre_shared_key of these identities; the binders are as good as any of another server's.
+  static std::string PreSharedKeys(const std::vector<std::string>& identities,
+                                   std::size_t binder = 32) {
+    std::string names;
+    std::string binders;
+    for (const std::string& identity : identities) {
+      names += Vector(2, identity) + Number(0x01020304, 4);
+      binders += Vector(1, std::string(binder, 'b'));
+    }
+    return Vector(2, names) + Vector(2, binders);
+  }
+
+  std::unique_ptr<TicketKeys> keys_;
+  std::shared_ptr<const TlsContextSet> contexts_;
+  BufferPool pool_;
+  Side server_;
+};
+
+// RFC 8446 4.2.11 (wolfssl-foreign-tickets.patch): OpenSSL's tickets have 208 octets, GnuTLS's
+// more, those with a client's certificate more still.
+TEST_F(Conformance, TicketsOfOthersLeadToAFullHandshake) {
+  for (const std::size_t size :
+       {1U, 6U, 32U, 100U, 175U, 206U, 207U, 208U, 256U, 1000U, 4000U, 15000U}) {
+    SCOPED_TRACE(size);
+    HandClient client;
+    ExpectFullHandshake(client,
+                        client.Hello().Set(kPreSharedKey, PreSharedKeys({std::string(size, 't')})));
+    EXPECT_EQ(ExtensionOf(client.server_hello(), kPreSharedKey), "none");
+  }
+  // Several, and a binder of a hash that nobody has.
+  HandClient several;
+  ExpectFullHandshake(
+      several, several.Hello().Set(kPreSharedKey,
+                                   PreSharedKeys({std::string(300, 'a'), std::string(40, 'b'),
+                                                  std::string(5000, 'c'), std::string(208, 'd')})));
+  // One of TLS 1.2, whose client speaks both versions.
+  HandClient older;
+  ExpectFullHandshake(older, older.Hello().Set(kSessionTicket, std::string(1000, 't')));
+  HandClient odd;
+  ExpectFullHandshake(odd,
+                      odd.Hello().Set(kPreSharedKey, PreSharedKeys({std::string(208, 't')}, 255)));
+}
+
+TEST_F(Conformance, MalformedPreSharedKeysAreRefused) {
+  const HandClient client;
+  const auto hello = [&](const std::string& content) {
+    return Record(22, client.Hello().Set(kPreSharedKey, content).Message());
+  };
+  const std::string identities = Vector(2, Vector(2, std::string(300, 't')) + Number(0, 4));
+  for (const std::string& content :
+       {std::string(), identities, identities + Vector(2, ""),
+        identities + Vector(2, Vector(1, std::string(31, 'b'))),            // too short
+        identities + Vector(2, std::string(1, 32) + std::string(31, 'b')),  // cut off
+        identities + Vector(2, Vector(1, std::string(32, 'b')) + Vector(1, std::string(32, 'b'))),
+        Vector(2, Number(300, 2) + std::string(299, 't') + Number(0, 4)) +
+            Vector(2, Vector(1, std::string(32, 'b')))}) {
+    EXPECT_EQ(Refused(hello(content), TlsAlert::kDecodeError), TlsOutcome::kFailed);
+  }
+}
+
+// RFC 5077 3.3, 3.4 (wolfssl-foreign-tickets.patch): a full handshake, a new ticket, and no session
+// id that could be taken for a resumption.
+TEST_F(Conformance, UnknownTicketsOfTls12GetNewOnes) {
+  for (const std::size_t size : {0U, 1U, 175U, 206U, 207U, 208U, 1000U, 15000U}) {
+    SCOPED_TRACE(size);
+    const std::string hello =
+        ServerHello12(HelloBuilder::Tls12().Set(kSessionTicket, std::string(size, 't')));
+    EXPECT_EQ(ExtensionOf(hello, kSessionTicket), "");
+    EXPECT_EQ(hello.substr(4 + 2 + 32, 1), std::string(1, '\0'));
+  }
+  EXPECT_EQ(ExtensionOf(ServerHello12(HelloBuilder::Tls12()), kSessionTicket), "none");
+  // Where there are none to give, none is promised.
+  contexts_ = Contexts({Certificate("ecdsa")});
+  EXPECT_EQ(
+      ExtensionOf(ServerHello12(HelloBuilder::Tls12().Set(kSessionTicket, std::string(1000, 't'))),
+                  kSessionTicket),
+      "none");
+}
+
+}  // namespace
+}  // namespace ringpost::test
