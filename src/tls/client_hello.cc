@@ -2,6 +2,7 @@
 #include "ringpost/tls/client_hello.h"
 
 #include <algorithm>
+#include <bitset>
 #include <cstring>
 
 namespace ringpost {
@@ -12,7 +13,7 @@ constexpr std::size_t kMessageHeaderBytes = 4;
 constexpr std::size_t kRecordBytesMax = 1 << 14;  // RFC 8446 5.1
 constexpr unsigned kRecordHandshake = 22;
 constexpr unsigned kMessageClientHello = 1;
-constexpr std::size_t kExtensionCountMax = 64;  // real hellos have about 15
+constexpr std::size_t kExtensionTypes = 1 << 16;
 
 // Reads big-endian fields from the front; once it has failed it stays failed and yields zeros.
 class Cursor {
@@ -309,8 +310,7 @@ void ReadSuites(std::string_view suites, ClientHello& hello) {
 }
 
 Complaint ReadExtensions(std::string_view octets, ClientHello& hello) {
-  std::array<unsigned, kExtensionCountMax> seen;
-  std::size_t seen_count = 0;
+  std::bitset<kExtensionTypes> seen;
   Cursor list(octets);
   while (!list.empty()) {
     const unsigned type = list.Number(2);
@@ -319,14 +319,10 @@ Complaint ReadExtensions(std::string_view octets, ClientHello& hello) {
       return {TlsAlert::kDecodeError, "malformed extensions"};
     }
     // RFC 8446 4.2: at most one of each type.
-    const auto seen_end = seen.begin() + static_cast<std::ptrdiff_t>(seen_count);
-    if (std::find(seen.begin(), seen_end, type) != seen_end) {
+    if (seen.test(type)) {
       return {TlsAlert::kIllegalParameter, "an extension occurs twice"};
     }
-    if (seen_count == seen.size()) {
-      return {TlsAlert::kIllegalParameter, "too many extensions"};
-    }
-    seen[seen_count++] = type;
+    seen.set(type);
     if (const Complaint complaint = ReadExtension(type, content, hello);
         !complaint.reason.empty()) {
       return complaint;

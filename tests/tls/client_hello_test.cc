@@ -395,6 +395,8 @@ TEST(ClientHelloTest, MalformedLists) {
   for (unsigned type = 1000; type < 1070; ++type) {
     many.Set(type, "");
   }
+  EXPECT_EQ(ReadThreeWays(many.Records()).result.status, HelloStatus::kComplete);
+  many.extensions.emplace_back(1069, "");
   ExpectMalformed(many.Records(), TlsAlert::kIllegalParameter);
 }
 

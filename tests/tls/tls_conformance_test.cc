@@ -172,5 +172,130 @@ TEST_F(Conformance, UnknownTicketsOfTls12GetNewOnes) {
       "none");
 }
 
+// RFC 8446 4.1.2, RFC 5246 7.4.1.2 (wolfssl-long-lists.patch): what is unknown is ignored.
+TEST_F(Conformance, ManyCipherSuites) {
+  for (const unsigned count : {10U, 148U, 149U, 150U, 151U, 400U, 7000U}) {
+    SCOPED_TRACE(count);
+    std::vector<unsigned> suites;
+    for (unsigned i = 0; i < count; ++i) {
+      suites.push_back(0x5601 + i);
+    }
+    HandClient client;
+    HelloBuilder hello = client.Hello();
+    hello.suites = suites;
+    hello.suites.push_back(0x1301);
+    ExpectFullHandshake(client, hello);
+    hello = HelloBuilder::Tls12();
+    hello.suites = suites;
+    hello.suites.push_back(0xc02b);
+    EXPECT_FALSE(ServerHello12(hello).empty());
+  }
+  // A known one many times over does not keep the others out.
+  HandClient client;
+  HelloBuilder hello = client.Hello();
+  hello.suites = std::vector<unsigned>(1000, 0xc02b);
+  hello.suites.push_back(0x1301);
+  ExpectFullHandshake(client, hello);
+}
+
+// RFC 5746 3.6: the signalling value counts where it stands behind many others.
+TEST_F(Conformance, SignallingValueBehindManyCipherSuites) {
+  HelloBuilder hello = HelloBuilder::Tls12().Remove(kRenegotiationInfo);
+  EXPECT_EQ(ExtensionOf(ServerHello12(hello), kRenegotiationInfo), "none");
+  for (unsigned i = 0; i < 300; ++i) {
+    hello.suites.push_back(0x5601 + i);
+  }
+  hello.suites.push_back(0x00ff);
+  EXPECT_EQ(ExtensionOf(ServerHello12(hello), kRenegotiationInfo), std::string(1, '\0'));
+}
+
+// RFC 8446 4.2.3 (wolfssl-long-lists.patch)
+TEST_F(Conformance, ManySignatureAlgorithms) {
+  for (const unsigned count : {10U, 62U, 63U, 64U, 65U, 500U, 7000U}) {
+    SCOPED_TRACE(count);
+    std::vector<unsigned> algorithms;
+    for (unsigned i = 0; i < count; ++i) {
+      algorithms.push_back(0xfe00 + i % 128);
+    }
+    algorithms.push_back(0x0403);
+    HandClient client;
+    ExpectFullHandshake(client, client.Hello().List(kSignatureAlgorithms, algorithms));
+    algorithms.back() = 0x0804;
+    HandClient rsa;
+    ExpectFullHandshake(rsa, rsa.Hello().List(kSignatureAlgorithms, algorithms));
+    EXPECT_FALSE(
+        ServerHello12(HelloBuilder::Tls12().List(kSignatureAlgorithms, algorithms)).empty());
+  }
+}
+
+// RFC 8446 4.2.8 (wolfssl-long-lists.patch)
+TEST_F(Conformance, ManyKeyShares) {
+  for (const unsigned count : {10U, 20U, 21U, 23U, 24U, 33U, 100U, 3000U}) {
+    SCOPED_TRACE(count);
+    std::string shares;
+    std::vector<unsigned> groups;
+    for (unsigned i = 0; i < count; ++i) {
+      shares += Number(0x3000 + i, 2) + Vector(2, "k");
+      if (i < 200) {
+        groups.push_back(0x3000 + i);
+      }
+    }
+    groups.push_back(0x001d);
+    HandClient client;
+    shares += Number(0x001d, 2) + Vector(2, client.public_key());
+    ExpectFullHandshake(
+        client, client.Hello().List(kSupportedGroups, groups).Set(kKeyShare, Vector(2, shares)));
+  }
+}
+
+// RFC 8446 4.2
+TEST_F(Conformance, ManyExtensions) {
+  for (const unsigned count : {50U, 64U, 65U, 500U, 3900U}) {
+    SCOPED_TRACE(count);
+    HandClient client;
+    HelloBuilder hello = client.Hello();
+    for (unsigned i = 0; i < count; ++i) {
+      hello.extensions.emplace_back(0x2000 + i, "");
+    }
+    ExpectFullHandshake(client, hello);
+    hello.extensions.emplace_back(0x2000 + count - 1, "");
+    EXPECT_EQ(Refused(Record(22, hello.Message()), TlsAlert::kIllegalParameter),
+              TlsOutcome::kFailed);
+  }
+}
+
+// The same of the lists that wolfSSL reads without a limit of its own.
+TEST_F(Conformance, LongListsOfOtherKinds) {
+  std::vector<unsigned> groups;
+  std::string versions;
+  std::string modes;
+  std::vector<std::string> protocols;
+  for (unsigned i = 0; i < 6000; ++i) {
+    groups.push_back(0x3000 + i);
+  }
+  groups.push_back(0x001d);
+  for (unsigned i = 0; i < 125; ++i) {
+    versions += Number(0x0500 + i, 2);
+    modes += Number(2 + i, 1);
+    protocols.push_back(Number(0x7000 + i, 2));
+  }
+  versions += Number(0x0304, 2);
+  modes += Number(1, 1);
+  protocols.emplace_back("smtp");
+  HandClient client;
+  ExpectFullHandshake(client, client.Hello()
+                                  .List(kSupportedGroups, groups)
+                                  .Set(kSupportedVersions, Vector(1, versions))
+                                  .Set(kPskModes, Vector(1, modes))
+                                  .Alpn(protocols)
+                                  .Set(11, Vector(1, modes + std::string(1, '\0'))));
+  HelloBuilder hello = HelloBuilder::Tls12();
+  hello.List(kSupportedGroups, groups)
+      .Alpn(protocols)
+      .Set(11, Vector(1, modes + std::string(1, '\0')));
+  hello.compression = std::string(254, 'c') + std::string(1, '\0');
+  EXPECT_FALSE(ServerHello12(hello).empty());
+}
+
 }  // namespace
 }  // namespace ringpost::test
