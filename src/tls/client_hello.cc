@@ -342,7 +342,8 @@ Complaint ReadBody(std::string_view body, ClientHello& hello) {
       compression.empty()) {
     return {TlsAlert::kDecodeError, "malformed ClientHello"};
   }
-  hello.tls12 = legacy_version >= 0x0303 && legacy_version < 0x0400;
+  // RFC 8446 4.2.1: without supported_versions TLS 1.2, whatever stands here above it.
+  hello.tls12 = legacy_version >= 0x0303;
   ReadSuites(suites, hello);
   if (!cursor.empty()) {
     const std::string_view extensions = cursor.Vector(2);

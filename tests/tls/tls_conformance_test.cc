@@ -297,5 +297,37 @@ TEST_F(Conformance, LongListsOfOtherKinds) {
   EXPECT_FALSE(ServerHello12(hello).empty());
 }
 
+// RFC 8446 4.2.1 (wolfssl-legacy-version.patch): the extension alone counts where there is one.
+TEST_F(Conformance, LegacyVersionBesideTheExtension) {
+  for (const unsigned version : {0x0000U, 0x0002U, 0x0201U, 0x0300U, 0x0301U, 0x0302U, 0x0303U,
+                                 0x0304U, 0x0305U, 0x03ffU, 0x0400U, 0x0401U, 0x7f1cU, 0xffffU}) {
+    SCOPED_TRACE(version);
+    HandClient client;
+    HelloBuilder hello = client.Hello();
+    hello.legacy_version = version;
+    ExpectFullHandshake(client, hello);
+    hello.Set(kSupportedVersions, Vector(1, Number(0x0303, 2)));
+    EXPECT_FALSE(ServerHello12(hello).empty());
+    hello.Set(kSupportedVersions, Vector(1, Number(0x0302, 2)));
+    EXPECT_EQ(Refused(hello.Records(), TlsAlert::kProtocolVersion), TlsOutcome::kFailed);
+  }
+}
+
+TEST_F(Conformance, LegacyVersionWithoutTheExtension) {
+  for (const unsigned version :
+       {0x0303U, 0x0304U, 0x0305U, 0x03ffU, 0x0400U, 0x0401U, 0x7f1cU, 0xffffU}) {
+    SCOPED_TRACE(version);
+    HelloBuilder hello = HelloBuilder::Tls12();
+    hello.legacy_version = version;
+    EXPECT_FALSE(ServerHello12(hello).empty());
+  }
+  for (const unsigned version : {0x0000U, 0x0002U, 0x0201U, 0x02ffU, 0x0300U, 0x0301U, 0x0302U}) {
+    SCOPED_TRACE(version);
+    HelloBuilder hello = HelloBuilder::Tls12();
+    hello.legacy_version = version;
+    EXPECT_EQ(Refused(hello.Records(), TlsAlert::kProtocolVersion), TlsOutcome::kFailed);
+  }
+}
+
 }  // namespace
 }  // namespace ringpost::test
