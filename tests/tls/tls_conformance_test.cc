@@ -329,5 +329,14 @@ TEST_F(Conformance, LegacyVersionWithoutTheExtension) {
   }
 }
 
+// RFC 5746 3.6 (wolfssl-renegotiation-info.patch): either says it, and both do.
+TEST_F(Conformance, SignallingValueBesideTheExtension) {
+  HelloBuilder hello = HelloBuilder::Tls12();
+  hello.suites.push_back(0x00ff);
+  EXPECT_EQ(ExtensionOf(ServerHello12(hello), kRenegotiationInfo), std::string(1, '\0'));
+  hello.Set(kRenegotiationInfo, Vector(1, std::string(12, 'v')));
+  EXPECT_EQ(Refused(hello.Records(), TlsAlert::kHandshakeFailure), TlsOutcome::kFailed);
+}
+
 }  // namespace
 }  // namespace ringpost::test
