@@ -113,6 +113,10 @@ void RawClient::TakeKeys13() {
   sequence_ = 0;
 }
 
+void RawClient::UseX25519() {
+  EXPECT_EQ(wolfSSL_UseSupportedCurve(ssl_, WOLFSSL_ECC_X25519), WOLFSSL_SUCCESS);
+}
+
 void RawClient::UseCertificate(const std::string& cert_pem, const std::string& key_pem) {
   EXPECT_EQ(wolfSSL_use_certificate_chain_buffer(
                 ssl_, reinterpret_cast<const unsigned char*>(cert_pem.data()),

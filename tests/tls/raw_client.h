@@ -32,6 +32,8 @@ class RawClient {
   [[nodiscard]] WOLFSSL_SESSION* TakeSession();
   [[nodiscard]] bool resumed() const;
 
+  // Before the handshake: offers no other group than X25519.
+  void UseX25519();
   // Before the handshake: shows this certificate and signs with this key, whether or not they
   // belong together. PEM.
   void UseCertificate(const std::string& cert_pem, const std::string& key_pem);

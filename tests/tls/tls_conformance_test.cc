@@ -338,5 +338,44 @@ TEST_F(Conformance, SignallingValueBesideTheExtension) {
   EXPECT_EQ(Refused(hello.Records(), TlsAlert::kHandshakeFailure), TlsOutcome::kFailed);
 }
 
+// RFC 7748 5 (wolfssl-x25519-unused-bit.patch): the unused bit is masked.
+TEST_F(Conformance, UnusedBitOfX25519) {
+  HandClient client;
+  std::string share = client.public_key();
+  share.back() = static_cast<char>(share.back() | '\x80');
+  ExpectFullHandshake(
+      client, client.Hello().Set(kKeyShare, Vector(2, Number(0x001d, 2) + Vector(2, share))));
+  // Points of small order stay refused, with the bit and without (RFC 8446 7.4.2).
+  for (const char top : {'\x00', '\x80'}) {
+    for (const char low : {'\x00', '\x01'}) {
+      std::string small(32, '\0');
+      small.front() = low;
+      small.back() = top;
+      const HelloBuilder hello =
+          client.Hello().Set(kKeyShare, Vector(2, Number(0x001d, 2) + Vector(2, small)));
+      Restart();
+      server_.Receive(hello.Records());
+      EXPECT_EQ(server_.Handshake(), TlsOutcome::kFailed);
+    }
+  }
+}
+
+TEST_F(Conformance, UnusedBitOfX25519InTls12) {
+  // Changed on its way, so that the handshake fails; but not before the Finished is there.
+  const auto flight_with = [&](char last) {
+    Restart();
+    RawClient client(TlsVersions::kTls12Only);
+    client.UseX25519();
+    EXPECT_FALSE(client.TryHandshake(server_, [&](std::string& flight) {
+      constexpr std::size_t kShareAt = 5 + 4 + 1;
+      if (flight.size() > kShareAt + 32 && flight[5] == 16 && flight[9] == 32) {
+        flight[kShareAt + 31] = static_cast<char>(flight[kShareAt + 31] ^ last);
+      }
+    }));
+    return std::string(server_.engine->error());
+  };
+  EXPECT_EQ(flight_with('\x80'), flight_with('\x01'));
+}
+
 }  // namespace
 }  // namespace ringpost::test
