@@ -377,5 +377,67 @@ TEST_F(Conformance, UnusedBitOfX25519InTls12) {
   EXPECT_EQ(flight_with('\x80'), flight_with('\x01'));
 }
 
+// RFC 8446 5.1, RFC 5246 6.2.1 (wolfssl-handshake-header.patch): a message may be cut anywhere.
+TEST_F(Conformance, HandshakeHeaderCutOverRecords) {
+  for (std::size_t size = 1; size <= 6; ++size) {
+    SCOPED_TRACE(size);
+    HandClient client;
+    ExpectFullHandshake(client, client.Hello(), size);
+  }
+}
+
+TEST_F(Conformance, HandshakeHeaderCutOverRecordsInTls12) {
+  for (std::size_t size = 1; size <= 6; ++size) {
+    SCOPED_TRACE(size);
+    Restart();
+    RawClient client(TlsVersions::kTls12Only);
+    client.Handshake(server_, [&](std::string& flight) {
+      std::string cut;
+      std::size_t at = 0;
+      while (at + 5 <= flight.size() && flight[at] == 22 &&
+             (flight[at + 5] == 1 || flight[at + 5] == 16)) {
+        const std::size_t length = Length(flight.substr(at + 3, 2));
+        cut += Fragmented(flight.substr(at + 5, length), size, 0x0303);
+        at += 5 + length;
+      }
+      cut += flight.substr(at);  // sealed
+      flight = cut;
+    });
+    EXPECT_EQ(server_.engine->facts().version, "TLSv1.2");
+  }
+}
+
+// No message spans a change of keys (RFC 8446 5.1), and an empty record is no part of one.
+TEST_F(Conformance, HandshakeHeaderThatIsNeverWhole) {
+  for (const std::string& octets :
+       {Record(22, Number(20, 1), 0x0303), Record(22, Number(20, 1) + Number(12, 3), 0x0303)}) {
+    Restart();
+    RawClient client(TlsVersions::kTls12Only);
+    EXPECT_FALSE(client.TryHandshake(server_, [&](std::string& flight) {
+      if (const std::size_t change = flight.find(std::string("\x14\x03\x03\x00\x01\x01", 6));
+          change != std::string::npos) {
+        flight.insert(change, octets);
+      }
+    }));
+    EXPECT_NE(server_.engine->error().find("unexpected_message"), std::string_view::npos)
+        << server_.engine->error();
+  }
+  HandClient client;
+  client.Sent(client.Hello().Message());
+  ASSERT_EQ(client.ReadFlight(Answer(client.Hello().Records())), kFullFlight);
+  server_.Receive(client.Seal(22, "\x14") + client.Seal(22, ""));
+  EXPECT_EQ(server_.Handshake(), TlsOutcome::kFailed);
+  // A part in clear, the rest sealed.
+  for (std::size_t size = 1; size <= 4; ++size) {
+    HandClient half;
+    half.Sent(half.Hello().Message());
+    ASSERT_EQ(half.ReadFlight(Answer(half.Hello().Records())), kFullFlight);
+    const std::string message = half.FinishedMessage();
+    server_.Receive(Record(22, message.substr(0, size), 0x0303) +
+                    half.Seal(22, message.substr(size)));
+    EXPECT_EQ(server_.Handshake(), TlsOutcome::kFailed) << size;
+  }
+}
+
 }  // namespace
 }  // namespace ringpost::test
