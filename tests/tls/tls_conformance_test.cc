@@ -136,6 +136,29 @@ TEST_F(Conformance, TicketsOfOthersLeadToAFullHandshake) {
                       odd.Hello().Set(kPreSharedKey, PreSharedKeys({std::string(208, 't')}, 255)));
 }
 
+// RFC 8446 4.1.4 (wolfssl-dropped-psk.patch): a ticket that does not fit the suite of the
+// HelloRetryRequest stays away from the second hello.
+TEST_F(Conformance, TicketsThatAreDroppedAfterHelloRetryRequest) {
+  for (const bool dropped : {false, true}) {
+    HandClient client;
+    HelloBuilder hello = client.Hello().Set(kPreSharedKey, PreSharedKeys({std::string(208, 't')}));
+    const std::string share = client.Hello().extensions.back().second;
+    hello.Set(kKeyShare, Vector(2, ""));
+    client.Sent(hello.Message());
+    client.Retry(Answer(hello.Records()));
+    hello.Set(kKeyShare, share);
+    if (dropped) {
+      hello.Remove(kPreSharedKey);
+    }
+    client.Sent(hello.Message());
+    server_.Receive(Record(22, hello.Message(), 0x0303));
+    ASSERT_EQ(server_.Handshake(), TlsOutcome::kNeedInput) << server_.engine->error();
+    ASSERT_EQ(client.ReadFlight(Side::Drain(server_.cipher_out)), kFullFlight);
+    server_.Receive(client.Finished());
+    EXPECT_EQ(server_.Handshake(), TlsOutcome::kDone) << server_.engine->error();
+  }
+}
+
 TEST_F(Conformance, MalformedPreSharedKeysAreRefused) {
   const HandClient client;
   const auto hello = [&](const std::string& content) {
