@@ -109,6 +109,17 @@ bool RecordCipher::Start(const RecordSuite& suite, const RecordKeys& keys, std::
   return true;
 }
 
+bool RecordCipher::Start(const RecordSuite& suite, std::span<const unsigned char> secret) {
+  if (secret.size() != suite.hash_bytes) {
+    return false;
+  }
+  suite_ = &suite;
+  sequence_ = 0;
+  std::copy(secret.begin(), secret.end(), secret_.begin());
+  by_library_ = !suite.aes_gcm || !AesGcmAvailable();
+  return Expand("key", std::span(key_).first(suite.key_bytes)) && Expand("iv", iv_);
+}
+
 // HKDF-Expand-Label with an empty context (RFC 8446 7.1).
 bool RecordCipher::Expand(std::string_view label, std::span<unsigned char> out) const {
   constexpr std::string_view kProtocol = "tls13 ";

@@ -59,6 +59,8 @@ class RecordCipher {
   // `sequence`: the number of the next record. False: the secret is not one of the suite's.
   [[nodiscard]] bool Start(const RecordSuite& suite, const RecordKeys& keys, std::uint64_t sequence,
                            AesGcmOf aes_gcm = AesGcmOf::kBest);
+  // The same of a traffic secret alone, for record 0 and what follows.
+  [[nodiscard]] bool Start(const RecordSuite& suite, std::span<const unsigned char> secret);
   // To the next traffic secret and to record 0 (RFC 8446 7.2). False: wolfSSL failed; the cipher
   // must not be used any more.
   [[nodiscard]] bool Update();

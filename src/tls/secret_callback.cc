@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Keeps the secrets that our own record layer begins with.
+// Keeps the secrets that our own record layer begins with, and the one that tells early data from
+// what follows it.
 #include <algorithm>
 #include <new>
 
+#include "early_data.h"
 #include "record_layer.h"
 #include "ringpost/tls/tls_engine.h"
 #include "tls_callbacks.h"
@@ -26,10 +28,15 @@ int Keep(const unsigned char* secret, int size, TrafficSecrets::Secret* to, std:
 // Not 0: the handshake fails.
 int TlsCallbacks::Secret(WOLFSSL* /*ssl*/, int kind, const unsigned char* secret, int size,
                          void* context) {
-  if (kind != CLIENT_TRAFFIC_SECRET && kind != SERVER_TRAFFIC_SECRET) {
+  auto& engine = *static_cast<TlsEngine*>(context);
+  if (kind == CLIENT_HANDSHAKE_TRAFFIC_SECRET && engine.early_data_ != nullptr) {
+    return size >= 0 && engine.early_data_->Keep({secret, static_cast<std::size_t>(size)}) ? 0 : -1;
+  }
+  if ((kind != CLIENT_TRAFFIC_SECRET && kind != SERVER_TRAFFIC_SECRET) ||
+      engine.records_of_ != TlsRecords::kOwn) {
     return 0;
   }
-  std::unique_ptr<TrafficSecrets>& secrets = static_cast<TlsEngine*>(context)->secrets_;
+  std::unique_ptr<TrafficSecrets>& secrets = engine.secrets_;
   if (secrets == nullptr) {
     secrets.reset(new (std::nothrow) TrafficSecrets);  // no exception through wolfSSL
   }

@@ -8,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "early_data.h"
 #include "first_hello.h"
 #include "random_octets.h"
 #include "record_layer.h"
@@ -269,7 +270,7 @@ TlsOutcome TlsEngine::ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out) {
   wolfSSL_SetIOReadCtx(ssl_, this);
   wolfSSL_SetIOWriteCtx(ssl_, this);
   wolfSSL_SetCertCbCtx(ssl_, this);
-  if (records_of_ == TlsRecords::kOwn) {
+  if (hello.tls13) {
     wolfSSL_set_tls13_secret_cb(ssl_, &TlsCallbacks::Secret, this);
   }
   if (!hello.tls13 || records_of_ == TlsRecords::kLibrary) {
@@ -286,6 +287,9 @@ TlsOutcome TlsEngine::ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out) {
   hello_needed_ = 1;
   if (hello.tls13) {
     first_hello_ = std::make_unique<FirstHello>(hello, result.message);
+    if (hello.early_data && hello.has_pre_shared_key) {
+      early_data_ = std::make_unique<EarlyData>();
+    }
   }
   // The first flight was bounded by the reader; NextRecord() counts what comes after.
   if (result.record_count > 1) {
@@ -335,6 +339,7 @@ TlsEngine::Record TlsEngine::ReadSecondHello() {
     return Record::kEnded;
   }
   first_hello_.reset();
+  early_data_.reset();
   if (result.record_count > 1) {
     Reframe(result.message, 3);  // RFC 8446 5.1
     in_->Consume(result.octets);
@@ -342,11 +347,49 @@ TlsEngine::Record TlsEngine::ReadSecondHello() {
   return Record::kReady;
 }
 
+// Takes records of early data off the front of the input. kReady: what is there now is something
+// else.
+TlsEngine::Record TlsEngine::SkipEarlyData() {
+  while (true) {
+    if (!early_data_->pending()) {
+      if (in_->empty() || Octet(in_->Front().front()) != kTypeApplicationData) {
+        return Record::kReady;  // change_cipher_spec may come before it
+      }
+      std::array<char, kHeaderBytes> header;
+      if (CopyFront(*in_, header) < header.size()) {
+        return Record::kNeedInput;
+      }
+      const std::size_t length = Octet(header[3]) << 8 | Octet(header[4]);
+      const bool asked_again = first_hello_ != nullptr && sent_;
+      if (length > kSealedRecordMax13 || (!asked_again && !early_data_->has_secret()) ||
+          !early_data_->Begin(kHeaderBytes + length, asked_again ? EarlyData::Whose::kDropped
+                                                                 : EarlyData::Whose::kUnknown)) {
+        early_data_.reset();  // wolfSSL refuses it
+        return Record::kReady;
+      }
+    }
+    if (!early_data_->Take(*in_)) {
+      return Record::kNeedInput;
+    }
+    if (early_data_->IsHandshake(
+            static_cast<std::uint16_t>(wolfSSL_get_current_cipher_suite(ssl_)))) {
+      reframed_ = std::make_unique<std::string>(early_data_->TakeRecord());
+      early_data_.reset();
+      return Record::kReady;
+    }
+  }
+}
+
 // Opens the next record if the last one is used up. In the plain case it looks at five octets, no
 // more.
 TlsEngine::Record TlsEngine::NextRecord() {
   if (record_left_ > 0) {
     return reframed_ != nullptr || !in_->empty() ? Record::kReady : Record::kNeedInput;
+  }
+  if (early_data_ != nullptr && reframed_ == nullptr) {
+    if (const Record skipped = SkipEarlyData(); skipped != Record::kReady) {
+      return skipped;
+    }
   }
   // What is left of the first hello here is so that a second one can be compared with it. Only
   // change_cipher_spec, which is for middleboxes, may come before that one.
@@ -439,6 +482,7 @@ bool TlsEngine::HoldTicket(std::string_view record) {
 TlsOutcome TlsEngine::FinishHandshake() {
   stage_ = Stage::kOpen;
   empty_records_ = 0;
+  early_data_.reset();
   facts_ = ReadFacts();
   if (secrets_ == nullptr) {
     return TlsOutcome::kDone;

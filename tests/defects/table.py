@@ -79,6 +79,7 @@ SIMULATION = Detector("simulate --seeds=500", "tests/session/simulate",
                       ("{program}", "--seeds=500", "--no-table"))
 SHARD = unit("tests/session/shard_test")
 TLS = unit("tests/tls/tls_test")
+EARLY_DATA = unit("tests/tls/tls_test", "*EarlyData*")
 PROXY_HEADER = unit("tests/identity/proxy_header_test")
 PROBE = unit("tests/session/health_probe_test")
 HEALTH = unit("tests/session/upstream_health_test")
@@ -1035,6 +1036,27 @@ DEFECTS = (
               "  const std::unique_ptr<char[]> first = std::move(first_);\n"
               "  return first == nullptr || cipher_out.Append({first.get(), first_bytes_}) == Room::kOk;\n")),
         unit("tests/tls/tls_test", "WaitingTicket*"), r"FAILED  \] WaitingTicket.ComesWithTheFirstReply"),
+    Defect(
+        "early-data-without-bound",
+        "early data that nobody can read is skipped for ever",
+        (Edit("src/tls/early_data.cc", "  if (record_bytes > kBytesMax - counted_) {\n", "  if (false) {\n"),),
+        EARLY_DATA, r"FAILED  \] Layers/EarlyDataTest.UpToABound"),
+    Defect(
+        "early-data-never-offered",
+        "records that cannot be opened are skipped for any client",
+        (Edit("src/tls/tls_engine.cc", "    if (hello.early_data && hello.has_pre_shared_key) {\n", "    {\n"),),
+        EARLY_DATA, r"FAILED  \] Layers/EarlyDataTest.OnlyWhereItWasOffered"),
+    Defect(
+        "early-data-behind-the-second-hello",
+        "after HelloRetryRequest early data is skipped behind the second hello as well",
+        (Edit("src/tls/tls_engine.cc", "  first_hello_.reset();\n  early_data_.reset();\n",
+              "  first_hello_.reset();\n"),),
+        EARLY_DATA, r"FAILED  \] Layers/EarlyDataTest.SkippedAfterHelloRetryRequest"),
+    Defect(
+        "extension-twice",
+        "an extension that ringpost does not know may occur twice",
+        (Edit("src/tls/client_hello.cc", "    if (seen.test(type)) {\n", "    if (type < 64 && seen.test(type)) {\n"),),
+        unit("tests/tls/tls_test", "Conformance*"), r"FAILED  \] Conformance.ManyExtensions"),
     # --- The fuzz targets, each by a short run
     Defect(
         "fuzz-bare-lf-terminator",

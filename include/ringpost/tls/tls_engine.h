@@ -33,6 +33,7 @@ typedef struct WOLFSSL WOLFSSL;
 
 namespace ringpost {
 
+class EarlyData;
 class FirstHello;
 class RecordLayer;
 class TlsClientContext;
@@ -128,6 +129,7 @@ class TlsEngine {
   [[nodiscard]] TlsOutcome ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out);
   void Reframe(std::string_view message, char version_minor);
   [[nodiscard]] Record ReadSecondHello();
+  [[nodiscard]] Record SkipEarlyData();
   [[nodiscard]] TlsOutcome FinishHandshake();
   [[nodiscard]] Record NextRecord();
   [[nodiscard]] Record RefuseOversized(bool sealed, bool tls13);
@@ -156,11 +158,13 @@ class TlsEngine {
   // During a call only.
   ByteQueue* in_ = nullptr;
   ByteQueue* out_ = nullptr;
-  // A first flight that came in several records, put into one: wolfSSL cannot read a message whose
-  // header is split. Read before `in_`, freed once read.
+  // What wolfSSL reads before `in_`: a first flight that came in several records, put into one, or
+  // the record that ended early data. Freed once read.
   std::unique_ptr<std::string> reframed_;
   // From a hello of TLS 1.3 until it is clear that no second one follows, or that one is there.
   std::unique_ptr<FirstHello> first_hello_;
+  // From a hello that offers early data until none can follow.
+  std::unique_ptr<EarlyData> early_data_;
   std::unique_ptr<ClientCertificate> client_certificate_;
   std::unique_ptr<TrafficSecrets> secrets_;  // during a handshake of TLS 1.3
   std::unique_ptr<RecordLayer> records_;     // after it; then there is no ssl_
@@ -175,13 +179,13 @@ class TlsEngine {
   std::uint32_t record_left_ = 0;    // octets of the record at hand that wolfSSL has not taken
   std::uint32_t record_length_ = 0;  // of its content
   std::array<unsigned char, 5> header_{};  // of the record at hand, for records_
+  std::uint8_t ticket_chain_ = 0;  // how many resumptions led here, each from the ticket before
+  Role role_;
+  TlsRecords records_of_ = TlsRecords::kOwn;
   std::uint32_t handshake_bytes_ = 0;
   std::uint32_t empty_records_ = 0;
   std::uint32_t ticket_bytes_ = 0;
   std::uint16_t handshake_records_ = 0;
-  std::uint8_t ticket_chain_ = 0;  // how many resumptions led here, each from the ticket before
-  Role role_;
-  TlsRecords records_of_ = TlsRecords::kOwn;
   Stage stage_ = Stage::kHello;
   TlsOutcome ended_ = TlsOutcome::kDone;  // kEnded: what each further call returns
   bool out_failed_ = false;               // the pool had no block for output

@@ -35,6 +35,17 @@ def foreign_session(world, version, client_certificate=False):
     return path
 
 
+def foreign_session_for_early_data(world):
+    with foreign_server(world, ["-tls1_3", "-early_data", "-max_early_data", "16384", "-naccept", "1"]) as port:
+        path = world.folder / f"foreign-{port}.pem"
+        # Closed too early, s_client has no ticket yet.
+        words = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "mx.example.test", "-tls1_3", "-sess_out",
+                 str(path)]
+        run(["sh", "-c", '(sleep 1; echo Q) | "$@"', "sh", *words], seconds=30)
+    check(path.exists(), "s_server gave a session")
+    return path
+
+
 @contextlib.contextmanager
 def foreign_server(world, words):
     port = free_port()
@@ -66,6 +77,17 @@ def an_unknown_ticket_gets_a_new_one(world):  # RFC 5077 3.3
     contains(said, "\nNew, TLS", "the first session")
     said = to_ringpost(world.proxy(), ["-tls1_2", "-sess_in", ours])
     contains(said, "\nReused, TLS", "the second session")
+
+
+@each("X25519", "P-521:X25519")
+def early_data_for_another_server(world, groups):  # RFC 8446 4.2.10; the second set needs a HelloRetryRequest
+    session = foreign_session_for_early_data(world)
+    for size in (1, 1000, 16384):
+        data = world.folder / f"early-{next(_numbers)}"
+        data.write_bytes(b"x" * size)
+        said = to_ringpost(world.proxy(), ["-tls1_3", "-groups", groups, "-sess_in", session, "-early_data", data])
+        contains(said, "\nNew, TLS", "s_client with early data")
+        contains(said, "Early data was rejected", "s_client with early data")
 
 
 @case
