@@ -183,6 +183,14 @@ void DelayConnectAck(int fd, const sockaddr& address) {
   }
 }
 
+void SendAck(int fd, AcksBehind behind) {
+  // tcp(7) knows 0 and 1. Behind any even value but 0 the kernel goes back to ACKs that travel with
+  // what is sent (tcp_sock_set_quickack()); behind 1 a command would be acknowledged twice, when it
+  // is read and by its reply.
+  const int value = behind == AcksBehind::kWithAnswers ? 2 : 1;
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &value, sizeof value);
+}
+
 int PeerAddressOf(int fd, SocketAddress* address) {
   socklen_t length = sizeof *address;
   return getpeername(fd, &address->any, &length) == 0 ? 0 : -errno;

@@ -243,6 +243,9 @@ void Uring::TrySend(int fd, std::string_view text) {
   // The client gets the whole of it or goes without: there is nobody to try again.
   (void)!send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
 }
+void Uring::AckNow(int fd, AckHint hint) {
+  SendAck(fd, hint == AckHint::kOnce ? AcksBehind::kWithAnswers : AcksBehind::kAtOnce);
+}
 int Uring::PeerAddress(int fd, SocketAddress* address) { return PeerAddressOf(fd, address); }
 int Uring::LocalAddress(int fd, SocketAddress* address) { return LocalAddressOf(fd, address); }
 

@@ -71,6 +71,13 @@ void Leg::ArmSend(Io& io, SendHint hint) {
   // Where all pieces are used there may be more behind them.
   const bool all = count < pieces.size();
   io.Send(send_, fd_, std::span(pieces).first(count), all ? hint : SendHint::kAtOnce);
+  ack_due_ = acked_until_answered_ = false;
+}
+
+void Leg::AckNow(Io& io, AckHint hint) {
+  io.AckNow(fd_, hint);
+  ack_due_ = false;
+  acked_until_answered_ = hint == AckHint::kUntilAnswered;
 }
 
 void Leg::ArmRecv(Io& io, std::size_t input_max) {
@@ -99,6 +106,7 @@ void Leg::OnRecv(Io& io, BufferPool& pool, const Completion& completion, bool gr
       if (greedy && length == BufferPool::kLargeBytes) {
         RecvMore(io, pool);
       }
+      ack_due_ = recv_hint_ == RecvHint::kDataUnlikely && !acked_until_answered_;
     }
   } else if (completion.result == -ENOBUFS) {
     starved_ = true;
@@ -199,7 +207,8 @@ bool Leg::TryFinish(Io& io) {
   plain_in_.Clear();
   plain_out_.Clear();
   tls_.reset();
-  socket_ended_ = tls_ended_ = failed_ = dropping_ = starved_ = false;
+  socket_ended_ = tls_ended_ = failed_ = dropping_ = starved_ = ack_due_ = acked_until_answered_ =
+      false;
   return true;
 }
 

@@ -351,6 +351,7 @@ void Session::SealAndArm() {
   Io& io = host_->io();
   ArmSend(front_);
   ArmSend(back_);
+  AckUnanswered();
   // A ClientHello in many records needs more room than it has octets.
   front_.ArmRecv(io, IsTight() && !front_.tls_pending() ? kTightOctets : Leg::kInputMax);
   back_.ArmRecv(io);
@@ -360,6 +361,29 @@ void Session::ArmSend(Leg& leg, SendHint hint) {
   if (!leg.sending()) {
     leg.ArmSend(host_->io(), hint);
     moved_ = leg.sending() ? host_->io().Now() : moved_;
+  }
+}
+
+// Who writes twice before it reads, say a command and then its content, keeps the second write back
+// until the first is acknowledged (RFC 896). The ACK travels with what we send; where it is the
+// peer's turn nothing is sent, and TCP would wait 40 ms for it.
+void Session::AckUnanswered() {
+  Io& io = host_->io();
+  if (front_.ack_due() && front_.output_octets() == 0) {
+    const RelayWait wait = relay_.waiting();
+    const bool waits_for_us =
+        !front_.tls_pending() &&
+        (relay_.owes_reply() || (wait == RelayWait::kBackendGreeting && !front_.input().empty()));
+    if (!waits_for_us) {
+      front_.AckNow(io,
+                    wait == RelayWait::kClientContent ? AckHint::kUntilAnswered : AckHint::kOnce);
+    }
+  }
+  if (back_.ack_due() && back_.output_octets() == 0 && back_.state() == LegState::kOpen) {
+    const RelayWait wait = relay_.waiting();
+    if (wait != RelayWait::kClientCommand && wait != RelayWait::kClientContent) {
+      back_.AckNow(io, AckHint::kOnce);
+    }
   }
 }
 

@@ -137,6 +137,12 @@ RelayWait SmtpRelay::waiting() const {
   }
 }
 
+bool SmtpRelay::owes_reply() const {
+  // The last one may be that to a chunk which is still on its way.
+  const std::size_t not_due = front_phase_ == FrontPhase::kChunk ? 1 : 0;
+  return !greeted_ || pending_.size() > not_due;
+}
+
 bool SmtpRelay::in_content() const {
   return front_phase_ == FrontPhase::kContent || front_phase_ == FrontPhase::kChunk;
 }

@@ -75,6 +75,7 @@ def e2e(*names, seconds=60):
 
 SMTP = unit("tests/smtp/smtp_test")
 DIALOGUES = unit("tests/session/session_dialogue_test")
+URING = unit("tests/io/io_test", "UringTest.*")
 SIMULATION = Detector("simulate --seeds=500", "tests/session/simulate",
                       ("{program}", "--seeds=500", "--no-table"))
 SHARD = unit("tests/session/shard_test")
@@ -348,6 +349,33 @@ DEFECTS = (
         "a client that says nothing keeps its session for ever (PROTOCOL 5)",
         (Edit(SESSION_END, "  host_->wheel().Set(timer, deadline);\n", ""),),
         DIALOGUES, r"FAILED  \] .*client_idle"),
+    # --- ACKs
+    Defect(
+        "acks-left-to-the-kernel",
+        "a client that writes twice before it reads waits 40 ms",
+        (Edit("src/session/session.cc", "  ArmSend(back_);\n  AckUnanswered();\n", "  ArmSend(back_);\n"),),
+        DIALOGUES, r"FAILED  \] .*Whole/acks_tls"),
+    Defect(
+        "acks-of-chunk-left-to-the-kernel",
+        "the line of BDAT is taken for a command that will be answered",
+        (Edit("src/smtp/smtp_relay.cc", "front_phase_ == FrontPhase::kChunk ? 1 : 0", "0"),),
+        DIALOGUES, r"FAILED  \] .*Whole/acks_clear"),
+    Defect(
+        "acks-of-commands",
+        "a command is acknowledged twice, at once and by its reply",
+        (Edit("src/session/session.cc", "        (relay_.owes_reply() || ", "        ("),),
+        DIALOGUES, r"FAILED  \] .*Whole/acks_clear"),
+    Defect(
+        "acks-of-content",
+        "each part of a message takes a system call for its ACK",
+        (Edit("src/session/leg.cc", "acked_until_answered_ = hint == AckHint::kUntilAnswered;",
+              "acked_until_answered_ = false;"),),
+        DIALOGUES, r"FAILED  \] .*Whole/acks_clear"),
+    Defect(
+        "acks-never-with-answers",
+        "after one ACK at once each command has an ACK of its own",
+        (Edit("src/io/socket.cc", "behind == AcksBehind::kWithAnswers ? 2 : 1", "1"),),
+        URING, r"FAILED  \] UringTest.WhatIsNotAnswered"),
     # --- Replies that their command cannot have
     Defect(
         "2yz-to-data",

@@ -263,6 +263,13 @@ class Player {
       client_->Notify();
     } else if (command == "front clear") {  // octets beside TLS
       EXPECT_GT(client_->peer().Write("NOOP in clear\r\n"), 0u);
+    } else if (words[0] == "acked") {  // what "front" or "back" has sent: it may write again
+      SimPeer& peer = words[1] == "front" ? client_->peer() : backend();
+      EXPECT_TRUE(Until([&] { return peer.acknowledged(); })) << "no ACK";
+    } else if (words[0] == "acks") {  // those that the client, the backend got without octets
+      Quiet();
+      EXPECT_EQ(client_->peer().acks(), std::stoul(words[1]));
+      EXPECT_EQ(backend().acks(), std::stoul(words[2]));
     } else if (command == "front eof") {
       client_->CloseSend();
     } else if (command == "front close") {

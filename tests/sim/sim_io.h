@@ -131,6 +131,11 @@ class SimPeer {
   [[nodiscard]] bool ended() const;
   [[nodiscard]] bool was_reset() const;
   [[nodiscard]] SimCut cut() const;
+  // All that was written has been read and acknowledged, with something sent since or at once: what
+  // a client waits for that writes twice before it reads (RFC 896). There are no other ACKs here.
+  [[nodiscard]] bool acknowledged() const;
+  // How often the other end has asked for an ACK without octets.
+  [[nodiscard]] std::size_t acks() const;
   void CloseSend();  // FIN, and go on reading
   void Close();      // as close(2): with unread octets it is a reset
   void Reset();      // RST now
@@ -200,6 +205,7 @@ class SimIo final : public Io {
   void CloseSocket(int fd) override;
   [[nodiscard]] int RecvNow(int fd, std::span<const BlockId> blocks) override;
   void TrySend(int fd, std::string_view text) override;
+  void AckNow(int fd, AckHint hint) override;
   [[nodiscard]] int PeerAddress(int fd, SocketAddress* address) override;
   [[nodiscard]] int LocalAddress(int fd, SocketAddress* address) override;
 

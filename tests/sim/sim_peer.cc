@@ -42,6 +42,10 @@ std::size_t SimPeer::readable() const { return end_->in.size(); }
 bool SimPeer::ended() const { return end_->fin_in && end_->in.empty(); }
 bool SimPeer::was_reset() const { return end_->dead; }
 SimCut SimPeer::cut() const { return end_->cut; }
+bool SimPeer::acknowledged() const {
+  return end_->other == nullptr || (end_->other->in.empty() && !end_->other->ack_due);
+}
+std::size_t SimPeer::acks() const { return end_->other == nullptr ? 0 : end_->other->acks; }
 void SimPeer::CloseSend() { io_->FinishSending(*end_); }
 void SimPeer::Close() { io_->CloseEnd(*end_); }
 

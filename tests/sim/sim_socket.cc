@@ -100,6 +100,21 @@ void SimIo::CloseSocket(int fd) {
   ends_.erase(fd);
 }
 
+void SimIo::AckNow(int fd, AckHint hint) {
+  const SimScope scope(*this, SimScope::Who::kTest);
+  SimEnd* end = EndOf(fd, "acknowledge");
+  if (end == nullptr || end->other == nullptr) {
+    return;
+  }
+  ++end->acks;
+  end->acked_until_answered = hint == AckHint::kUntilAnswered;
+  // As the kernel: with octets in the queue their receive is waited for.
+  if (end->ack_due && end->in.empty()) {
+    end->ack_due = false;
+    Poke(*end->other);
+  }
+}
+
 int SimIo::PeerAddress(int fd, SocketAddress* address) {
   const SimEnd* end = EndOf(fd, "getpeername");
   if (end == nullptr) {
@@ -422,6 +437,7 @@ std::int32_t SimIo::TakeOctets(int fd, SimEnd& end, std::span<const BlockId> blo
     wire_->Received(fd, octets);
   }
   end.in.erase(0, n);
+  end.ack_due = !end.acked_until_answered || !end.in.empty();
   return static_cast<std::int32_t>(n);
 }
 
@@ -513,6 +529,9 @@ void SimIo::RunSend(SimRequest& request) {
     }
   }
   request.done += n;
+  if (n > 0 && !holds) {
+    end.ack_due = end.acked_until_answered = false;
+  }
   if (request.done == total) {
     Finish(request, static_cast<std::int32_t>(total));
   } else if (n < room) {

@@ -57,6 +57,9 @@ struct SimEnd : std::enable_shared_from_this<SimEnd> {
   SimRequest* connect = nullptr;
   std::function<void()> on_change;
   bool change_due = false;
+  bool ack_due = false;  // octets were read, and nothing was sent since
+  bool acked_until_answered = false;
+  std::size_t acks = 0;  // calls of AckNow()
 
   [[nodiscard]] bool recv_ready() const {
     return !in.empty() || fin_in || recv_shut || dead || error != 0;

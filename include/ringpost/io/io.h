@@ -85,6 +85,10 @@ enum class ConnectHint : std::uint8_t { kAtOnce, kOctetsFollow };
 // nothing may have left.
 enum class SendHint : std::uint8_t { kAtOnce, kFinFollows };
 
+// kOnce: the next octets will be answered. kUntilAnswered: until something is sent, receives that
+// empty the socket are acknowledged too, but for full segments, of which every second is anyway.
+enum class AckHint : std::uint8_t { kOnce, kUntilAnswered };
+
 class Io {
  public:
   virtual ~Io() = default;
@@ -121,6 +125,10 @@ class Io {
   // What the socket takes at once, for a word to a client that gets no session. As with
   // kFinFollows, the FIN must follow.
   virtual void TrySend(int fd, std::string_view text) = 0;
+  // Acknowledges what was received at once, unless that has been done or more has come meanwhile.
+  // For octets that no answer follows: an answer would carry the ACK, and without one TCP waits
+  // 40 ms for it.
+  virtual void AckNow(int fd, AckHint hint) = 0;
   [[nodiscard]] virtual int PeerAddress(int fd, SocketAddress* address) = 0;
   [[nodiscard]] virtual int LocalAddress(int fd, SocketAddress* address) = 0;
 

@@ -50,6 +50,11 @@ void LeavePacing(int fd, const sockaddr& address);
 // Before a connect: the last ACK of TCP's handshake waits for what is sent next. Unix sockets have
 // none.
 void DelayConnectAck(int fd, const sockaddr& address);
+// The ACK that is due, now. Nothing is sent where none is, where octets wait to be read (they will
+// bring about another), and on unix sockets. `behind`: what becomes of the ACKs of small segments
+// that come next, until something is sent.
+enum class AcksBehind : std::uint8_t { kWithAnswers, kAtOnce };
+void SendAck(int fd, AcksBehind behind);
 [[nodiscard]] int PeerAddressOf(int fd, SocketAddress* address);   // 0 or -errno
 [[nodiscard]] int LocalAddressOf(int fd, SocketAddress* address);  // 0 or -errno
 

@@ -53,6 +53,7 @@ class Uring final : public Io {
   void CloseSocket(int fd) override;
   [[nodiscard]] int RecvNow(int fd, std::span<const BlockId> blocks) override;
   void TrySend(int fd, std::string_view text) override;
+  void AckNow(int fd, AckHint hint) override;
   [[nodiscard]] int PeerAddress(int fd, SocketAddress* address) override;
   [[nodiscard]] int LocalAddress(int fd, SocketAddress* address) override;
 

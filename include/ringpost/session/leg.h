@@ -80,6 +80,9 @@ class Leg {
   // kFinFollows where nothing will be added to the output, and it ends with FinishSending().
   void ArmSend(Io& io, SendHint hint = SendHint::kAtOnce);
   void ArmRecv(Io& io, std::size_t input_max = kInputMax);
+  // Something was received that nothing sent has acknowledged since, and it was all that was there.
+  [[nodiscard]] bool ack_due() const { return ack_due_; }
+  void AckNow(Io& io, AckHint hint);
   // Where octets are already there when the socket is opened, a first try saves a poll.
   void set_recv_hint(RecvHint hint) { recv_hint_ = hint; }
 
@@ -140,6 +143,8 @@ class Leg {
   bool failed_ = false;
   bool dropping_ = false;
   bool starved_ = false;
+  bool ack_due_ = false;
+  bool acked_until_answered_ = false;
 };
 
 }  // namespace ringpost

@@ -175,6 +175,7 @@ class Session final : private PolicyListener, private MailPolicy {
   void CarryOut(const Step& step, Side side);
   void SealAndArm();
   void ArmSend(Leg& leg, SendHint hint = SendHint::kAtOnce);
+  void AckUnanswered();
   [[nodiscard]] bool HasBlocks();
   // While few blocks are free no session takes more than its share of them.
   [[nodiscard]] bool IsTight() const;

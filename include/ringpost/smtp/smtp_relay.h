@@ -148,6 +148,8 @@ class SmtpRelay {
   [[nodiscard]] std::string_view Farewell(CloseReason reason);
 
   [[nodiscard]] RelayWait waiting() const;
+  // The client has a greeting or a reply coming that nothing more of its own is needed for.
+  [[nodiscard]] bool owes_reply() const;
   // Changes whenever a complete command or reply, or an octet of content, was processed.
   [[nodiscard]] std::uint32_t progress() const { return progress_; }
   // Content is being received and its end has not been forwarded: EOF now must abort the backend.
