@@ -30,7 +30,6 @@ constexpr std::uint16_t kUtf8Max = kCommandLineMax + 10;
 
 constexpr auto kPipelined = CommandEnd::kPipelined;
 constexpr auto kReply = CommandEnd::kReply;
-constexpr auto kSession = CommandEnd::kSession;
 
 constexpr std::array kCommands = {
     //          name        verb             before TLS  needs hello  end         line
@@ -42,7 +41,7 @@ constexpr std::array kCommands = {
     CommandRule{"HELO", Verb::kHelo, true, false, kReply, kBase},
     CommandRule{"RSET", Verb::kRset, true, false, kPipelined, kBase},
     CommandRule{"NOOP", Verb::kNoop, true, false, kReply, kBase},
-    CommandRule{"QUIT", Verb::kQuit, true, false, kSession, kBase},
+    CommandRule{"QUIT", Verb::kQuit, true, false, kReply, kBase},
     CommandRule{"STARTTLS", Verb::kStarttls, true, false, kReply, kBase},
     CommandRule{"AUTH", Verb::kAuth, false, true, kReply, kAuthLineMax},
     CommandRule{"VRFY", Verb::kVrfy, false, true, kReply, kUtf8Max},
@@ -52,19 +51,19 @@ constexpr std::array kCommands = {
     // Never forwarded.
     CommandRule{"XCLIENT", Verb::kIdentity, true, false, kPipelined, kBase},
     CommandRule{"XFORWARD", Verb::kIdentity, true, false, kPipelined, kBase},
-    CommandRule{"PROXY", Verb::kForeign, true, false, kSession, kBase},
-    CommandRule{"GET", Verb::kForeign, true, false, kSession, kBase},
-    CommandRule{"POST", Verb::kForeign, true, false, kSession, kBase},
-    CommandRule{"PUT", Verb::kForeign, true, false, kSession, kBase},
-    CommandRule{"HEAD", Verb::kForeign, true, false, kSession, kBase},
-    CommandRule{"DELETE", Verb::kForeign, true, false, kSession, kBase},
-    CommandRule{"OPTIONS", Verb::kForeign, true, false, kSession, kBase},
-    CommandRule{"CONNECT", Verb::kForeign, true, false, kSession, kBase},
-    CommandRule{"TRACE", Verb::kForeign, true, false, kSession, kBase},
-    CommandRule{"PATCH", Verb::kForeign, true, false, kSession, kBase},
-    CommandRule{"PRI", Verb::kForeign, true, false, kSession, kBase},  // RFC 9113 3.4
+    CommandRule{"PROXY", Verb::kForeign, true, false, kPipelined, kBase},
+    CommandRule{"GET", Verb::kForeign, true, false, kPipelined, kBase},
+    CommandRule{"POST", Verb::kForeign, true, false, kPipelined, kBase},
+    CommandRule{"PUT", Verb::kForeign, true, false, kPipelined, kBase},
+    CommandRule{"HEAD", Verb::kForeign, true, false, kPipelined, kBase},
+    CommandRule{"DELETE", Verb::kForeign, true, false, kPipelined, kBase},
+    CommandRule{"OPTIONS", Verb::kForeign, true, false, kPipelined, kBase},
+    CommandRule{"CONNECT", Verb::kForeign, true, false, kPipelined, kBase},
+    CommandRule{"TRACE", Verb::kForeign, true, false, kPipelined, kBase},
+    CommandRule{"PATCH", Verb::kForeign, true, false, kPipelined, kBase},
+    CommandRule{"PRI", Verb::kForeign, true, false, kPipelined, kBase},  // RFC 9113 3.4
 };
-constexpr CommandRule kHeaderLine{"", Verb::kForeign, true, false, kSession, kBase};
+constexpr CommandRule kHeaderLine{"", Verb::kForeign, true, false, kPipelined, kBase};
 constexpr CommandRule kUnknownCommand{"", Verb::kUnknown, true, false, kPipelined, kBase};
 
 constexpr std::size_t kHelloNameMax = 255;  // RFC 5321 4.5.3.1.2

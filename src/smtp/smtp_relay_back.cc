@@ -228,7 +228,9 @@ Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const Rela
     close_due_ = CloseReason::kBackendReset;
     return Forward(Side::kBack, reply.octets);
   }
-  if (pending_.size() == 1 && from != PendingReply::From::kQuit) {
+  // RFC 5321 4.1.1.10: QUIT has no parameter, and a backend may say so. Then the session goes on.
+  const bool quits = from == PendingReply::From::kQuit && Positive(reply);
+  if (pending_.size() == 1 && !quits) {
     // With one reply more than commands nobody knows which of them is this command's.
     switch (CheckBehindLast(input, reply.octets)) {
       case BehindLast::kNothing:
@@ -279,7 +281,7 @@ Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const Rela
       if (Positive(reply)) authenticated_ = true;
       break;
     case PendingReply::From::kQuit:
-      close_due_ = CloseReason::kQuit;
+      if (quits) close_due_ = CloseReason::kQuit;
       break;
     default:
       break;

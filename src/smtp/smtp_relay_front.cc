@@ -243,7 +243,6 @@ Step SmtpRelay::Command(const RelayInput& input, std::string_view text, std::siz
 // How what follows a command that goes on is read. The client may send several at once; to a
 // backend that has not offered PIPELINING they go one by one.
 SmtpRelay::FrontPhase SmtpRelay::PhaseBehind(CommandEnd end) const {
-  if (end == CommandEnd::kSession) return FrontPhase::kEnded;
   return end == CommandEnd::kReply || !capabilities_.pipelining ? FrontPhase::kReplyDue
                                                                 : FrontPhase::kCommand;
 }

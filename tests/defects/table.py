@@ -255,6 +255,20 @@ DEFECTS = (
         PIPELINING_NOT_OFFERED,
         unit("tests/smtp/smtp_test", "RandomSessionTest*"), r"FAILED  \] RandomSessionTest"),
     Defect(
+        "refused-quit-ends-the-session",
+        "a QUIT that the backend has refused ends the session (RFC 5321 3.8)",
+        (Edit(BACK, "      if (quits) close_due_ = CloseReason::kQuit;\n",
+              "      close_due_ = CloseReason::kQuit;\n"),),
+        SMTP, r"FAILED  \] .*quit_refused"),
+    Defect(
+        "second-reply-to-a-refused-quit",
+        "what a backend says behind its refusal of QUIT is taken for the reply to the next command",
+        (Edit(BACK, "from == PendingReply::From::kQuit && Positive(reply);\n",
+              "from == PendingReply::From::kQuit;\n"),
+         Edit(BACK, "      if (quits) close_due_ = CloseReason::kQuit;\n",
+              "      if (Positive(reply)) close_due_ = CloseReason::kQuit;\n")),
+        SMTP, r"FAILED  \] .*quit_refused_twice"),
+    Defect(
         "command-line-limit",
         "a command line of exactly the longest length allowed is refused (PROTOCOL 2)",
         (Edit(FRONT, "  const std::size_t octets = LineOctets(input.readable.substr(0, line_max));\n",

@@ -196,7 +196,7 @@ constexpr std::array kMatrix = {
     Row{"starttls", "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait"},
     Row{"tls",      "fwd   503   503   503   503   fwd   fwd   fwd   503   503   503   502   500   eof   ident ident ident ident ident ident +421  bad   ident ident ident bad   beof"},
     Row{"hello",    "fwd   fwd   503   503   503   fwd   fwd   fwd   fwd   fwd   503   502   500   eof   ident ident ident ident ident ident +421  bad   ident ident ident bad   beof"},
-    Row{"quit",     "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  bad   +quit bad   +quit bad   bad   +421  +quit +quit +quit quit  bad   quit"},
+    Row{"quit",     "wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  wait  bad   +quit bad   +quit bad   bad   +421  fwd   fwd   fwd   quit  bad   quit"},
 };
 // clang-format on
 

@@ -39,7 +39,6 @@ enum class CommandEnd : std::uint8_t {
   // Its reply: it decides how the next octets are read, or no command may follow this one in a
   // group (RFC 2920 3.1). Postfix 3.9 and later close the connection where one does.
   kReply,
-  kSession,  // nothing follows
 };
 
 struct CommandRule {

@@ -171,7 +171,7 @@ class SmtpRelay {
     kChunk,         // of BDAT, forwarded
     kChunkRefused,  // of BDAT, dropped
     kHandshake,     // between 220 to STARTTLS and TlsEstablished()
-    kEnded,         // QUIT, or a refusal that ends the session: nothing is read any more
+    kEnded,         // a refusal ends the session: nothing is read any more
   };
   enum class BackPhase : std::uint8_t {
     kGreeting,

@@ -198,6 +198,23 @@ def improper_pipelining_is_never_the_backends(world, variant):  # RFC 2920 3.1
         equal([message[2] for message in backend.messages], [b"abcdef", content], "messages")
 
 
+@each("starttls", "implicit", "clear")
+def quit_with_a_parameter(world, port):  # RFC 5321 3.8; Postfix takes it, others do not
+    _, content = mail()
+    refused, taken = b"501 5.5.4 Syntax: QUIT\r\n", b"221 2.0.0 Bye\r\n"
+    with Backend({"QUIT": [refused, refused, taken]}) as backend, \
+            world.private(backend.port, starttls_backend="keep") as proxy:
+        with connect(world, proxy, port) as client:
+            client.expect("QUIT now", 501)
+            equal(client.message(content).code, 250, "reply to the final dot")
+            client.send(b"QUIT now\r\nNOOP\r\nQUIT\r\n")
+            equal([client.reply().code for _ in range(3)], [501, 250, 221], "last replies")
+            equal(client.rest(), b"", "octets after the 221")
+        backend.all_ended()
+        equal([message[2] for message in backend.messages], [content], "messages")
+        equal(proxy.record(client.local)["reason"], "quit", "the session line's reason")
+
+
 @each("starttls", "implicit")
 def bdat(world, port):  # PROTOCOL 18 (RFC 3030)
     identifier, content = mail(b"before\r\n.\r\nMAIL FROM:<x@y>\r\nafter\r\n..two dots\r\n")

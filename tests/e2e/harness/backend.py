@@ -245,7 +245,7 @@ class _Dialogue:
                 while reply.startswith(b"334"):
                     self._line()
                     reply = self._answer("AUTH")
-            elif verb == "QUIT":
+            elif verb == "QUIT" and not reply.startswith(b"5"):
                 while True:  # until the peer closes too
                     self._more()
 
