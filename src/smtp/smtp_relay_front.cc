@@ -64,11 +64,6 @@ bool EndsInCrlf(std::string_view line) {
   return line.size() >= kCrlfOctets && line[line.size() - kCrlfOctets] == '\r';
 }
 
-// How much of a part of a line may be dropped: not a CR whose LF may be next.
-std::size_t Droppable(std::string_view part) {
-  return part.size() - (!part.empty() && part.back() == '\r' ? 1 : 0);
-}
-
 }  // namespace
 
 Step SmtpRelay::NextFront(const RelayInput& input) {
@@ -121,12 +116,10 @@ Step SmtpRelay::NextLine(const RelayInput& input) {
   }
 
   const std::string_view line = input.readable.substr(0, octets);
-  // Only CRLF ends a line (PROTOCOL 1). A line with a bare LF is refused as soon as that is seen,
-  // so that a client that ends its lines that way is told, rather than left waiting; what follows
-  // up to the CRLF is the same line and is read past without another reply (PROTOCOL 8).
+  // Only CRLF ends a command (PROTOCOL 1). A line that a bare LF ends is refused, whatever it says,
+  // and the next line begins behind it: who ends its lines that way is told so at each of them.
   const bool whole = EndsInCrlf(line);
   const std::string_view text = line.substr(0, octets - (whole ? kCrlfOctets : 1));
-  if (!whole) discarded_octets_ = static_cast<std::uint32_t>(octets);
 
   LineCheck check = CheckLine(text);
   if (!whole) check.fault = LineFault::kBareNewline;
@@ -152,20 +145,15 @@ Step SmtpRelay::BadLine(std::string_view text, LocalReply reply, std::size_t oct
 // PROTOCOL 2: one 500, at once, and then the rest of the line is read past.
 Step SmtpRelay::LongLine(std::string_view part) {
   discarded_octets_ = static_cast<std::uint32_t>(part.size());
-  const std::size_t octets = Droppable(part);
-  if (front_phase_ == FrontPhase::kAuthResponse) return Drop(Side::kFront, octets);
-  return BadLine(part, LocalReply::kLineTooLong, octets);
+  if (front_phase_ == FrontPhase::kAuthResponse) return Drop(Side::kFront, part.size());
+  return BadLine(part, LocalReply::kLineTooLong, part.size());
 }
 
 Step SmtpRelay::DiscardLine(const RelayInput& input) {
-  const std::size_t crlf = input.readable.find("\r\n");
-  const bool ends = crlf != std::string_view::npos;
-  std::size_t octets = crlf + kCrlfOctets;
-  if (!ends) {
-    octets = Droppable(input.readable);
-    if (input.eof && input.readable.size() == input.total) return EndOfFront();
-    if (octets == 0) return kNeedInput;
-  }
+  const std::size_t line_octets = LineOctets(input.readable);
+  const bool ends = line_octets > 0;
+  const std::size_t octets = ends ? line_octets : input.readable.size();
+  if (octets == 0) return kNeedInput;
   if (discarded_octets_ + octets > kLineDiscardMax) {
     return Refuse(LocalReply::kDiscardTooLong, octets);
   }

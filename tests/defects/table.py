@@ -195,6 +195,20 @@ DEFECTS = (
               "line.substr(0, octets - (EndsInCrlf(line) ? kCrlfOctets : 1))")),
         SMTP, r"FAILED  \] .*bad_lines"),
     Defect(
+        "bare-lf-swallows-the-next-line",
+        "the line behind one that ends in a bare LF is read past (PROTOCOL 1)",
+        (Edit(FRONT, "  LineCheck check = CheckLine(text);\n",
+              "  if (!whole) discarded_octets_ = static_cast<std::uint32_t>(octets);\n"
+              "  LineCheck check = CheckLine(text);\n"),),
+        SMTP, r"FAILED  \] .*bad_lines"),
+    Defect(
+        "bare-lf-swallows-the-next-line-in-a-session",
+        "the same, in the simulation",
+        (Edit(FRONT, "  LineCheck check = CheckLine(text);\n",
+              "  if (!whole) discarded_octets_ = static_cast<std::uint32_t>(octets);\n"
+              "  LineCheck check = CheckLine(text);\n"),),
+        SIMULATION, r"seed \d+ failed"),
+    Defect(
         "bare-lf-terminator",
         "LF . CR LF ends a message: SMTP smuggling",
         BARE_LF_TERMINATOR,

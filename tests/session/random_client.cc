@@ -549,8 +549,8 @@ void RandomClient::AddNoise() {
       Add(Utterance::kOther, "NOOP " + std::string(3'000, 'x') + "\r\n", Reaches::kNever);
       break;
     case 5:
-      // One line, because only CRLF ends one (PROTOCOL 1).
-      Add(Utterance::kOther, "NOOP a\nMAIL FROM:<evil@client.example>\r\n", Reaches::kNever);
+      // A line, but no command, because only CRLF ends one (PROTOCOL 1).
+      Add(Utterance::kOther, "MAIL FROM:<evil@client.example>\n", Reaches::kNever);
       break;
     case 6:
       Add(Utterance::kOther, std::string("NO\0OP\r\n", 7), Reaches::kNever);

@@ -401,7 +401,7 @@ def cross_protocol(world, line):
 
 # --- lines: PROTOCOL 1, 2, 20 -----------------------------------------------------------------------------
 
-@each(("bare LF", b"NOOP\n\r\n"), ("several bare LF", b"MAIL FROM:<a@b>\nRCPT TO:<c@d>\nDATA\r\n"), ("bare CR", b"NOOP\rX\r\n"), ("NUL", b"NOOP \0\r\n"), ("leading blank", b" NOOP\r\n"),
+@each(("bare LF", b"NOOP\n"), ("bare CR", b"NOOP\rX\r\n"), ("NUL", b"NOOP \0\r\n"), ("leading blank", b" NOOP\r\n"),
       ("unknown", b"FROBNICATE\r\n"), ("600 octets", b"NOOP " + b"x" * 600 + b"\r\n"), ("empty", b"\r\n"),
       ("8 bits", b"NOOP \xff\r\n"), ("60 KB", b"VRFY " + b"x" * 60_000 + b"\r\n"), named=True)
 def bad_command_lines(world, variant):
@@ -415,6 +415,27 @@ def bad_command_lines(world, variant):
             client.quit()
         backend.all_ended()
         equal(backend.raw, EARLIER + b"NOOP fine\r\nQUIT\r\n", "octets at the backend")
+
+
+@each("together", "one by one", "inside tls")
+def lines_that_end_in_lf(world, how):  # PROTOCOL 1: each gets a 500 of its own, and none is a command
+    lines = [b"NOOP\n", b"MAIL FROM:<a@b>\n", b"VRFY " + b"x" * 600 + b"\n", b"RCPT TO:<c@d>\n", b"QUIT\n"]
+    with Backend() as backend, world.private(backend.port) as proxy:
+        with Client(proxy.address) as client:
+            client.open(world.tls if how == "inside tls" else None)
+            if how == "one by one":
+                for line in lines:
+                    client.send(line)
+                    equal(client.reply().code, 500, f"reply to {line!r}")
+                client.send(b"NOOP fine\r\n")
+            else:
+                client.send(b"".join(lines) + b"NOOP fine\r\n")
+                equal([client.reply().code for _ in lines], [500] * len(lines), "replies")
+            equal(client.reply().code, 250, "reply to the next command")
+            client.quit()
+        backend.all_ended()
+        before_tls = EARLIER + b"QUIT\r\n" if how == "inside tls" else b""
+        equal(backend.raw, before_tls + EARLIER + b"NOOP fine\r\nQUIT\r\n", "octets at the backend")
 
 
 @each("command", "ehlo", "inside tls")
