@@ -281,8 +281,7 @@ Session::Moved Session::RelayFrom(Side side) {
     if (side == Side::kBack && !greeted_ && step.octets > 0) {
       greeted_ = true;
       if (!readable.starts_with("220")) {
-        listener_->health->Suspected(address_index_, host_->io().Now());
-        host_->HealthChanged();
+        SuspectBackend();
       } else if (listener_->health->Succeeded(address_index_)) {
         host_->BackendRecovered(*listener_->upstream, backend());
       }
@@ -324,8 +323,15 @@ void Session::CarryOut(const Step& step, Side side) {
       break;
     case StepKind::kClose: {
       // Without a word since it was told who is calling, the backend has refused to hear it.
-      const bool identity_refused = step.reason == CloseReason::kBackendReset && !greeted_ &&
-                                    listener_->upstream->identity != BackendIdentity::kNone;
+      const bool no_greeting = step.reason == CloseReason::kBackendReset && !greeted_;
+      const bool identity_refused =
+          no_greeting && listener_->upstream->identity != BackendIdentity::kNone;
+      if (no_greeting) {
+        SuspectBackend();
+      } else if (step.reason == CloseReason::kBackendIdentity) {
+        listener_->health->Doubted(address_index_, host_->io().Now());
+        host_->HealthChanged();
+      }
       if (!step.text.empty() && front_.output().Append(step.text) != Room::kOk) {
         Close(CloseReason::kOutOfResources, Farewell::kSilent);
         return;

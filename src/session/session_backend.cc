@@ -120,11 +120,22 @@ bool Session::BackendHasAlternative() const {
 
 // The address at hand is of no use, and its leg is ending. False: all were tried.
 bool Session::TryNextBackend(CloseReason reason, int error) {
-  (void)listener_->health->Failed(address_index_, host_->io().Now());
-  host_->HealthChanged();
+  if (reason == CloseReason::kBackendConnect) {
+    (void)listener_->health->Failed(address_index_, host_->io().Now());
+    host_->HealthChanged();
+  } else {
+    SuspectBackend();
+  }
   host_->BackendFailed(*listener_->upstream, backend(), reason, error, {});
   addresses_tried_ |= std::uint64_t{1} << address_index_;
   return PickBackend();
+}
+
+// It took the connection and then did not greet this client. Others it may: it knows who is
+// calling, and may look that up for long, or close to that client only.
+void Session::SuspectBackend() {
+  listener_->health->Suspected(address_index_, host_->io().Now());
+  host_->HealthChanged();
 }
 
 void Session::RetireBackend() {

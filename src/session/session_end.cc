@@ -47,12 +47,11 @@ void Session::Close(CloseReason reason, Farewell farewell) {
   // What may need memory comes last: without it the session ends all the same.
   if (reason == CloseReason::kBackendIdentity || reason == CloseReason::kBackendProtocol ||
       reason == CloseReason::kBackendReset || reason == CloseReason::kBackendTimeout) {
-    // Where no address was proven the probe's sentence is in the log.
-    if (listener_->health->proof(address_index_) == UpstreamHealth::Proof::kProven) {
-      if (reason == CloseReason::kBackendIdentity) {
-        listener_->health->Doubted(address_index_, host_->io().Now());
-        host_->HealthChanged();
-      }
+    // Where no address was proven the probe's sentence is in the log. One that was is pending where
+    // this very close has put it in doubt.
+    const UpstreamHealth::Proof proof = listener_->health->proof(address_index_);
+    if (proof == UpstreamHealth::Proof::kProven ||
+        (proof == UpstreamHealth::Proof::kPending && reason == CloseReason::kBackendIdentity)) {
       host_->BackendFailed(*listener_->upstream, backend(), reason, 0, detail_);
     }
   }
@@ -145,6 +144,7 @@ void Session::OnDeadline() {
             (void)TryNextBackend(CloseReason::kBackendTimeout, 0);
             break;
           }
+          SuspectBackend();
           [[fallthrough]];
         case RelayWait::kBackendReply:
         case RelayWait::kBackendDataReply:

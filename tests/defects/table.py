@@ -377,6 +377,29 @@ DEFECTS = (
         "a client that says nothing keeps its session for ever (PROTOCOL 5)",
         (Edit(SESSION_END, "  host_->wheel().Set(timer, deadline);\n", ""),),
         DIALOGUES, r"FAILED  \] .*client_idle"),
+    # --- What a backend does to one client
+    Defect(
+        "suspect-is-down",
+        "a greeting that is slow for one client takes the mail server from all",
+        (Edit("src/session/session_backend.cc", "if (reason == CloseReason::kBackendConnect) {", "if (true) {"),),
+        SHARD, r"FAILED  \] ShardSuspicionTest.WhatOneClientMeets"),
+    Defect(
+        "down-is-suspect",
+        "an address that takes no connection is tried by each client",
+        (Edit("src/session/session_backend.cc", "if (reason == CloseReason::kBackendConnect) {", "if (false) {"),),
+        SHARD, r"FAILED  \] ShardSuspicionTest.WhoCannotBeConnectedTo"),
+    Defect(
+        "suspect-is-never-probed",
+        "a mail server that greets nobody keeps each client waiting",
+        (Edit("src/session/upstream_health.cc", "  if (!state.down && !state.probing) {\n    state.due = std::min(",
+              "  if (false) {\n    state.due = std::min("),),
+        SHARD, r"FAILED  \] ShardSuspicionTest"),
+    Defect(
+        "closed-to-one-keeps-all-waiting",
+        "a client that the mail server closes to takes it from all until a probe has its answer",
+        (Edit("src/session/session.cc", "      if (no_greeting) {\n        SuspectBackend();\n",
+              "      if (no_greeting) {\n        listener_->health->Doubted(address_index_, host_->io().Now());\n"),),
+        SHARD, r"FAILED  \] ShardSuspicionTest.WhoIsClosedTo"),
     # --- ACKs
     Defect(
         "acks-left-to-the-kernel",

@@ -4,10 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "polite_backend.h"
+#include "ringpost/io/socket.h"
 #include "session_world.h"
 
 namespace ringpost {
@@ -584,6 +588,110 @@ TEST_F(ShardTest, EveryBackendHasItsOwnTimeToConnect) {
   EXPECT_EQ(client.received(), "");
   EXPECT_TRUE(Hears(client, "421 4.3.2", 2 * kNsPerSecond));
   ExpectEnd(CloseReason::kBackendConnect);
+}
+
+// What a backend may do to one client and not to others.
+class ShardSuspicionTest : public ShardTest {
+ protected:
+  using Refusal = std::function<void(SimPeer&)>;
+
+  // The first session's first connection meets `refusal`.
+  void StartWith(const WorldOptions& options, Refusal refusal) {
+    world_ = std::make_unique<SessionWorld>(options);
+    world_->OnSessionBackend([this, refusal = std::move(refusal)](SimPeer peer) {
+      backends_.push_back(peer);
+      if (backends_.size() == 1) {
+        refusal(backends_.back());
+      } else {
+        backends_.back().Write("220 back ready\r\n");
+      }
+    });
+  }
+
+  // Which address the latest session connection reached.
+  [[nodiscard]] int Reached() const {
+    return PortOf(backends_.back().address()) - PortOf(SessionWorld::BackendAddress(0));
+  }
+};
+
+// A backend looks up who is calling, and that client's DNS may take its time; or it closes to that
+// client only. The others keep their mail server.
+TEST_F(ShardSuspicionTest, WhatOneClientMeetsIsNoReasonToLeaveTheBackend) {
+  const std::pair<const char*, Refusal> refusals[] = {
+      {"slow", [](SimPeer&) {}},
+      {"closes", [](SimPeer& peer) { peer.Close(); }},
+      {"resets", [](SimPeer& peer) { peer.Reset(); }},
+      {"no SMTP", [](SimPeer& peer) { peer.Write("hello\r\n"); }},
+  };
+  for (const auto& [name, refusal] : refusals) {
+    SCOPED_TRACE(name);
+    WorldOptions options;
+    options.backends = {SimBackend::kAccept, SimBackend::kAccept};
+    StartWith(options, refusal);
+    EXPECT_TRUE(Hears(Connect("192.0.2.7"), "220 ", 31 * kNsPerSecond));
+    EXPECT_EQ(Reached(), 1);
+    // The probe has asked in between.
+    ASSERT_TRUE(world_->Until([&] { return !world_->probes().empty(); }, kPatience));
+    EXPECT_TRUE(world_->probes().front().starts_with("proven"));
+    EXPECT_TRUE(Hears(Connect("192.0.2.8"), "220 "));
+    EXPECT_EQ(Reached(), 0);
+    EXPECT_EQ(world_->backend_failures(), 1);
+    EXPECT_EQ(world_->backend_recoveries(), 0);
+    TearDown();
+  }
+}
+
+// Also while the probe has no answer yet; and where it gets none, the address is passed over.
+TEST_F(ShardSuspicionTest, TheProbeDecides) {
+  WorldOptions options;
+  options.backends = {SimBackend::kAccept, SimBackend::kAccept};
+  StartWith(options, [](SimPeer&) {});
+  world_->io().OnBackendAccept([this](SimPeer peer) {
+    backends_.push_back(peer);
+    if (Reached() == 1) {
+      backends_.back().Write("220 back ready\r\n");
+    }
+  });
+  EXPECT_TRUE(Hears(Connect("192.0.2.7"), "220 ", 31 * kNsPerSecond));
+  ClientEnd& second = Connect("192.0.2.8");
+  world_->Pass(20 * kNsPerSecond);
+  EXPECT_EQ(second.received(), "");
+  EXPECT_TRUE(Hears(second, "220 ", 11 * kNsPerSecond));
+  EXPECT_TRUE(world_->Until([&] { return world_->probes().size() > 1; }, 40 * kNsPerSecond));
+  EXPECT_EQ(world_->probes().back(), "failed ");
+  EXPECT_TRUE(Hears(Connect("192.0.2.9"), "220 ", kNsPerSecond));
+}
+
+// A connection that fails has nothing to do with who is calling.
+TEST_F(ShardSuspicionTest, WhoCannotBeConnectedToIsPassedOverAtOnce) {
+  WorldOptions options;
+  options.backends = {SimBackend::kSilent, SimBackend::kAccept};
+  Start(options);
+  EXPECT_TRUE(Hears(Connect("192.0.2.7"), "220 ", 11 * kNsPerSecond));
+  EXPECT_TRUE(Hears(Connect("192.0.2.8"), "220 ", kNsPerSecond));
+}
+
+// The only address: nobody waits for the probe because of somebody else.
+TEST_F(ShardSuspicionTest, WhoIsClosedToKeepsNobodyWaiting) {
+  for (const BackendIdentity identity : {BackendIdentity::kNone, BackendIdentity::kProxyV2}) {
+    WorldOptions options;
+    options.identity = identity;
+    StartWith(options, [](SimPeer& peer) { peer.Close(); });
+    world_->io().OnBackendAccept([this](SimPeer peer) {
+      backends_.push_back(peer);
+      if (PoliteBackend::IsProbe(peer)) {
+        return;  // it gets no answer
+      }
+      if (clients_.size() == 1) {
+        backends_.back().Close();
+      } else {
+        backends_.back().Write("220 back ready\r\n");
+      }
+    });
+    EXPECT_TRUE(Hears(Connect("192.0.2.7"), "421 "));
+    EXPECT_TRUE(Hears(Connect("192.0.2.8"), "220 ", kNsPerSecond));
+    TearDown();
+  }
 }
 
 // An idle session keeps no large block, whatever it has half said.

@@ -192,6 +192,7 @@ class Session final : private PolicyListener, private MailPolicy {
   [[nodiscard]] int TakeBackendSocket(int family);
   void ReleaseBackendSocket();
   [[nodiscard]] bool TryNextBackend(CloseReason reason, int error);
+  void SuspectBackend();
   [[nodiscard]] bool BackendHasAlternative() const;
   void BackendConnected();
   void BackendConnectFailed(int error);

@@ -63,9 +63,9 @@ class UpstreamHealth {
   // Whether another one than those in `tried` is proven, or about to be asked for the first time.
   [[nodiscard]] bool HasOther(std::uint64_t tried) const;
 
-  // A session or a probe could not use it: down, and the next probe is due after the back-off,
-  // which only a failure while it is being probed doubles. True: it was up until now, which is
-  // worth a line in the log.
+  // A session could not connect to it, or a probe could not use it: down, and the next probe is due
+  // after the back-off, which only a failure while it is being probed doubles. True: it was up
+  // until now, which is worth a line in the log.
   bool Failed(std::size_t address, TimeNs now);
   // A probe has seen that it does not take its identity: not used until another one is better
   // answered. True: as with Failed().
@@ -74,9 +74,10 @@ class UpstreamHealth {
   void ProbeAgain(std::size_t address);
   // Commands and replies parted in a session: not used until it is proven again.
   void Doubted(std::size_t address, TimeNs now);
-  // It greeted a session with 4xx or 5xx. That may concern this one client (a limit, a block list),
-  // so the address stays up, but a probe, which is nobody's, is due to find out: at once, and not
-  // more often than once in kBackoffMin.
+  // It greeted a session with 4xx or 5xx, closed without a greeting, or kept it waiting for one.
+  // That may concern this one client (a limit, a block list, the client's slow DNS), so the address
+  // stays up, but a probe, which is nobody's, is due to find out: at once, and not more often than
+  // once in kBackoffMin.
   void Suspected(std::size_t address, TimeNs now);
   // It greeted a session. True: it was down until now.
   bool Succeeded(std::size_t address);
