@@ -42,6 +42,7 @@ class Client:
     reason: str = "quit"    # how a session of it ends
     resumes: bool = False   # the second message travels in a resumed TLS session
     note: str = ""          # for the table
+    trouble: str = ""       # what it is known to fail from
     seconds: int = 40       # for all messages of one way
     quick: bool = False     # part of tools/test
 
@@ -75,7 +76,7 @@ class Client:
 def upstream_version(version):
     """1:2.39.5-0+deb12u3 → 2.39.5, 3.1.7+really3.1.2-0 → 3.1.2"""
     version = (version.partition(":")[2] or version).rsplit("-", 1)[0]
-    return re.sub(r"[+~](dfsg|ds|deb).*", "", version.rpartition("+really")[2])
+    return re.sub(r"[+~](dfsg|ds|deb|\d+$).*", "", version.rpartition("+really")[2])
 
 
 def here(name):

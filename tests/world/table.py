@@ -30,7 +30,9 @@ def client_rows(results):
         found = [results.get((client.name, way), ("", "–")) for way in ("starttls", "implicit")]
         if any(outcome for outcome, _ in found):
             cells = [OUTCOMES.get(outcome, words) for outcome, words in found]
-            rows.append("| " + " | ".join([client.title, client.version(), *cells, client.note]) + " |")
+            failed = any(outcome == "failed" for outcome, _ in found)
+            words = "; ".join(filter(None, (client.note, client.trouble if failed else "")))
+            rows.append("| " + " | ".join([client.title, client.version(), *cells, words]) + " |")
     return rows
 
 
@@ -55,7 +57,7 @@ def server_rows():
     for title, (setup, package) in sorted(SERVERS.items(), key=lambda item: item[0].lower()):
         fitting = {identity for name, pairs in matrix.items() if name.split()[0] == setup and name != "dovecot lmtp"
                    for identity, pair in pairs.items() if pair.client}
-        rows.append(f"| {title} | {server_version(package)} | {', '.join(f'`{one}`' for one in sorted(fitting)) or 'none'} |")
+        rows.append(f"| {title} | {server_version(package)} | {', '.join(f'`{one}`' for one in sorted(fitting)) or '–'} |")
     return rows
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One client, one way: sends its messages, and what was stored and logged is judged."""
 
+import email.policy
 import re
 
+import names
 from client import STORE
 from harness.case import Failure, check, equal, eventually
 from harness.process import run
@@ -32,6 +34,7 @@ echo 'sent {number}'
 class Trial:
     def __init__(self, world):
         self.world = world
+        names.serve()
         self.sink = world.keep(Sink(world, "store"))
         self.proxy = world.keep(Ringpost(world, "ringpost", f"127.0.0.1:{self.sink.port}",
                                          listen=f"127.0.0.1:{PORTS['starttls']}",
@@ -53,7 +56,7 @@ class Trial:
         check(code == 0, f"it ended with {code}{self.what_came(before)}\n{said(process)}")
         for message in messages:
             try:
-                stored, _ = self.sink.message(f"\r\nSubject: {message.subject}\r\n".encode())
+                stored = eventually(lambda: self.stored(message.subject), "the message", 5)
             except Failure:
                 raise Failure(f"message {message.number} was not stored\n{said(process)}") from None
             try:
@@ -61,6 +64,14 @@ class Trial:
             except Failure as fault:
                 raise Failure(f"message {message.number}, {fault}") from None
         return self.judge(client, before, len(messages))
+
+    def stored(self, subject):
+        """The message with this subject, however that is encoded; None if it has not come."""
+        for content in reversed(self.sink.contents()):
+            header = email.message_from_bytes(content.partition(b"\r\n\r\n")[0], policy=email.policy.default)
+            if header["subject"] == subject:
+                return content
+        return None
 
     def start(self, client, way, messages):
         files = {**client.files, "etc/world/send": client.send,

@@ -7,4 +7,4 @@ RUN = "NODE_PATH=/usr/lib/ringpost-test-clients/node_modules NODE_EXTRA_CA_CERTS
 Client("nodemailer", packages="npm:nodemailer", quick=True, reason="client_eof", send=RUN,
        files={"etc/world/send.mjs": here("nodemailer_send.mjs")}, note="no QUIT")
 Client("emailjs", packages="npm:emailjs", composes=True, dots=False, send=RUN,
-       files={"etc/world/send.mjs": here("emailjs_send.mjs")}, note="does not double dots")
+       files={"etc/world/send.mjs": here("emailjs_send.mjs")}, note="keeps no line that begins with a dot")
