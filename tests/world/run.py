@@ -99,9 +99,11 @@ def main():
             run_all(options, chosen, results)
     except Skip as reason:
         print(f"nothing was run: {reason}")
+        results.update({(client.name, way): ("skipped", str(reason)) for client in chosen for way in client.ways})
     except KeyboardInterrupt:
         print("stopped")
     except Exception as error:  # what all of them need is not there
+        results["the run", "ended early"] = ("failed", f"{type(error).__name__}: {error}")
         print(f"the run ended early: {type(error).__name__}: {error}")
     print()
     print("\n".join(client_rows(results)))
