@@ -80,6 +80,13 @@ constexpr bool IsBlank(char c) { return c == ' ' || c == '\t'; }
 
 bool IsEnd(char c) { return c == ' ' || c == '\r' || c == '\n'; }
 
+std::size_t SkipBlanks(std::string_view* text) {
+  const auto* const end = std::find_if_not(text->begin(), text->end(), IsBlank);
+  const auto blanks = static_cast<std::size_t>(end - text->begin());
+  text->remove_prefix(blanks);
+  return blanks;
+}
+
 // "Host:", "Subject:"
 bool IsHeaderName(std::string_view word) {
   if (word.size() < 2 || word.back() != ':') return false;
@@ -179,25 +186,31 @@ bool ValidHelloName(std::string_view name) {
 }
 
 std::optional<BdatArgument> ParseBdatArgument(std::string_view line) {
-  constexpr std::size_t kVerbAndBlank = 5;
-  constexpr std::string_view kLast = " LAST";
-  if (line.size() <= kVerbAndBlank) return std::nullopt;
-  std::string_view rest = line.substr(kVerbAndBlank);
+  constexpr std::size_t kVerb = 4;
+  constexpr std::string_view kLast = "LAST";
+  std::string_view rest = line.substr(std::min(line.size(), kVerb));
+  BdatArgument argument;
+  argument.canonical = line.find('\t') == std::string_view::npos && !line.ends_with(' ');
+  while (!rest.empty() && IsBlank(rest.back())) rest.remove_suffix(1);
 
+  const std::size_t before_size = SkipBlanks(&rest);
   const auto* const end = std::find_if_not(rest.begin(), rest.end(), IsDigit);
   const std::string_view digits = rest.substr(0, static_cast<std::size_t>(end - rest.begin()));
   rest.remove_prefix(digits.size());
+  if (before_size == 0) return std::nullopt;
   if (digits.empty() || digits.size() > kBdatDigitsMax) return std::nullopt;
   // "010": eight for who reads it as C does.
   if (digits.size() > 1 && digits.front() == '0') return std::nullopt;
-
-  BdatArgument argument;
   for (const char digit : digits) {
     argument.octets = argument.octets * 10 + static_cast<std::uint64_t>(digit - '0');
   }
+  argument.canonical = argument.canonical && before_size == 1;
   if (rest.empty()) return argument;
-  if (!EqualsIgnoreCase(rest, kLast)) return std::nullopt;
+
+  const std::size_t before_last = SkipBlanks(&rest);
+  if (before_last == 0 || !EqualsIgnoreCase(rest, kLast)) return std::nullopt;
   argument.last = true;
+  argument.canonical = argument.canonical && before_last == 1;
   return argument;
 }
 

@@ -2,6 +2,7 @@
 //
 // The front half of the relay: command lines, content and chunks, from the client to the backend.
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "ringpost/base/check.h"
@@ -300,7 +301,10 @@ Step SmtpRelay::Bdat(std::string_view text, std::size_t octets) {
   }
   pending_.Push(PendingReply{.from = argument->last ? PendingReply::From::kChunkLast
                                                     : PendingReply::From::kChunk});
-  return Forward(Side::kFront, octets);
+  if (argument->canonical) return Forward(Side::kFront, octets);
+  // To a backend that is less tolerant of blanks the chunk would be commands.
+  text_ = "BDAT " + std::to_string(argument->octets) + (argument->last ? " LAST\r\n" : "\r\n");
+  return DropAndInject(Side::kFront, octets, InjectDue::kBack);
 }
 
 Step SmtpRelay::Starttls(const RelayInput& input, std::string_view argument, std::size_t octets) {

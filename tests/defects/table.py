@@ -310,6 +310,17 @@ DEFECTS = (
               "  chunk_octets_ = argument->octets > 1 ? argument->octets - 1 : argument->octets;\n"),),
         SMTP, r"FAILED  \] .*/bdat\b"),
     Defect(
+        "bdat-blanks-end-the-session",
+        "blanks behind the size of a chunk are taken for a size that cannot be read (PROTOCOL 19)",
+        (Edit(COMMAND, "  while (!rest.empty() && IsBlank(rest.back())) rest.remove_suffix(1);\n\n", "\n"),),
+        SMTP, r"FAILED  \] .*bdat_blanks"),
+    Defect(
+        "bdat-blanks-forwarded",
+        "a backend that takes no blanks in BDAT would read the chunk as commands (PROTOCOL 19)",
+        (Edit(FRONT, "  if (argument->canonical) return Forward(Side::kFront, octets);\n",
+              "  if (argument->octets >= 0) return Forward(Side::kFront, octets);\n"),),
+        SMTP, r"FAILED  \] RelayBdatTest.TheBackendGetsOneSpelling"),
+    Defect(
         "chunk-searched-for-bare-newlines",
         "bare newlines in a chunk are refused, as if they could end it (PROTOCOL 18)",
         (Edit(FRONT, "  if (chunk_octets_ == 0) {\n    front_phase_ = refused",

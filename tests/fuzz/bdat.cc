@@ -5,6 +5,7 @@
 // line that is not BDAT.
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "fuzz.h"
 #include "gtest_aborts.h"
@@ -23,33 +24,36 @@ struct Reference {
   bool open = false;        // the input goes on with something else
 };
 
-// "BDAT", one blank, a number without sign, prefix or leading zero, perhaps " LAST", CRLF.
-bool ReadLine(std::string_view line, std::uint64_t* octets, bool* last) {
-  enum class At { kVerb, kNumber, kLast } at = At::kVerb;
-  constexpr std::string_view kVerb = "bdat ";
-  constexpr std::string_view kLast = " last";
-  std::size_t in_verb = 0;
-  std::size_t digits = 0;
-  std::size_t in_last = 0;
-  bool zero_first = false;
-  *octets = 0;
+// "BDAT", blanks, a number without sign, prefix or leading zero, perhaps blanks and "LAST", perhaps
+// blanks, CRLF. `canonical` is what the backend gets: the line itself if its blanks are those of
+// RFC 3030.
+bool ReadLine(std::string_view line, std::uint64_t* octets, bool* last, std::string* canonical) {
+  std::vector<std::string> words(1);
+  bool single = true;
   for (const char c : line) {
-    const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    if (at == At::kVerb) {
-      if (lower != kVerb[in_verb]) return false;
-      if (++in_verb == kVerb.size()) at = At::kNumber;
-    } else if (at == At::kNumber && c >= '0' && c <= '9') {
-      if (zero_first || ++digits > 18) return false;
-      zero_first = digits == 1 && c == '0';
-      *octets = *octets * 10 + static_cast<std::uint64_t>(c - '0');
-    } else {
-      at = At::kLast;
-      if (digits == 0 || in_last == kLast.size() || lower != kLast[in_last]) return false;
-      ++in_last;
+    if (c != ' ' && c != '\t') {
+      words.back() += c;
+      continue;
     }
+    single = single && c == ' ' && !words.back().empty();
+    if (!words.back().empty()) words.emplace_back();
   }
-  *last = in_last == kLast.size();
-  return digits > 0 && (in_last == 0 || *last);
+  if (words.back().empty()) {
+    single = false;
+    words.pop_back();
+  }
+  *last = words.size() == 3;
+  if (words.size() < 2 || words.size() > 3) return false;
+  if (*last && !fuzz::EqualsIgnoringCase(words[2], "LAST")) return false;
+  const std::string& size = words[1];
+  if (size.size() > 18 || (size.size() > 1 && size[0] == '0')) return false;
+  *octets = 0;
+  for (const char c : size) {
+    if (c < '0' || c > '9') return false;
+    *octets = *octets * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  *canonical = single ? std::string(line) : "BDAT " + size + (*last ? " LAST" : "");
+  return true;
 }
 
 Reference Read(std::string_view input) {
@@ -73,7 +77,8 @@ Reference Read(std::string_view input) {
     }
     std::uint64_t octets = 0;
     bool last = false;
-    if (!ReadLine(line, &octets, &last)) {
+    std::string canonical;
+    if (!ReadLine(line, &octets, &last, &canonical)) {
       reference.closed = true;
       break;
     }
@@ -83,7 +88,7 @@ Reference Read(std::string_view input) {
         input.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(octets, input.size())));
     input.remove_prefix(chunk.size());
     if (transaction) {
-      reference.backend.append(line).append("\r\n").append(chunk);
+      reference.backend.append(canonical).append("\r\n").append(chunk);
       reference.chunks += whole ? 1 : 0;
       transaction = !last;
     } else {

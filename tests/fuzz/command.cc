@@ -93,20 +93,28 @@ void CheckVerb(std::string_view line) {
 // RFC 3030 2, octet by octet; 19 digits cannot overflow.
 void CheckBdat(std::string_view line) {
   const std::optional<BdatArgument> argument = ParseBdatArgument(line);
-  std::size_t i = std::min<std::size_t>(line.size(), 5);
-  const std::size_t digits = i;
+  const auto blanks = [line](std::size_t from) {
+    std::size_t end = from;
+    while (end < line.size() && (line[end] == ' ' || line[end] == '\t')) ++end;
+    return end;
+  };
+  const std::size_t digits = blanks(std::min<std::size_t>(line.size(), 4));
+  std::size_t i = digits;
   std::uint64_t value = 0;
   while (i < line.size() && IsDigit(line[i]) && i - digits < 19) {
     value = value * 10 + static_cast<std::uint64_t>(line[i++] - '0');
   }
-  bool good = i > digits && i - digits <= 18 && (line[digits] != '0' || i == digits + 1);
-  bool last = false;
-  if (good && i < line.size()) {
-    last = fuzz::EqualsIgnoringCase(line.substr(i), " LAST");
-    good = last;
-  }
+  bool good =
+      digits > 4 && i > digits && i - digits <= 18 && (line[digits] != '0' || i == digits + 1);
+  const std::size_t word = blanks(i);
+  const bool last = word > i && fuzz::EqualsIgnoringCase(line.substr(word, 4), "LAST");
+  good = good && blanks(word + (last ? 4 : 0)) == line.size();
   RINGPOST_CHECK(argument.has_value() == good);
-  if (good) RINGPOST_CHECK(argument->octets == value && argument->last == last);
+  if (!good) return;
+  RINGPOST_CHECK(argument->octets == value && argument->last == last);
+  std::string canonical = std::string(line.substr(0, 4)) + " " + std::to_string(value);
+  if (last) canonical += " " + std::string(line.substr(word, 4));
+  RINGPOST_CHECK(argument->canonical == (line == canonical));
 }
 
 void CheckForeign(std::string_view octets, std::size_t cut) {

@@ -266,11 +266,12 @@ void NoAuth(std::string_view backend) {
   }
 }
 
-// Nothing gets to the backend that the client did not say, in its order.
+// Nothing gets to the backend that the client did not say, in its order. A blank may stand for a
+// tab: how a BDAT line is spaced is up to us.
 bool IsSubsequence(std::string_view part, std::string_view whole) {
   std::size_t at = 0;
   for (const char c : part) {
-    at = whole.find(c, at);
+    at = c == ' ' ? whole.find_first_of(" \t", at) : whole.find(c, at);
     if (at == std::string_view::npos) return false;
     ++at;
   }

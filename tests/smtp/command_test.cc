@@ -96,31 +96,34 @@ TEST(CommandTest, BdatArguments) {
   EXPECT_TRUE(ParseBdatArgument("bdat 0 last")->last);
   EXPECT_EQ(ParseBdatArgument("BDAT 1000 LAST")->octets, 1000U);
   EXPECT_EQ(ParseBdatArgument("BDAT 999999999999999999")->octets, 999999999999999999U);
-  for (const std::string_view line : {"BDAT",
-                                      "BDAT ",
-                                      "BDAT x",
-                                      "BDAT -1",
-                                      "BDAT +5",
-                                      "BDAT 0x10",
-                                      "BDAT 010",
-                                      "BDAT 1 ",
-                                      "BDAT 1  LAST",
-                                      "BDAT  1",
-                                      "BDAT 1 LAST LAST",
-                                      "BDAT 1 LAST ",
-                                      "BDAT 1 LASTX",
-                                      "BDAT 1LAST",
-                                      "BDAT 1 2",
-                                      "BDAT 18446744073709551616 LAST",
-                                      "BDAT 1000000000000000000",
-                                      "BDAT 99999999999999999999999999999999999999",
-                                      "BDAT\t1",
-                                      "BDAT 1\tLAST"}) {
-    if (line.starts_with("BDAT\t")) {
-      EXPECT_TRUE(LooksLikeBdat(line));
-      continue;
-    }
+  for (const std::string_view line :
+       {"BDAT", "BDAT ", "BDAT x", "BDAT -1", "BDAT +5", "BDAT 0x10", "BDAT 010",
+        "BDAT 1 LAST LAST", "BDAT 1 LASTX", "BDAT 1LAST", "BDAT 1 2",
+        "BDAT 18446744073709551616 LAST", "BDAT 1000000000000000000",
+        "BDAT 99999999999999999999999999999999999999", "BDAT 1\vLAST", "BDAT 1 0"}) {
     EXPECT_FALSE(ParseBdatArgument(line).has_value()) << line;
+  }
+  EXPECT_EQ(FindCommand("BDAT\t1").verb, Verb::kUnknown);
+  EXPECT_TRUE(LooksLikeBdat("BDAT\t1"));
+}
+
+// RFC 5321 4.1.1: the blanks are not the size.
+TEST(CommandTest, BdatBlanks) {
+  for (const std::string_view line : {"BDAT 12", "bdat 12", "BDAT 12 LAST", "BDAT 12 last"}) {
+    const auto argument = ParseBdatArgument(line);
+    ASSERT_TRUE(argument.has_value()) << line;
+    EXPECT_TRUE(argument->canonical) << line;
+    EXPECT_EQ(argument->octets, 12U);
+    EXPECT_EQ(argument->last, line.size() > 7);
+  }
+  for (const std::string_view line :
+       {"BDAT 12 ", "BDAT  12", "BDAT 12\t", "BDAT \t 12  ", "BDAT 12 LAST ", "BDAT 12  LAST",
+        "BDAT  12 LAST", "BDAT 12\tLAST", "BDAT 12 LAST\t"}) {
+    const auto argument = ParseBdatArgument(line);
+    ASSERT_TRUE(argument.has_value()) << line;
+    EXPECT_FALSE(argument->canonical) << line;
+    EXPECT_EQ(argument->octets, 12U);
+    EXPECT_EQ(argument->last, line.find("LAST") != std::string_view::npos);
   }
 }
 

@@ -418,6 +418,31 @@ TEST(RelayBdatTest, AChunkPassesAsItIsWhateverIsSaidOfBareNewlines) {
   }
 }
 
+// However the client spaces it: a backend that read the line otherwise would take the chunk for
+// commands.
+TEST(RelayBdatTest, TheBackendGetsOneSpelling) {
+  constexpr std::string_view kChunk = "RSET\r\n";
+  for (const std::string_view line :
+       {"BDAT 6 LAST \r\n", "BDAT  6  LAST\r\n", "BDAT 6\tLAST \t\r\n"}) {
+    for (const std::size_t window : {1U, 7U, 16384U}) {
+      RelayHarness harness;
+      harness.set_window(window);
+      harness.Hello();
+      harness.Envelope();
+      harness.FromClient(std::string(line) + std::string(kChunk) + "RSET\r\n");
+      EXPECT_EQ(harness.TakeToBackend(), "BDAT 6 LAST\r\nRSET\r\nRSET\r\n") << line;
+      harness.FromBackend("250 queued\r\n250 reset\r\n");
+      EXPECT_EQ(harness.TakeToClient(), "250 queued\r\n250 reset\r\n");
+      EXPECT_EQ(harness.relay().stats().messages_accepted, 1U);
+    }
+  }
+  RelayHarness refused;
+  refused.Hello();
+  refused.FromClient("BDAT  4 \r\nabcdNOOP\r\n");
+  EXPECT_EQ(refused.TakeToBackend(), "NOOP\r\n");
+  EXPECT_EQ(refused.TakeToClient(), "503 5.5.1 Error: need MAIL command\r\n");
+}
+
 // An implicit-TLS listener: TLS is up before the backend says anything.
 TEST(RelayTlsTest, TlsBeforeTheGreeting) {
   for (const BackendAfterTls backend : {BackendAfterTls::kSame, BackendAfterTls::kReconnected}) {

@@ -90,9 +90,11 @@ LineCheck CheckLine(std::string_view line);
 struct BdatArgument {
   std::uint64_t octets = 0;
   bool last = false;
+  bool canonical = false;  // one SP before each word, and nothing behind the last
 };
-// RFC 3030 2: chunk-size [SP "LAST"], and nothing more tolerant than that, because whoever reads
-// the size differently reads message content as commands.
+// RFC 3030 2: chunk-size [SP "LAST"]. Blanks may be several and come behind it, as RFC 5321 4.1.1
+// asks of receivers; nothing else is tolerated, because whoever reads the size differently reads
+// message content as commands.
 [[nodiscard]] std::optional<BdatArgument> ParseBdatArgument(std::string_view line);
 
 // "AUTH SCRAM-SHA-256-PLUS ...": channel binding cannot match behind a TLS terminator.

@@ -234,6 +234,19 @@ def bdat(world, port):  # PROTOCOL 18 (RFC 3030)
 
 
 @case
+def bdat_with_blanks(world):  # PROTOCOL 19: Postfix takes them
+    identifier, content = mail()
+    half = len(content) // 2
+    with connect(world, world.proxy(), "starttls") as client:
+        client.envelope()
+        for chunk, command in ((content[:half], f"BDAT {half} "), (content[half:], f"bdat  {len(content) - half}  LAST ")):
+            client.send(command.encode() + b"\r\n" + chunk)
+            equal(client.reply().code, 250, f"reply to {command!r}")
+        client.quit()
+    equal(stored_content(world, identifier), content.replace(b"\r\n", b"\n"), "stored message")
+
+
+@case
 def bdat_refused_then_data(world):  # PROTOCOL 18
     with connect(world, world.proxy(), "starttls") as client:
         client.send(b"BDAT 23\r\nMAIL FROM:<a@b>\r\nQUIT\r\n")  # no transaction: drained, then refused
