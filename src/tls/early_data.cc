@@ -19,10 +19,11 @@ bool EarlyData::Keep(std::span<const unsigned char> secret) {
 }
 
 bool EarlyData::Begin(std::size_t record_bytes, Whose whose) {
-  if (record_bytes > kBytesMax - counted_) {
+  if (record_bytes > kBytesMax - counted_ || records_ == kRecordsMax) {
     return false;
   }
   counted_ += record_bytes;
+  ++records_;
   left_ = record_bytes;
   whose_ = whose;
   record_.clear();

@@ -25,6 +25,8 @@ class EarlyData {
   // 16 KiB, the max_early_data of most servers, and what records add. Counted in octets of records,
   // headers included.
   static constexpr std::size_t kBytesMax = (1 << 14) + 4096;
+  // Each is tried with a key. Records of 256 octets still fit.
+  static constexpr unsigned kRecordsMax = 128;
 
   EarlyData() = default;
   ~EarlyData();
@@ -54,6 +56,7 @@ class EarlyData {
   std::array<unsigned char, RecordCipher::kSecretBytesMax> secret_{};
   std::size_t secret_bytes_ = 0;
   std::size_t counted_ = 0;
+  unsigned records_ = 0;
   std::size_t left_ = 0;  // of the record at hand, still to come
   Whose whose_ = Whose::kDropped;
   std::string record_;  // what has come of one that is not dropped

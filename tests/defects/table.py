@@ -1129,8 +1129,14 @@ DEFECTS = (
     Defect(
         "early-data-without-bound",
         "early data that nobody can read is skipped for ever",
-        (Edit("src/tls/early_data.cc", "  if (record_bytes > kBytesMax - counted_) {\n", "  if (false) {\n"),),
+        (Edit("src/tls/early_data.cc", "  if (record_bytes > kBytesMax - counted_ || records_ == kRecordsMax) {\n",
+              "  if (records_ == kRecordsMax) {\n"),),
         EARLY_DATA, r"FAILED  \] Layers/EarlyDataTest.UpToABound"),
+    Defect(
+        "early-data-in-many-records",
+        "a client makes ringpost try its key on any number of small records",
+        (Edit("src/tls/early_data.cc", " || records_ == kRecordsMax) {\n", ") {\n"),),
+        EARLY_DATA, r"FAILED  \] Layers/EarlyDataTest.InSoManyRecords"),
     Defect(
         "early-data-never-offered",
         "records that cannot be opened are skipped for any client",

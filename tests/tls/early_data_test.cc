@@ -157,6 +157,18 @@ TEST_P(EarlyDataTest, UpToABound) {
   }
 }
 
+TEST_P(EarlyDataTest, InSoManyRecords) {
+  std::string records;
+  for (unsigned i = 1; i < EarlyData::kRecordsMax; ++i) {
+    records += Early(17);
+  }
+  Begin();
+  ExpectDone(records + client_->Finished());
+  Begin();
+  EXPECT_EQ(Receive(records + Early(17)), TlsOutcome::kNeedInput);
+  ExpectBadMac(Early(17));
+}
+
 TEST_P(EarlyDataTest, OnlyWhereItWasOffered) {
   HelloBuilder without_ticket = HandClient().Hello();
   without_ticket.Set(kEarlyData, "");
