@@ -5,5 +5,7 @@ Client("mailutils", title="GNU mailutils", packages="mailutils", composes=True, 
 url=smtp
 [ $way = starttls ] || url=smtps
 printf 'tls { ssl-ca-file %s; }\\n' $ca >$HOME/.mailutils
-mail.mailutils -E "set sendmail=$url://$host:$port" -r $from -a 'Content-Type: text/plain; charset=utf-8' -a 'Content-Transfer-Encoding: 8bit' -s "$subject" $to <$body
+mail.mailutils -E "set sendmail=$url://$host:$port" -r $from \\
+    -a 'Content-Type: text/plain; charset=utf-8' -a 'Content-Transfer-Encoding: 8bit' \\
+    -s "$subject" $to <$body
 """)

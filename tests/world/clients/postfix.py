@@ -28,7 +28,8 @@ if [ ! -d /run/postfix ]; then
   mkdir -p /run/postfix /run/postfix-data
   chown postfix /run/postfix-data
   sed 's/^\([a-z]\+ *unix *. *.\) *y/\1 n/; /^smtp  *inet/d; /^pickup/s/60/1/' /usr/share/postfix/master.cf.dist >/etc/world/postfix/master.cf
-  grep -q ^postlog /etc/world/postfix/master.cf || echo 'postlog unix-dgram n - n - 1 postlogd' >>/etc/world/postfix/master.cf
+  grep -q ^postlog /etc/world/postfix/master.cf ||
+    echo 'postlog unix-dgram n - n - 1 postlogd' >>/etc/world/postfix/master.cf
   postfix -c /etc/world/postfix start-fg >$HOME/log 2>&1 &
   for try in {1..300}; do
     ! grep -q 'daemon started' $HOME/log || break
