@@ -41,7 +41,7 @@ absl::string_view SetUp(BackendIdentity identity) {
   }
   return "Perhaps it waits for a PROXY header (then set identity to proxy-v2 or proxy-v1) or "
          "speaks "
-         "TLS on this port (ringpost needs plain SMTP there)";
+         "TLS or LMTP on this port (ringpost needs plain SMTP there)";
 }
 
 std::string Quoted(const std::string& words) {
@@ -89,6 +89,9 @@ std::string What(const UpstreamConfig& upstream, const ProbeResult& result) {
     case ProbeFault::kNoopRefused:
       return absl::StrCat("it answered NOOP with ", Quoted(result.words),
                           proxy ? ", so it takes the PROXY header for a command" : "", ". ",
+                          SetUp(upstream.identity));
+    case ProbeFault::kHelloRefused:
+      return absl::StrCat("it answered EHLO and HELO with ", Quoted(result.words), ". ",
                           SetUp(upstream.identity));
   }
   return {};

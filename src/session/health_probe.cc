@@ -234,6 +234,8 @@ void HealthProbe::AdvanceAsking() {
 
 void HealthProbe::OnReply(std::string_view text, const Reply& reply) {
   const bool positive = reply.code < kPositiveEnd;
+  // RFC 5321 4.2.1: "x0z", the syntax. A name that it does not like gets another code.
+  const bool unknown = reply.code >= kPermanent && reply.code < kPermanent + 10;
   switch (phase_) {
     case Phase::kGreeting:
       notice_at_ = -1;
@@ -242,7 +244,9 @@ void HealthProbe::OnReply(std::string_view text, const Reply& reply) {
         // RFC 5321 3.1: a refusal. Anything else is no greeting.
         Fail(reply.code >= kNegative ? ProbeFault::kNotReady : ProbeFault::kNotSmtp, 0, text);
       } else if (upstream_->identity == BackendIdentity::kXclient) {
-        Ask("EHLO " + std::string(hostname_) + "\r\n", Phase::kXclientHello);
+        AskHello(Phase::kXclientHello);
+      } else if (upstream_->identity == BackendIdentity::kNone) {
+        AskHello(Phase::kHello);
       } else {
         AskNoop();
       }
@@ -263,14 +267,23 @@ void HealthProbe::OnReply(std::string_view text, const Reply& reply) {
       if (reply.code != kOk) {
         Fail(ProbeFault::kNoopRefused, 0, text);
       } else if (second_hello_ == SecondHello::kAsk) {
-        Ask("EHLO " + std::string(hostname_) + "\r\n", Phase::kHello);
+        AskHello(Phase::kHello);
       } else {
         AskQuit();
       }
       break;
     case Phase::kHello:
-      if (positive) {
-        Ask("EHLO " + std::string(hostname_) + "\r\n", Phase::kSecondHello);
+      if (positive && second_hello_ == SecondHello::kAsk) {
+        AskHello(Phase::kSecondHello);
+      } else if (unknown && upstream_->identity == BackendIdentity::kNone) {
+        Ask("HELO " + std::string(hostname_) + "\r\n", Phase::kHelo);
+      } else {
+        AskQuit();
+      }
+      break;
+    case Phase::kHelo:
+      if (unknown) {
+        Fail(ProbeFault::kHelloRefused, 0, text);
       } else {
         AskQuit();
       }
@@ -317,6 +330,8 @@ void HealthProbe::NextXclientCommand() {
 }
 
 void HealthProbe::AskNoop() { Ask("NOOP\r\n", Phase::kNoop); }
+
+void HealthProbe::AskHello(Phase phase) { Ask("EHLO " + std::string(hostname_) + "\r\n", phase); }
 
 void HealthProbe::AskQuit() {
   Ask("QUIT\r\n", Phase::kQuit);

@@ -548,6 +548,11 @@ DEFECTS = (
         (Edit(PROBE_CC, "      if (reply.code != kOk) {\n", "      if (false) {\n"),),
         PROBE, r"FAILED  \] HealthProbeTest.SeesWhatIsWrong"),
     Defect(
+        "probe-takes-lmtp",
+        "a server that knows neither EHLO nor HELO is taken for a mail server",
+        (Edit(PROBE_CC, "      if (unknown) {\n", "      if (false) {\n"),),
+        PROBE, r"FAILED  \] HealthProbeTest.SeesWhatIsWrong"),
+    Defect(
         "probe-takes-two-replies",
         "a probe does not mind more replies than it asked for",
         (Edit(PROBE_CC, "    if (reply.code < kNegative && input.size() > reply.octets) {\n", "    if (false) {\n"),),

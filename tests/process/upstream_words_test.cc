@@ -62,7 +62,7 @@ TEST(UpstreamWordsTest, ARefutedServerIsQuotedAndToldWhatToSet) {
   for (const BackendIdentity identity : kIdentities) {
     for (const ProbeFault fault :
          {ProbeFault::kGreetsUntold, ProbeFault::kNotSmtp, ProbeFault::kUnaskedReply,
-          ProbeFault::kXclientRefused, ProbeFault::kNoopRefused}) {
+          ProbeFault::kXclientRefused, ProbeFault::kNoopRefused, ProbeFault::kHelloRefused}) {
       const std::string text =
           NotProvenSentence(Upstream(identity), Address(), Fault(Kind::kRefuted, fault, kSaid));
       SCOPED_TRACE(text);

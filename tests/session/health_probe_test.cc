@@ -209,8 +209,12 @@ std::string HeaderOf(BackendIdentity identity, std::size_t octets) {
 
 // PROTOCOL 37
 TEST(HealthProbeTest, SaysThatItIsTheProxyItselfAndAsksForNothingElse) {
-  for (const BackendIdentity identity :
-       {BackendIdentity::kProxyV2, BackendIdentity::kProxyV1, BackendIdentity::kNone}) {
+  const std::map<BackendIdentity, std::string> asked = {
+      {BackendIdentity::kProxyV2, "NOOP\r\n"},
+      {BackendIdentity::kProxyV1, "NOOP\r\n"},
+      {BackendIdentity::kNone, "EHLO mx.test\r\n"},
+  };
+  for (const auto& [identity, command] : asked) {
     ProbeWorld world({.identity = identity});
     const TimeNs began = world.io().Now();
     world.Start();
@@ -218,11 +222,32 @@ TEST(HealthProbeTest, SaysThatItIsTheProxyItselfAndAsksForNothingElse) {
     EXPECT_EQ(result.kind, Kind::kProven);
     EXPECT_EQ(result.fault, ProbeFault::kNone);
     EXPECT_EQ(result.words, "220 mx.example.test ESMTP");
-    EXPECT_EQ(world.heard(), HeaderOf(identity, kProxyHeaderMax) + "NOOP\r\nQUIT\r\n");
+    EXPECT_EQ(world.heard(), HeaderOf(identity, kProxyHeaderMax) + command + "QUIT\r\n");
     EXPECT_FALSE(world.backend().was_reset());
     EXPECT_LT(world.io().Now() - began, kNsPerSecond);
     EXPECT_EQ(world.probe().address(), 1u);
     EXPECT_EQ(world.notices(), 0);
+  }
+}
+
+// RFC 5321 3.2: a server that knows no EHLO is a mail server all the same.
+TEST(HealthProbeTest, TakesAServerThatKnowsHeloOnly) {
+  ProbeWorld world({});
+  world.server().replies["EHLO"] = "502 5.5.1 what?\r\n";
+  world.server().replies["HELO"] = "250 mx.example.test\r\n";
+  world.Start();
+  EXPECT_EQ(world.Finish().kind, Kind::kProven);
+  EXPECT_EQ(world.heard(), "EHLO mx.test\r\nHELO mx.test\r\nQUIT\r\n");
+}
+
+// It may judge the name, which is not a client's.
+TEST(HealthProbeTest, TakesAServerThatDislikesItsName) {
+  for (const std::string reply : {"550 5.7.1 that is me\r\n", "450 4.7.1 no such host\r\n"}) {
+    ProbeWorld world({});
+    world.server().replies["EHLO"] = reply;
+    world.Start();
+    EXPECT_EQ(world.Finish().kind, Kind::kProven);
+    EXPECT_EQ(world.heard(), "EHLO mx.test\r\nQUIT\r\n");
   }
 }
 
@@ -293,11 +318,17 @@ TEST(HealthProbeTest, SeesWhatIsWrong) {
        Kind::kRefuted, ProbeFault::kNoopRefused, ""},
       {"answers NOOP twice", kV1, reply("NOOP", "502 5.5.2 PROXY?\r\n250 Ok\r\n"), Kind::kRefuted,
        ProbeFault::kNoopRefused, "502 5.5.2 PROXY?"},
-      {"answers NOOP twice", kNoIdentity, reply("NOOP", "250 Ok\r\n250 Ok\r\n"), Kind::kRefuted,
+      {"answers EHLO twice", kNoIdentity, reply("EHLO", "250 Ok\r\n250 Ok\r\n"), Kind::kRefuted,
        ProbeFault::kUnaskedReply, "250 Ok"},
       {"waits for a header", kNoIdentity,
-       reply("NOOP", "503 Command refused, required Proxy negotiation failed\r\n"), Kind::kRefuted,
-       ProbeFault::kNoopRefused, "503 Command refused, required Proxy negotiation failed"},
+       [](Server& server) {
+         server.replies.clear();
+         server.to_unknown = "503 Command refused, required Proxy negotiation failed\r\n";
+       },
+       Kind::kRefuted, ProbeFault::kHelloRefused,
+       "503 Command refused, required Proxy negotiation failed"},
+      {"speaks LMTP", kNoIdentity, reply("EHLO", "500 5.5.1 Unknown command\r\n"), Kind::kRefuted,
+       ProbeFault::kHelloRefused, "502 5.5.2 Error: command not recognized"},
       {"is busy", kV2, greeting("421 4.3.2 too busy\r\n"), Kind::kFailed, ProbeFault::kNotReady,
        "421 4.3.2 too busy"},
       {"says no", kNoIdentity, greeting("554 5.7.1 no\r\n"), Kind::kFailed, ProbeFault::kNotReady,
@@ -371,7 +402,7 @@ TEST(HealthProbeTest, SeesThatASecondHelloIsRefused) {
     const ProbeResult result = world.Finish();
     EXPECT_EQ(result.kind, Kind::kProven);
     EXPECT_EQ(result.refuses_second_hello, refused);
-    EXPECT_EQ(world.heard(), "NOOP\r\nEHLO mx.test\r\nEHLO mx.test\r\nQUIT\r\n");
+    EXPECT_EQ(world.heard(), "EHLO mx.test\r\nEHLO mx.test\r\nQUIT\r\n");
   }
 }
 

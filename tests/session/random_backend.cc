@@ -354,7 +354,8 @@ std::string RandomBackend::Answer(Connection& connection, const std::string& lin
   if (verb == "QUIT") {
     return "221 2.0.0 bye";
   }
-  EXPECT_TRUE(!connection.probe || verb == "NOOP" || verb == "EHLO") << "a probe says " << line;
+  EXPECT_TRUE(!connection.probe || verb == "NOOP" || verb == "EHLO" || verb == "HELO")
+      << "a probe says " << line;
   if (connection.refusing) {
     return "503 5.5.1 not for you";
   }

@@ -8,6 +8,7 @@
 //   greeting  one reply, 220
 //   XCLIENT   offered, and answered by 220
 //   NOOP      one reply, 250: a header that was taken for a command would have been answered first
+//   EHLO      without an identity, in place of NOOP: it, or HELO, is known. LMTP knows neither
 //   EHLO      taken twice; only where that is asked
 //   QUIT      one reply, 221, or the end
 //
@@ -44,6 +45,7 @@ enum class ProbeFault : std::uint8_t {
   kNoXclient,     // it does not offer XCLIENT, or not ADDR
   kXclientRefused,
   kNoopRefused,
+  kHelloRefused,  // without an identity: it knows neither EHLO nor HELO
 };
 
 struct ProbeResult {
@@ -106,6 +108,7 @@ class HealthProbe {
     kXclient,
     kNoop,
     kHello,
+    kHelo,
     kSecondHello,
     kQuit,
     kLeaving,  // FIN sent; waiting for the backend's
@@ -124,6 +127,7 @@ class HealthProbe {
   void OnXclientHello(std::string_view text, const Reply& reply);
   void NextXclientCommand();
   void AskNoop();
+  void AskHello(Phase phase);
   void AskQuit();
   void Ask(std::string_view command, Phase phase);
   void WaitFor(Phase phase, TimeNs timeout);

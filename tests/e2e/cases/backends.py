@@ -10,7 +10,7 @@ import collections
 import itertools
 import time
 
-from harness.case import Failure, case, check, each, equal, eventually, shorten
+from harness.case import Failure, check, each, equal, eventually, shorten
 from harness.configured import Layout
 from harness.servers.relays import PASSWORD, USER
 from harness.servers.server import FOREIGN, LOCAL, Delivery
@@ -194,12 +194,13 @@ MATRIX = {
         "proxy-v2": refuses(GREETS),
         "proxy-v1": refuses(GREETS),
         "xclient": refuses("XCLIENT"),
-        "none": refuses("answered NOOP with \"500"),  # wants EHLO first
+        "none": RELAYS,
     },
-    "dovecot lmtp": {  # no SMTP server at all; with none see below
+    "dovecot lmtp": {  # no SMTP server at all
         "proxy-v2": refuses(GREETS),
         "proxy-v1": refuses(GREETS),
         "xclient": refuses("XCLIENT"),
+        "none": refuses("answered EHLO and HELO with"),
     },
     "dovecot": {
         "proxy-v2": refuses(GREETS),
@@ -284,7 +285,7 @@ def mail_passes(world, proxy, server, pair):
             client.expect(f"MAIL FROM:<{sender}>", 250)
             refused = client.command(f"RCPT TO:<{foreign}>").code >= 400
             equal(refused, not pair.relays, "a foreign recipient is refused")
-            client.quit()
+            ask(client, "QUIT")  # which msmtpd does not know within a transaction
         eventually(lambda: Delivery(sender, LOCAL, pair.client) in server.delivered(),
                    f"the message of {sender} from {pair.client}, with {server.delivered()[-3:]}")
 
@@ -501,24 +502,6 @@ for *setups, slowly in (
         ("exim", "exim hosts_proxy", "none", True),
 ):
     each(tuple(setups), slow=slowly)(changes)
-
-
-# --- no SMTP server ---------------------------------------------------------------------------------------------
-
-@case
-def lmtp_without_an_identity(world):
-    """It answers NOOP as a mail server does. What it says to EHLO and HELO is passed on, and nobody's mail is taken
-    who asks in this way."""
-    server = world.server("dovecot lmtp")
-    with world.private(server.address, backend_identity="none") as proxy:
-        for tls in (None, world.tls):
-            with connect(proxy, tls) as client:
-                client.expect(None, 220)
-                client.expect("EHLO client.example.test", 500)
-                client.expect("HELO client.example.test", 500)
-                client.quit()
-        server.settled()
-        equal(server.delivered(), [], "what it took")
 
 
 # --- servers that take short headers only ---------------------------------------------------------------------

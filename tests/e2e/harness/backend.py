@@ -221,7 +221,7 @@ class _Dialogue:
             line = self._line()
             self.session.commands.append(line)
             verb = line.split(b" ", 1)[0].decode("latin-1").upper()
-            if self.backend.identity == "none" and self.session.commands == [b"NOOP"]:
+            if self.backend.identity == "none" and self.session.commands == [b"EHLO mx.example.test"]:
                 self._is_probe()
             if self.backend.identity == "xclient" and line.endswith(b" ADDR=127.0.0.1") and b" PORT=25 " in line:
                 self._is_probe()
