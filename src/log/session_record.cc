@@ -38,14 +38,15 @@ std::size_t FormatSession(const SessionRecord& record, LogFormat format, std::sp
   } else {
     line.Field("tls", record.tls_version, kVersionBudget);
     line.Field("suite", record.tls_suite, kSuiteBudget);
-    line.Field("group", record.tls_group, kGroupBudget);
+    // TLS 1.2 agrees on no new key where it resumes.
+    line.Field("group", record.tls_group.empty() ? "none" : record.tls_group, kGroupBudget);
     line.Flag("resumed", record.tls_resumed);
   }
   if (!record.sni.empty()) line.Field("sni", record.sni, kSniBudget);
   if (!record.certificate.empty()) line.Field("certificate", record.certificate, kVersionBudget);
   if (!record.partner.empty()) line.Field("partner", record.partner, kPartnerBudget);
   line.Field("messages", record.messages_accepted);
-  line.Field("refused", record.messages_refused);
+  line.Field("refused", record.backend_refusals);
   line.Field("refused_commands", record.commands_refused);
   if (!record.last_refused.empty()) {
     line.Field("last_refused", record.last_refused, kRefusalBudget);

@@ -63,7 +63,7 @@ void ShardLog::SessionEnded(const Session& session, TimeNs now) {
                                                                   : std::string_view("unverified"),
                     .partner = session.partners(),
                     .messages_accepted = stats.messages_accepted,
-                    .messages_refused = stats.messages_refused,
+                    .backend_refusals = stats.backend_refusals,
                     .commands_refused = stats.commands_refused,
                     .last_refused = stats.last_refused.text(),
                     .octets_in = session.front().octets_received(),

@@ -158,6 +158,7 @@ Step SmtpRelay::Greeting(std::string_view text, const Reply& reply) {
     close_due_ = CloseReason::kBackend421;
   }
   replied_ = true;  // RFC 5321 3.1: 503 is what it has to say from now on
+  ++stats_.backend_refusals;
   return GreetingEnd(reply);
 }
 
@@ -210,6 +211,7 @@ Step SmtpRelay::XclientSend(std::size_t octets) {
 Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const RelayInput& input) {
   if (reply.code == kServiceClosing) {
     close_due_ = CloseReason::kBackend421;  // PROTOCOL 22
+    ++stats_.backend_refusals;
     return Forward(Side::kBack, reply.octets);
   }
   if (pending_.empty()) return UnaskedReply(reply);
@@ -226,6 +228,7 @@ Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const Rela
     if (!input.eof) return kBlocked;
     if (!Negative(reply)) return Close(CloseReason::kBackendReset);
     close_due_ = CloseReason::kBackendReset;
+    ++stats_.backend_refusals;
     return Forward(Side::kBack, reply.octets);
   }
   // RFC 5321 4.1.1.10: QUIT has no parameter, and a backend may say so. Then the session goes on.
@@ -246,6 +249,7 @@ Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const Rela
     return RefuseContent(LocalReply::kContentBefore354);
   }
 
+  if (Negative(reply)) ++stats_.backend_refusals;
   // Before PopReply(), which copies it to the front's view when nothing else is pending.
   switch (from) {
     case PendingReply::From::kMail:
@@ -259,7 +263,7 @@ Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const Rela
     case PendingReply::From::kFinal:
     case PendingReply::From::kChunkLast:
       back_transaction_ = false;  // whatever the code is (RFC 5321 4.1.1.4)
-      ++(Positive(reply) ? stats_.messages_accepted : stats_.messages_refused);
+      if (Positive(reply)) ++stats_.messages_accepted;
       break;
     default:
       break;

@@ -388,6 +388,12 @@ DEFECTS = (
         "a client that says nothing keeps its session for ever (PROTOCOL 5)",
         (Edit(SESSION_END, "  host_->wheel().Set(timer, deadline);\n", ""),),
         DIALOGUES, r"FAILED  \] .*client_idle"),
+    # --- What the log says of a refusal
+    Defect(
+        "refused-recipient-not-counted",
+        "the log says refused=0 although the mail server refused a recipient",
+        (Edit(BACK, "  if (Negative(reply)) ++stats_.backend_refusals;\n", ""),),
+        SMTP, r"FAILED  \] RelayStatsTest.CountsWhatTheBackend"),
     # --- What a backend does to one client
     Defect(
         "suspect-is-down",

@@ -53,7 +53,7 @@ SessionRecord Typical() {
   record.tls_resumed = true;
   record.sni = "mx.example";
   record.messages_accepted = 2;
-  record.messages_refused = 1;
+  record.backend_refusals = 1;
   record.commands_refused = 3;
   record.last_refused = "MAIL 530 5.7.0";
   record.octets_in = 123456789012;
@@ -73,6 +73,13 @@ TEST(SessionLine, Text) {
             "refused_commands=3 last_refused=\"MAIL 530 5.7.0\" octets_in=123456789012 "
             "octets_out=345 content=123456780000 bare_newlines=0 "
             "seconds=12.345 reason=quit upstream=127.0.0.1:10025");
+}
+
+TEST(SessionLine, AResumedSessionOfTls12HasNoGroup) {
+  SessionRecord record = Typical();
+  record.tls_version = "TLSv1.2";
+  record.tls_group = {};
+  EXPECT_NE(Session(record, LogFormat::kText).find(" group=none resumed=yes "), std::string::npos);
 }
 
 TEST(SessionLine, TextOfAClearSessionThatFailed) {
@@ -283,7 +290,7 @@ TEST(SessionLine, EverythingAtItsWidestFits) {
   record.last_refused = wide;
   record.commands_refused = ~0U;
   record.client_port = record.server_port = 65535;
-  record.messages_accepted = record.messages_refused = record.bare_newlines = ~0U;
+  record.messages_accepted = record.backend_refusals = record.bare_newlines = ~0U;
   record.octets_in = record.octets_out = record.content_octets = ~std::uint64_t{0};
   record.duration_ns = std::numeric_limits<std::int64_t>::max();
   record.reason = CloseReason::kClientTooManyErrors;

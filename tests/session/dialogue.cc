@@ -306,11 +306,11 @@ class Player {
       ASSERT_TRUE(Until([&] { return !world_->ended().empty(); })) << "the session goes on";
       EXPECT_EQ(CloseReasonName(world_->ended().back().reason), words[1]);
       reason_named_ = true;
-    } else if (words[0] == "stats") {  // accepted refused bare_newlines
+    } else if (words[0] == "stats") {  // messages accepted, refusals of the backend, bare newlines
       ASSERT_FALSE(world_->ended().empty()) << "name the reason first";
       const RelayStats& stats = world_->ended().back().stats;
       EXPECT_EQ(stats.messages_accepted, std::stoul(words[1]));
-      EXPECT_EQ(stats.messages_refused, std::stoul(words[2]));
+      EXPECT_EQ(stats.backend_refusals, std::stoul(words[2]));
       EXPECT_EQ(stats.bare_newlines, std::stoul(words[3]));
     } else if (words[0] == "refused") {  // by ringpost: how many, and the last of them
       ASSERT_FALSE(world_->ended().empty()) << "name the reason first";

@@ -38,6 +38,7 @@ class HonestBackend {
     replies_.pop_front();
     if (reply.starts_with("354")) in_content_ = true;
     if (replies_.empty()) group_ended_ = false;
+    if (reply[0] >= '4') ++refused_;
     while (Step()) {
     }
     return reply;
@@ -95,7 +96,6 @@ class HonestBackend {
       ++accepted_;
       Reply("250 queued");
     } else {
-      ++refused_;
       Reply("550 spam");
     }
   }
@@ -276,7 +276,7 @@ void Play(unsigned seed, BareNewline mode) {
     EXPECT_LE(accepted, backend.accepted());
   } else {
     EXPECT_EQ(accepted, backend.accepted());
-    EXPECT_EQ(harness.relay().stats().messages_refused,
+    EXPECT_EQ(harness.relay().stats().backend_refusals,
               static_cast<std::uint32_t>(backend.refused()));
   }
 }

@@ -181,10 +181,37 @@ TEST(RelayStatsTest, CountsWhatTheBackendSaid) {
   harness.FromClient("BOGUS\r\n");
   const RelayStats& stats = harness.relay().stats();
   EXPECT_EQ(stats.messages_accepted, 2U);
-  EXPECT_EQ(stats.messages_refused, 1U);
+  EXPECT_EQ(stats.backend_refusals, 1U);
   EXPECT_EQ(stats.commands_refused, 1U);
   EXPECT_EQ(stats.bare_newlines, 1U);
   EXPECT_EQ(stats.content_octets, 8U + 3U + 1U);
+}
+
+// Each 4yz and 5yz that the client gets from the backend, whatever was asked.
+TEST(RelayStatsTest, CountsWhatTheBackendRefused) {
+  const auto refusals = [](RelayHarness& harness) {
+    return harness.relay().stats().backend_refusals;
+  };
+  RelayHarness harness;
+  harness.Hello();
+  harness.FromClient("MAIL FROM:<a@b>\r\n");
+  harness.FromBackend("452 4.3.1 later\r\n");
+  EXPECT_EQ(refusals(harness), 1U);
+  harness.FromClient("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\n");
+  harness.FromBackend("250 ok\r\n553 no\r\n250 ok\r\n451 not now\r\n");
+  EXPECT_EQ(refusals(harness), 3U);
+  harness.FromClient("BDAT 1 LAST\r\nx");
+  harness.FromBackend("554 spam\r\n");
+  EXPECT_EQ(refusals(harness), 4U);
+  harness.FromClient("VRFY a\r\n");
+  harness.FromBackend("421 bye\r\n");
+  EXPECT_EQ(refusals(harness), 5U);
+  EXPECT_EQ(harness.relay().stats().messages_accepted, 0U);
+  EXPECT_EQ(harness.relay().stats().commands_refused, 0U);
+
+  RelayHarness greeted;
+  greeted.FromBackend("554 not you\r\n");
+  EXPECT_EQ(refusals(greeted), 1U);
 }
 
 std::string LastRefusalAfter(std::string_view said,

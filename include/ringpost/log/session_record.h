@@ -35,7 +35,7 @@ struct SessionRecord {
   std::string_view partner;  // whose policy the last MAIL met; empty: nobody's
 
   std::uint32_t messages_accepted = 0;
-  std::uint32_t messages_refused = 0;  // by the mail server
+  std::uint32_t backend_refusals = 0;  // 4xx and 5xx of the mail server
   std::uint32_t commands_refused = 0;  // by ringpost
   std::string_view last_refused;       // the last of them: "MAIL 530 5.7.0"
   std::uint64_t octets_in = 0;         // from the client, as on the wire

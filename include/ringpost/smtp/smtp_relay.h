@@ -111,7 +111,7 @@ enum class RelayWait : std::uint8_t {
 
 struct RelayStats {
   std::uint32_t messages_accepted = 0;  // 2xx to the final dot or BDAT LAST, from the backend
-  std::uint32_t messages_refused = 0;   // 4xx/5xx in the same place
+  std::uint32_t backend_refusals = 0;   // 4xx/5xx of the backend that were passed on
   std::uint32_t commands_refused = 0;   // by us, and content
   LastRefusal last_refused;             // the last of them
   std::uint32_t bare_newlines = 0;

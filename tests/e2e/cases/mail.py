@@ -410,6 +410,8 @@ def refusals_are_the_backends_own(world):  # PROTOCOL 7, 9
         another, accepted = mail()
         equal(client.message(accepted).code, 250, "a message after a refused one")
         client.quit()
+    line = world.proxy().record(client.local)
+    equal((line["messages"], line["refused"], line["refused_commands"]), (1, 3, 1), "messages, refused, refused_commands")
     world.mx.stored(another)
     equal(world.mx.count(identifier.encode()), 0, "stored copies of the refused message")
 

@@ -8,7 +8,7 @@ import struct
 import subprocess
 
 from harness.backend import Backend
-from harness.case import Failure, case, check, contains, each, equal
+from harness.case import Failure, case, check, contains, each, equal, eventually
 from harness.process import free_port, run
 from harness.smtp import Client, context, mail
 
@@ -314,6 +314,9 @@ def resumption(world, version):  # PROTOCOL 30
             session = session_of(world, proxy, tls)
             for _ in range(4):  # whichever shard accepts it
                 check(resumes(proxy, tls, session), f"resumes with {shards} shards")
+            line = eventually(lambda: next((line for line in proxy.records() if line.get("resumed")), None),
+                              "the session line of a resumed session")
+            equal(line["group"] == "none", version == ssl.TLSVersion.TLSv1_2, "no group where no keys are exchanged")
             check(not resumes(proxy, tls, session, "localhost"), "a ticket is bound to the server name")
         with world.private(world.sink.port) as other:
             check(not resumes(other, tls, session), "another process has other ticket keys")
