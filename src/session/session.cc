@@ -225,7 +225,11 @@ Session::Moved Session::PumpFrontTls() {
       TlsFailed(outcome);
       break;
   }
-  return running() && front_.input().size() > before ? Moved::kSomething : Moved::kNothing;
+  if (front_.input().size() == before) {
+    return Moved::kNothing;
+  }
+  heard_in_tls_ = true;
+  return running() ? Moved::kSomething : Moved::kNothing;
 }
 
 Session::Moved Session::RelayFrom(Side side) {

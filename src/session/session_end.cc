@@ -37,7 +37,8 @@ void Session::Close(CloseReason reason, Farewell farewell) {
   if (!running()) {
     return;
   }
-  close_reason_ = reason;
+  const bool is_rejected = IsRejected(reason);
+  close_reason_ = is_rejected ? CloseReason::kTlsHandshake : reason;
   phase_ = Phase::kFlushing;
   proof_wanted_ = false;
   back_.ShutDown(host_->io());
@@ -61,6 +62,21 @@ void Session::Close(CloseReason reason, Farewell farewell) {
       (void)front_.output().Append(text);  // without a block there is no last word
     }
   }
+  if (is_rejected) {
+    detail_ = "received alert ";
+    detail_ += front_.tls()->peer_alert();
+  }
+}
+
+// A client that says nothing inside TLS but an alert does not want what it was shown, mostly our
+// certificate. It may look at that before its Finished or behind it, and then close, or only warn
+// and close: for the log all that is one.
+bool Session::IsRejected(CloseReason reason) const {
+  const bool is_clients =
+      reason == CloseReason::kClientEof || reason == CloseReason::kClientReset ||
+      reason == CloseReason::kTlsProtocol || reason == CloseReason::kTlsHandshake;
+  return is_clients && front_.tls() != nullptr && !heard_in_tls_ &&
+         !front_.tls()->peer_alert().empty();
 }
 
 void Session::PumpClosing() {

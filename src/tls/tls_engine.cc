@@ -712,4 +712,20 @@ std::string_view TlsEngine::sni() const { return sni_; }
 
 std::string_view TlsEngine::error() const { return error_; }
 
+std::string_view TlsEngine::peer_alert() const {
+  constexpr std::string_view kReceived = "received alert ";
+  constexpr int kUserCanceled = 90;
+  if (!error_.empty()) {
+    const std::string_view error(error_);
+    return error.starts_with(kReceived) ? error.substr(kReceived.size()) : std::string_view();
+  }
+  WOLFSSL_ALERT_HISTORY history{};
+  if (ssl_ == nullptr || wolfSSL_get_alert_history(ssl_, &history) != WOLFSSL_SUCCESS) {
+    return {};
+  }
+  const int code = history.last_rx.code;
+  const bool is_end = code == static_cast<int>(TlsAlert::kCloseNotify) || code == kUserCanceled;
+  return code < 0 || is_end ? std::string_view() : TlsAlertName(code);
+}
+
 }  // namespace ringpost

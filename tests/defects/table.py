@@ -394,6 +394,12 @@ DEFECTS = (
         "the log says refused=0 although the mail server refused a recipient",
         (Edit(BACK, "  if (Negative(reply)) ++stats_.backend_refusals;\n", ""),),
         SMTP, r"FAILED  \] RelayStatsTest.CountsWhatTheBackend"),
+    Defect(
+        "alert-behind-the-handshake",
+        "a client that rejects the certificate behind its Finished has another reason in the log",
+        (Edit(SESSION_END, "const bool is_rejected = IsRejected(reason);", "const bool is_rejected = false;"),),
+        e2e("clients.an_alert_behind_the_handshake_is_the_reason[1.2,starttls,warning]"),
+        r"FAIL clients.an_alert_behind"),
     # --- What a backend does to one client
     Defect(
         "suspect-is-down",

@@ -405,6 +405,19 @@ TEST_P(AttackAfter, NothingIsReadAfterCloseNotify) {
 TEST_P(AttackAfter, FatalAlert) {
   EXPECT_EQ(Read(client_.Seal(21, "\x02\x2e")), TlsOutcome::kFailed);
   EXPECT_EQ(server_.engine->error(), "received alert certificate_unknown");
+  EXPECT_EQ(server_.engine->peer_alert(), "certificate_unknown");
+}
+
+// A client that does not want our certificate may only warn, and then close.
+TEST_P(AttackAfter, AWarningIsKept) {
+  EXPECT_EQ(server_.engine->peer_alert(), "");
+  (void)Read(client_.Seal(21, "\x01\x2a"));
+  EXPECT_EQ(server_.engine->peer_alert(), "bad_certificate");
+}
+
+TEST_P(AttackAfter, ACloseNotifyIsNoComplaint) {
+  EXPECT_EQ(Read(client_.Seal(21, std::string("\x01\x00", 2))), TlsOutcome::kPeerClosed);
+  EXPECT_EQ(server_.engine->peer_alert(), "");
 }
 
 TEST_P(AttackAfter, WarningFlood) {

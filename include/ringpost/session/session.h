@@ -183,6 +183,7 @@ class Session final : private PolicyListener, private MailPolicy {
   void StartTls(const Step& step);
   void TlsComplete();
   void TlsFailed(TlsOutcome outcome);
+  [[nodiscard]] bool IsRejected(CloseReason reason) const;
 
   void StartBackend();
   [[nodiscard]] bool PickBackend();
@@ -262,6 +263,7 @@ class Session final : private PolicyListener, private MailPolicy {
   CloseReason close_reason_ = CloseReason::kNone;
   Wait wait_ = Wait::kNothing;
   bool tls_established_ = false;
+  bool heard_in_tls_ = false;    // the client has said something inside it
   bool backend_wanted_ = false;  // connect as soon as the leg is idle
   bool proof_wanted_ = false;    // pick an address as soon as one is proven
   bool greeted_ = false;         // the backend has spoken since the identity was sent

@@ -108,6 +108,9 @@ class TlsEngine {
   [[nodiscard]] const TlsFacts& facts() const { return facts_; }  // after the handshake
   [[nodiscard]] std::string_view sni() const;    // lower case; empty if none was sent
   [[nodiscard]] std::string_view error() const;  // one phrase for the log, after kFailed
+  // The alert by which the peer has ended TLS or, in TLS 1.2, its last warning; empty: none, or one
+  // that only says that it is done.
+  [[nodiscard]] std::string_view peer_alert() const;
 
   // More records than these without content in a row are a flood (PROTOCOL 31).
   static constexpr std::uint32_t kEmptyRecordsMax = 32;

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Clients that people use, against ringpost in front of a real Postfix."""
 
+import ctypes
 import re
 import shutil
 import smtplib
+import socket
 import subprocess
 import threading
 
@@ -50,6 +52,48 @@ def posttls_finger(world, kind):
     contains(output + errors, "Verified TLS connection established", "posttls-finger")
     contains(output + errors, "TLSv1.3 with cipher TLS_AES_", "posttls-finger")
     equal(code, 0, "its exit code")
+
+
+def gnutls_alert(address, priority, starttls, level, alert):
+    """GnuTLS's handshake, without a look at the certificate, then this alert and FIN. Returns the own address."""
+    try:
+        gnutls = ctypes.CDLL("libgnutls.so.30")
+    except OSError as error:
+        raise Skip("GnuTLS is not installed") from error
+    gnutls.gnutls_global_init()
+    with socket.create_connection(address, 10) as connection:
+        if starttls:
+            for command in (None, b"EHLO client.example.test\r\n", b"STARTTLS\r\n"):
+                connection.sendall(command or b"")
+                said = b""
+                while not re.search(rb"^\d\d\d .*\r\n\Z", said, re.M):
+                    said += connection.recv(4096)
+        session, credentials = ctypes.c_void_p(), ctypes.c_void_p()
+        gnutls.gnutls_init(ctypes.byref(session), 2)  # GNUTLS_CLIENT
+        gnutls.gnutls_certificate_allocate_credentials(ctypes.byref(credentials))
+        gnutls.gnutls_credentials_set(session, 1, credentials)  # GNUTLS_CRD_CERTIFICATE
+        equal(gnutls.gnutls_priority_set_direct(session, priority.encode(), None), 0, "GnuTLS's priorities")
+        connection.settimeout(None)  # GnuTLS has no patience with a socket that does not block
+        gnutls.gnutls_transport_set_int2(session, connection.fileno(), connection.fileno())
+        equal(gnutls.gnutls_handshake(session), 0, "GnuTLS's handshake")
+        equal(gnutls.gnutls_alert_send(session, level, alert), 0, "GnuTLS's alert")
+        here = connection.getsockname()[:2]
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(4096):
+            pass
+    gnutls.gnutls_deinit(session)
+    return here
+
+
+@each(*((version, port, level) for version in ("1.2", "1.3") for port in ("starttls", "implicit") for level in ("warning", "fatal")))
+def an_alert_behind_the_handshake_is_the_reason(world, variant):
+    """GnuTLS's clients look at the certificate when the handshake is over."""
+    version, port, level = variant
+    proxy = world.proxy()
+    here = gnutls_alert(proxy.address if port == "starttls" else proxy.implicit_address,
+                        f"NORMAL:-VERS-ALL:+VERS-TLS{version}", port == "starttls", 1 if level == "warning" else 2, 42)
+    line = proxy.record(here)
+    equal((line["reason"], line["detail"]), ("tls_handshake", "received alert bad_certificate"), "reason and detail")
 
 
 @each("--tls", "--tls-on-connect")
