@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <initializer_list>
 #include <optional>
 #include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace ringpost {
 namespace {
@@ -114,6 +116,29 @@ std::optional<Reference> FrameReference(std::string_view content) {
   }
   reference.sent += ".\r\n";
   return reference;
+}
+
+// What CONFIGURATION says of a dot behind a lone LF: it stays as it is, and the server takes one
+// off.
+TEST(ContentFramerTest, DotsBehindALoneLfStay) {
+  for (const auto& [said, sent] : std::initializer_list<std::pair<std::string, std::string>>{
+           {"a\n..b\r\n", "a\r\n..b\r\n"},
+           {"a\n.b\r\n", "a\r\n.b\r\n"},
+           {"a\n.b\n.c\r\n", "a\r\n.b\r\n.c\r\n"},
+           {"a\n..\r\n", "a\r\n..\r\n"},
+           {"a\n..\n", "a\r\n..\r\n"},
+           {"a\n.\rb\r\n", "a\r\n. b\r\n"},
+           // Only the lone dot gets a second one.
+           {"a\n.\r\n", "a\r\n..\r\n"},
+           {"a\n.\n", "a\r\n..\r\n"},
+           {"a\r\n.\n", "a\r\n..\r\n"},
+           {"\n.\nb\r\n", "\r\n..\r\nb\r\n"}}) {
+    for (const std::size_t size : {std::size_t{1}, std::size_t{3}, std::size_t{100}}) {
+      const Outcome outcome = Frame(said + "end\r\n.\r\n", BareNewline::kNormalize, {size});
+      EXPECT_EQ(outcome.sent, sent + "end\r\n.\r\n") << testing::PrintToString(said);
+      EXPECT_TRUE(outcome.ended);
+    }
+  }
 }
 
 TEST(ContentFramerTest, ConformingContentIsOneStep) {
