@@ -15,10 +15,6 @@
 namespace ringpost {
 namespace {
 
-// More than any banner that an administrator wrote. The blocks it takes are the sessions'.
-constexpr std::size_t kReplyProbeMax = 8 * 1024;
-constexpr std::ptrdiff_t kReplyLinesProbeMax = 64;
-
 // How long a backend that is up may take to answer QUIT and close.
 constexpr TimeNs kQuitTimeout = 5 * kNsPerSecond;
 // Without blocks nothing can be sent or received; sessions give theirs back quickly.
@@ -190,7 +186,7 @@ void HealthProbe::AdvanceAsking() {
       unsent_.clear();
     }
     ByteQueue& input = leg_.input();
-    if (input.Linearize(std::min(input.size(), kReplyProbeMax + 1)) != Room::kOk) {
+    if (input.Linearize(std::min(input.size(), kReplyWholeMax)) != Room::kOk) {
       WaitForBlocks();
       return;
     }
@@ -200,16 +196,15 @@ void HealthProbe::AdvanceAsking() {
       return;
     }
     const Reply reply = ParseReply(readable);
-    const std::string_view text =
-        readable.substr(0, reply.status == ReplyStatus::kComplete ? reply.octets : readable.size());
-    if (reply.status == ReplyStatus::kMalformed || text.size() > kReplyProbeMax ||
-        std::count(text.begin(), text.end(), '\n') > kReplyLinesProbeMax) {
-      Fail(ProbeFault::kNotSmtp, 0, readable);
-      return;
-    }
     if (reply.status == ReplyStatus::kIncomplete) {
       break;
     }
+    if (reply.status != ReplyStatus::kComplete) {
+      const bool malformed = reply.status == ReplyStatus::kMalformed;
+      Fail(ProbeFault::kNotSmtp, 0, readable.substr(malformed ? reply.octets : 0));
+      return;
+    }
+    const std::string_view text = readable.substr(0, reply.octets);
     if (reply.code < kNegative && input.size() > reply.octets) {
       Fail(ProbeFault::kUnaskedReply, 0, readable.substr(reply.octets));
       return;

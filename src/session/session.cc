@@ -340,8 +340,10 @@ void Session::CarryOut(const Step& step, Side side) {
         Close(CloseReason::kOutOfResources, Farewell::kSilent);
         return;
       }
-      if (step.reason == CloseReason::kBackendIdentity ||
-          step.reason == CloseReason::kBackendProtocol) {
+      if (relay_.reply_fault() != ReplyFault::kNone) {
+        detail_ = std::string(ReplyFaultText(relay_.reply_fault())) + ": " +
+                  QuotableLine(back_.input().Front().substr(step.octets));
+      } else if (step.reason == CloseReason::kBackendIdentity) {
         detail_ = QuotableLine(back_.input().Front());
       }
       Close(identity_refused ? CloseReason::kBackendIdentity : step.reason, Farewell::kSilent);

@@ -79,9 +79,9 @@ Step SmtpRelay::Close(LocalReply reply) {
   return CloseWith(LocalReplyClose(reply), ClosingText(reply, options_->hostname));
 }
 
-Step SmtpRelay::CloseWith(CloseReason reason, std::string text) {
+Step SmtpRelay::CloseWith(CloseReason reason, const std::string& text) {
   closed_ = true;
-  text_ = std::move(text);
+  text_ = RestOfReply() + text;
   return Step{.kind = StepKind::kClose, .reason = reason, .text = text_};
 }
 
@@ -91,6 +91,20 @@ void SmtpRelay::PopReply() {
   if (!pending_.empty()) return;
   front_transaction_ = back_transaction_;
   if (front_phase_ == FrontPhase::kReplyDue) front_phase_ = FrontPhase::kCommand;
+}
+
+// Where the session ends within a reply: the end of one that the client has lines of, with its own
+// code; and what is to be said where the backend had begun to say that a message is stored.
+std::string SmtpRelay::RestOfReply() {
+  const int code = long_reply_.owes_end() ? long_reply_.code() : std::exchange(accepting_code_, 0);
+  if (code == 0) return {};
+  CountReply(pending_.empty() ? PendingReply::From::kOther : pending_.front().from, code);
+  return std::to_string(code) + " (reply cut short)\r\n";
+}
+
+void SmtpRelay::CountReply(PendingReply::From from, int code) {
+  if (code >= 400) ++stats_.backend_refusals;
+  if (code < 300 && AnswersContent(from)) ++stats_.messages_accepted;
 }
 
 void SmtpRelay::TlsEstablished(BackendAfterTls backend) {
@@ -114,7 +128,7 @@ std::string_view SmtpRelay::Farewell(CloseReason reason) {
   // Between the 220 to STARTTLS and the end of the handshake nothing can be said in clear.
   if (closed_ || front_phase_ == FrontPhase::kHandshake) return {};
   closed_ = true;
-  text_ = ClosingText(reason, options_->hostname);
+  text_ = RestOfReply() + ClosingText(reason, options_->hostname);
   return text_;
 }
 

@@ -71,6 +71,11 @@ bool Ours(int code, std::string_view said) {
   return ours;
 }
 
+bool BeginsPositive(std::string_view text) {
+  const auto is_digit = [text](std::size_t i) { return text[i] >= '0' && text[i] <= '9'; };
+  return text.size() >= 3 && text[0] == '2' && is_digit(1) && is_digit(2);
+}
+
 // How many replies of `text` are positive, less those that are ours to make (PROTOCOL 7).
 std::size_t Positive(std::string_view text, bool ours_too) {
   std::size_t count = 0;
@@ -80,6 +85,8 @@ std::size_t Positive(std::string_view text, bool ours_too) {
     if (reply.code < 300 && (ours_too || !Ours(reply.code, said))) ++count;
     text.remove_prefix(reply.octets);
   }
+  // To the end of content a code counts, whatever becomes of the rest (PROTOCOL 10).
+  if (ours_too && BeginsPositive(text)) ++count;
   return count;
 }
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // The backend's replies (PROTOCOL 10). The input is what the backend has said. Oracle: RFC 5321
-// 4.2, read line by line with no thought of speed.
+// 4.2, read line by line with no thought of speed. Long replies are the input, many times over.
 #include "ringpost/smtp/reply.h"
 
+#include <algorithm>
+#include <string>
 #include <string_view>
 
 #include "fuzz.h"
+#include "ringpost/smtp/long_reply.h"
 
 namespace ringpost {
 namespace {
@@ -23,7 +26,7 @@ bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 Reference Read(std::string_view text) {
   Reference reference;
   std::size_t begin = 0;
-  for (int line = 1;; ++line) {
+  for (bool first = true;; first = false) {
     int code = 0;
     bool last = false;
     bool cr = false;
@@ -32,17 +35,19 @@ Reference Read(std::string_view text) {
       const auto malformed = [&] {
         return Reference{.status = ReplyStatus::kMalformed, .octets = reference.octets};
       };
-      if (at == text.size()) {
-        // A limit reached without an end is wrong, too.
-        const bool full = column >= 512 || at >= kReplyOctetsMax;
-        return full ? malformed() : reference;
+      const bool challenge = (first ? code : reference.code) == 334;
+      if (challenge && column > kChallengeLineMax) return malformed();
+      if (at == kReplyWholeMax) {
+        reference.status = ReplyStatus::kLong;
+        return reference;
       }
-      if (column >= 512 || at >= kReplyOctetsMax || line > kReplyLinesMax) return malformed();
+      if (at == text.size()) return reference;
       const char c = text[at];
       if (column < 3) {
         if (!IsDigit(c) || (column == 0 && (c < '2' || c > '5'))) return malformed();
         code = code * 10 + (c - '0');
-        if (column == 2 && line > 1 && code != reference.code) return malformed();
+        if (column == 2 && first) reference.code = code;
+        if (column == 2 && code != reference.code) return malformed();
         continue;
       }
       if (column == 3) {
@@ -51,8 +56,7 @@ Reference Read(std::string_view text) {
       }
       if (c == '\0' || (c == '\n' && !cr)) return malformed();
       if (cr) {
-        if (c != '\n') return malformed();
-        reference.code = code;
+        if (c != '\n' || (challenge && column + 1 > kChallengeLineMax)) return malformed();
         reference.octets = at + 1;
         begin = at + 1;
         break;
@@ -63,6 +67,70 @@ Reference Read(std::string_view text) {
       reference.status = ReplyStatus::kComplete;
       return reference;
     }
+  }
+}
+
+// What a client gets to see of it, and how it ends, where its contiguous runs have `run` octets.
+struct Told {
+  std::string client;
+  LongReplyStep::Kind end = LongReplyStep::Kind::kNeedInput;
+  bool ended = false;
+  std::size_t left = 0;
+};
+
+Told Tell(std::string_view said, int code, std::size_t run) {
+  LongReply reply;
+  reply.Begin(code);
+  Told told;
+  while (!told.ended) {
+    LongReplyStep step = reply.Next(said.substr(0, run));
+    if (step.kind == LongReplyStep::Kind::kNeedInput) step = reply.Next(said.substr(0, 16'384));
+    RINGPOST_CHECK(step.octets <= said.size());
+    told.end = step.kind;
+    if (step.kind == LongReplyStep::Kind::kNeedInput) break;
+    if (step.kind == LongReplyStep::Kind::kMalformed) {
+      RINGPOST_CHECK(step.fault != ReplyFault::kNone);
+      break;
+    }
+    RINGPOST_CHECK(step.octets > 0);
+    if (step.kind != LongReplyStep::Kind::kDrop) told.client.append(said.substr(0, step.octets));
+    if (step.kind == LongReplyStep::Kind::kCut) told.client.append("\r\n");
+    said.remove_prefix(step.octets);
+    told.ended = step.ends;
+  }
+  told.left = said.size();
+  return told;
+}
+
+void CheckLong(std::string_view text, SimRandom& draws) {
+  const ReplyLine first = ParseReplyLine(text.substr(0, 4));
+  if (text.size() < 4 || first.status == ReplyStatus::kMalformed) return;
+  std::string said;
+  const std::size_t times = 1 + draws.Below(150'000 / text.size());
+  for (std::size_t i = 0; i < times; ++i) said += text;
+  const Told told = Tell(said, first.code, 16'384);
+  const Told cut = Tell(said, first.code, 1 + draws.Below(600));
+  RINGPOST_CHECK(told.client == cut.client && told.end == cut.end && told.ended == cut.ended);
+  RINGPOST_CHECK(told.left == cut.left || told.end == LongReplyStep::Kind::kMalformed ||
+                 told.end == LongReplyStep::Kind::kNeedInput);
+  RINGPOST_CHECK(told.client.size() <= kReplyOctetsMax);
+  // Whole lines, of that code, and one last line at most.
+  std::string_view rest = told.client;
+  bool last = false;
+  while (!rest.empty()) {
+    const ReplyLine line = ParseReplyLine(rest);
+    RINGPOST_CHECK(line.status == ReplyStatus::kComplete && line.code == first.code);
+    RINGPOST_CHECK(line.octets <= kReplyLineMax && !last);
+    last = line.last;
+    rest.remove_prefix(line.octets);
+  }
+  RINGPOST_CHECK(last || !told.ended);
+  // Nothing is cut that fits.
+  const Reference whole = Read(said);
+  if (whole.status == ReplyStatus::kComplete && told.ended) {
+    std::string shortened;
+    ShortenLines(std::string_view(said).substr(0, whole.octets), &shortened);
+    RINGPOST_CHECK(shortened == told.client);
   }
 }
 
@@ -87,12 +155,13 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const Reply cut = ParseReply(part.view());
   Same(cut, Read(part.view()));
   // More octets never change what was said already.
-  if (cut.status == ReplyStatus::kMalformed)
-    RINGPOST_CHECK(whole.status == ReplyStatus::kMalformed);
+  if (cut.status == ReplyStatus::kMalformed || cut.status == ReplyStatus::kLong)
+    RINGPOST_CHECK(whole.status == cut.status);
   if (cut.status == ReplyStatus::kComplete) {
     RINGPOST_CHECK(whole.status == cut.status && whole.code == cut.code &&
                    whole.octets == cut.octets);
   }
+  CheckLong(text, draws);
   if (whole.status != ReplyStatus::kComplete) return 0;
   // Its lines: each is inside it, in order, and none holds a line's end.
   const std::string_view reply = text.substr(0, whole.octets);

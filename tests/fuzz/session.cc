@@ -256,6 +256,9 @@ class Player {
       if (reply.code < 300 && (ours_too || !ours)) ++count;
       text.remove_prefix(reply.octets);
     }
+    // To the end of content a code counts, whatever becomes of the rest.
+    const auto is_digit = [text](std::size_t i) { return text[i] >= '0' && text[i] <= '9'; };
+    if (ours_too && text.size() >= 3 && text[0] == '2' && is_digit(1) && is_digit(2)) ++count;
     // A client is never told half a line that makes no sense (PROTOCOL 10).
     RINGPOST_CHECK(ours_too || reply.status != ReplyStatus::kMalformed);
     return count;

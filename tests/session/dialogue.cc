@@ -306,6 +306,18 @@ class Player {
       ASSERT_TRUE(Until([&] { return !world_->ended().empty(); })) << "the session goes on";
       EXPECT_EQ(CloseReasonName(world_->ended().back().reason), words[1]);
       reason_named_ = true;
+    } else if (words[0] == "detail") {  // of the log's line; * for "and anything"
+      ASSERT_FALSE(world_->ended().empty()) << "name the reason first";
+      std::string expected;
+      for (std::size_t i = 1; i < words.size(); ++i) {
+        expected += (i > 1 ? " " : "") + words[i];
+      }
+      std::string detail = world_->ended().back().detail;
+      if (expected.ends_with('*')) {
+        expected.pop_back();
+        detail.resize(std::min(detail.size(), expected.size()));
+      }
+      EXPECT_EQ(detail, expected);
     } else if (words[0] == "stats") {  // messages accepted, refusals of the backend, bare newlines
       ASSERT_FALSE(world_->ended().empty()) << "name the reason first";
       const RelayStats& stats = world_->ended().back().stats;

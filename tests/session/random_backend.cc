@@ -10,6 +10,7 @@
 #include "ringpost/identity/xclient.h"
 #include "ringpost/io/socket.h"
 #include "ringpost/session/session_table.h"
+#include "ringpost/smtp/reply.h"
 
 namespace ringpost {
 namespace {
@@ -480,19 +481,36 @@ void RandomBackend::BreakRules(Connection& connection, const std::string& comman
   if (rogue == Rogue::kWrongClass && command.starts_with("DATA")) {
     rogue = Rogue::kGarbage;  // a 354 would be in turn
   }
+  if (rogue == Rogue::kLongLine && command.starts_with("EHLO")) {
+    rogue = Rogue::kGarbage;  // its lines are keywords
+  }
+  if (rogue == Rogue::kLongLine) {
+    SayMuch(connection, command, reply);
+    return;
+  }
   Count(connection, rogue);
+  const std::string code = reply.substr(0, 3);
+  const std::string other = code == "550" ? "250" : "550";
+  const std::string fine = " 2.0.0 fine #" + std::to_string(++number_);
+  // What is said of a message counts as far as it goes (PROTOCOL 10).
+  const bool stores = code[0] == '2' && (command.ends_with("\r\n.\r\n") || command == ".\r\n" ||
+                                         command.find(" LAST\r\n") != std::string::npos);
+  const auto expect = [&](const std::string& heard) {
+    if (stores) {
+      connection.log.replies.push_back({command, heard});
+    }
+  };
   switch (rogue) {
     case Rogue::kGarbage:
       Say(connection, "\x01hello there\r\n");
       break;
     case Rogue::kBareLf:
-      Say(connection, "250 2.0.0 fine\n250 2.0.0 very fine\r\n");
+      expect(code + fine + "\r\n");
+      Say(connection, code + fine + "\n" + code + " 2.0.0 very fine\r\n");
       break;
     case Rogue::kChangedCode:
-      Say(connection, "250-2.0.0 fine\r\n550 5.0.0 not at all\r\n");
-      break;
-    case Rogue::kLongLine:
-      Say(connection, "250 " + std::string(2'000, 'x') + "\r\n");
+      expect(code + fine + "\r\n");
+      Say(connection, code + "-" + fine.substr(1) + "\r\n" + other + " 5.0.0 not at all\r\n");
       break;
     case Rogue::kWrongClass:
       // Where a reply too many came before it may be in turn after all.
@@ -509,7 +527,11 @@ void RandomBackend::BreakRules(Connection& connection, const std::string& comman
       break;
     case Rogue::kCutReply: {
       const std::string whole = Number(reply);
-      Say(connection, whole.substr(0, Below(whole.size() - 1)));
+      const std::string cut = whole.substr(0, Below(whole.size() - 1));
+      if (cut.size() >= code.size()) {
+        expect(code + " " + cut.substr(std::min<std::size_t>(cut.size(), 4)) + "\r\n");
+      }
+      Say(connection, cut);
       Leave(connection);
       break;
     }
@@ -519,11 +541,26 @@ void RandomBackend::BreakRules(Connection& connection, const std::string& comman
       connection.log.replies.push_back({"", Number("250 2.0.0 and this")});
       Say(connection, connection.log.replies.end()[-2].reply + connection.log.replies.back().reply);
       break;
+    case Rogue::kLongLine:
     case Rogue::kGreeting:
     case Rogue::kHeader:
     case Rogue::kCount:
       break;
   }
+}
+
+// Longer than RFC 5321 allows, which is no reason to end a session: the text is cut, if anything.
+void RandomBackend::SayMuch(Connection& connection, const std::string& command,
+                            const std::string& reply) {
+  constexpr std::array<std::size_t, 4> kText = {600, 4'000, 9'000, 30'000};
+  ++rogue_counts_[static_cast<std::size_t>(Rogue::kLongLine)];
+  const std::string code = reply.substr(0, 3);
+  // Challenges are never cut, and behind QUIT's reply nobody waits until the rest is written.
+  const bool whole = code[0] == '3' || command.starts_with("QUIT");
+  const std::string text = code + " #" + std::to_string(++number_) + " " +
+                           std::string(kText[whole ? 0 : Below(kText.size())], 'x');
+  connection.log.replies.push_back({command, text.substr(0, kReplyLineMax - 2) + "\r\n"});
+  Say(connection, text + "\r\n");
 }
 
 void RandomBackend::Say(Connection& connection, const std::string& reply) {

@@ -28,14 +28,14 @@ enum class Rogue : std::uint8_t {
   kGarbage,      // no reply at all
   kBareLf,       // a reply that ends in LF
   kChangedCode,  // "250-a", "550 b"
-  kLongLine,
-  kWrongClass,  // asks for more where nobody may
-  k421,         // not a broken rule, but as sudden
-  kSilence,     // says nothing and reads nothing any more
-  kCutReply,    // goes away in the middle of a reply
-  kEarlyReply,  // a reply too many
-  kGreeting,    // greets with a refusal, with something else, or not at all
-  kHeader,      // takes the PROXY header for commands, and answers them after its greeting
+  kLongLine,     // longer than RFC 5321 allows, which is to pass
+  kWrongClass,   // asks for more where nobody may
+  k421,          // not a broken rule, but as sudden
+  kSilence,      // says nothing and reads nothing any more
+  kCutReply,     // goes away in the middle of a reply
+  kEarlyReply,   // a reply too many
+  kGreeting,     // greets with a refusal, with something else, or not at all
+  kHeader,       // takes the PROXY header for commands, and answers them after its greeting
   kCount,
 };
 [[nodiscard]] std::string_view RogueName(Rogue rogue);
@@ -115,6 +115,7 @@ class RandomBackend {
   [[nodiscard]] std::string AnswerAuth(Connection& connection, const std::string& line);
   void Reply(Connection& connection, const std::string& command, const std::string& reply);
   void BreakRules(Connection& connection, const std::string& command, const std::string& reply);
+  void SayMuch(Connection& connection, const std::string& command, const std::string& reply);
   void Count(Connection& connection, Rogue rogue);
   void Say(Connection& connection, const std::string& reply);
   void Leave(Connection& connection);

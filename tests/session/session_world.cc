@@ -197,6 +197,7 @@ void SessionWorld::SessionEnded(const Session& session, TimeNs now) {
   ended.reason = session.close_reason();
   ended.stats = session.stats();
   ended.tls_version = session.tls_facts().version;
+  ended.detail = session.detail();
   EXPECT_NE(ended.reason, CloseReason::kNone) << ended.client;
   io_->Say("ringpost", "session of " + ended.client +
                            " ended: " + std::string(CloseReasonName(ended.reason)) + " " +

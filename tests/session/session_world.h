@@ -61,6 +61,7 @@ struct EndedSession {
   CloseReason reason = CloseReason::kNone;
   RelayStats stats;
   std::string tls_version;
+  std::string detail;
 };
 
 class SessionWorld final : public ShardObserver {

@@ -14,6 +14,7 @@ using namespace std::string_view_literals;
 
 // PROTOCOL 10. Whole, cut after every octet, and with octets behind it.
 void ExpectComplete(std::string_view text, int code) {
+  ASSERT_LT(text.size(), kReplyWholeMax);
   for (const std::string_view behind : {""sv, "2"sv, "250 next\r\n"sv, "\0\n"sv}) {
     const std::string input = std::string(text) + std::string(behind);
     const Reply reply = ParseReply(input);
@@ -42,7 +43,10 @@ TEST(ReplyTest, Complete) {
   ExpectComplete("250-a\r\n250 b\r\n", 250);
   ExpectComplete("250-\r\n250-x\r\n250\r\n", 250);
   ExpectComplete("599 \xC3\xA9\r\n", 599);
-  ExpectComplete("250 " + std::string(506, 'a') + "\r\n", 250);
+  // RFC 5321's 512 octets bind who sends.
+  ExpectComplete("250 " + std::string(564, 'a') + "\r\n", 250);
+  ExpectComplete("550 " + std::string(9000, 'a') + "\r\n", 550);
+  ExpectComplete("334 " + std::string(12288, 'a') + "\r\n", 334);
 }
 
 TEST(ReplyTest, Malformed) {
@@ -58,23 +62,62 @@ TEST(ReplyTest, Malformed) {
   ExpectMalformed("250 a\0b\r\n"sv, 6);
   ExpectMalformed("250-a\r\n550 b\r\n", 10);  // response splitting
   ExpectMalformed("250-a\r\n\r\n", 8);
-  ExpectMalformed("250 " + std::string(507, 'a') + "\r\n", 512);
+  ExpectMalformed("250 " + std::string(5000, 'a') + "\n", 5005);
+  ExpectMalformed("334 " + std::string(12289, 'a') + "\r\n", 12295);  // a challenge is never cut
+}
+
+TEST(ReplyTest, SaysWhatIsWrong) {
+  const auto fault = [](std::string_view text) { return ParseReply(text).fault; };
+  EXPECT_EQ(fault("250 ok\r\n"), ReplyFault::kNone);
+  EXPECT_EQ(fault("hello\r\n"), ReplyFault::kNoCode);
+  EXPECT_EQ(fault("2500 a\r\n"), ReplyFault::kNoCode);
+  EXPECT_EQ(fault("250-a\r\nmore\r\n"), ReplyFault::kNoCode);
+  EXPECT_EQ(fault("250-a\r\n251 b\r\n"), ReplyFault::kOtherCode);
+  EXPECT_EQ(fault("250 a\n"), ReplyFault::kBareNewline);
+  EXPECT_EQ(fault("250\n"), ReplyFault::kBareNewline);
+  EXPECT_EQ(fault("250 a\rb\r\n"), ReplyFault::kBareNewline);
+  EXPECT_EQ(fault("250 a\0b\r\n"sv), ReplyFault::kNul);
+  EXPECT_EQ(fault("334 " + std::string(13000, 'a') + "\r\n"), ReplyFault::kTooLong);
+  EXPECT_EQ(ParseReply("250-a\r\n250-b\r\nmore\r\n").octets, 14U) << "in front of the wrong line";
 }
 
 TEST(ReplyTest, Limits) {
   std::string lines;
-  for (int i = 0; i < kReplyLinesMax - 1; ++i) lines += "250-a\r\n";
-  ExpectComplete(lines + "250 a\r\n", 250);
-  ExpectMalformed(lines + "250-a\r\n250 a\r\n", lines.size() + 7 + 1);
+  while (lines.size() + 14 < kReplyWholeMax) lines += "250-a\r\n";  // more than 2,000
+  EXPECT_EQ(ParseReply(lines + "250\r\n").status, ReplyStatus::kComplete);
+  EXPECT_EQ(ParseReply(lines).status, ReplyStatus::kIncomplete);
 
-  std::string octets;
-  const std::string line = "250-" + std::string(506, 'a') + "\r\n";
-  for (int i = 0; i < 31; ++i) octets += line;
-  const std::string last = "250 " + std::string(506, 'a') + "\r\n";
-  ASSERT_EQ(octets.size() + last.size(), kReplyOctetsMax);
-  EXPECT_EQ(ParseReply(octets + last).status, ReplyStatus::kComplete);
-  EXPECT_EQ(ParseReply(octets + line).status, ReplyStatus::kMalformed);
-  EXPECT_EQ(ParseReply(octets + line + last).status, ReplyStatus::kMalformed);
+  const std::string last = "250 " + std::string(kReplyWholeMax - lines.size() - 6, 'a') + "\r\n";
+  EXPECT_EQ(ParseReply(lines + last).status, ReplyStatus::kComplete);
+  const Reply reply = ParseReply(lines + "250-a\r\n" + last);
+  EXPECT_EQ(reply.status, ReplyStatus::kLong);
+  EXPECT_EQ(reply.code, 250);
+  EXPECT_EQ(reply.octets, kReplyWholeMax / 7 * 7);
+  EXPECT_EQ(ParseReply("550 " + std::string(kReplyWholeMax, 'a')).status, ReplyStatus::kLong);
+  EXPECT_EQ(ParseReply("550 " + std::string(kReplyWholeMax, 'a')).octets, 0U);
+  EXPECT_EQ(ParseReply(lines + "251-a\r\n" + last).status, ReplyStatus::kMalformed);
+}
+
+TEST(ReplyTest, ShortensLines) {
+  const std::string fits = "250-" + std::string(kReplyLineMax - 6, 'a') + "\r\n";
+  EXPECT_FALSE(ParseReply(fits + "250 b\r\n").has_long_line);
+  std::string out;
+  ShortenLines(fits + "250 b\r\n", &out);
+  EXPECT_EQ(out, fits + "250 b\r\n");
+  const std::string longer = "250-" + std::string(kReplyLineMax - 5, 'a') + "\r\n";
+  EXPECT_TRUE(ParseReply(longer + "250\r\n").has_long_line);
+  ShortenLines(longer + "250\r\n", &out);
+  EXPECT_EQ(out, fits + "250\r\n");
+  EXPECT_FALSE(ParseReply("334 " + std::string(12288, 'a') + "\r\n").has_long_line);
+}
+
+TEST(ReplyTest, CutsBetweenCharacters) {
+  EXPECT_EQ(CutLine("250 abc", 7), 7U);
+  EXPECT_EQ(CutLine("250 abc", 6), 6U);
+  EXPECT_EQ(CutLine("250 \xC3\xA9", 5), 4U);
+  EXPECT_EQ(CutLine("250 \xF0\x9F\x93\xA7.", 7), 4U);
+  EXPECT_EQ(CutLine("250 \xF0\x9F\x93\xA7.", 8), 8U);
+  EXPECT_EQ(CutLine("250 \x9F\x9F\x9F\x9F\x9F", 8), 8U) << "not UTF-8";
 }
 
 TEST(ReplyTest, Lines) {
@@ -134,6 +177,24 @@ TEST(EhloFilterTest, OffersStarttls) {
   EXPECT_EQ(Filter("250\r\n", OfferStarttls::kYes), "250-\r\n250 STARTTLS\r\n");
   EXPECT_EQ(Filter("250-mail\r\n250 STARTTLS\r\n"), "250 mail\r\n");
   EXPECT_EQ(Filter("250-\r\n250\r\n"), "250 \r\n");
+}
+
+// Cut, a keyword line would say something else.
+TEST(EhloFilterTest, LeavesOutKeywordsThatAreTooLong) {
+  const std::string greeting(6000, 'g');
+  EXPECT_EQ(
+      Filter("250-" + greeting + "\r\n250-SIZE " + std::string(5000, '1') + "\r\n250 DSN\r\n"),
+      "250-" + greeting.substr(0, kReplyLineMax - 6) + "\r\n250 DSN\r\n");
+  // What STARTTLS takes is missing at the end.
+  std::string full = "250-a\r\n";
+  while (full.size() + 10 < kReplyWholeMax) full += "250-HELP\r\n";
+  full += "250 CHUNKING\r\n";
+  Capabilities capabilities;
+  const std::string out = Filter(full, OfferStarttls::kYes, OfferAuth::kYes, &capabilities);
+  EXPECT_LE(out.size(), kReplyWholeMax);
+  EXPECT_TRUE(out.starts_with("250-a\r\n250-STARTTLS\r\n250-HELP\r\n"));
+  EXPECT_TRUE(out.ends_with("250 HELP\r\n"));
+  EXPECT_FALSE(capabilities.chunking);
 }
 
 TEST(EhloFilterTest, Auth) {

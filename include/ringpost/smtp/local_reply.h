@@ -93,6 +93,11 @@ struct PendingReply {
   LocalReply local = LocalReply::kNotRecognized;
 };
 
+// Whether such a reply says what became of a message.
+[[nodiscard]] constexpr bool AnswersContent(PendingReply::From from) {
+  return from == PendingReply::From::kFinal || from == PendingReply::From::kChunkLast;
+}
+
 // First in, first out, of a fixed size: a client that pipelines more has to wait.
 class PendingReplies {
  public:

@@ -25,6 +25,7 @@
 #include "ringpost/smtp/command.h"
 #include "ringpost/smtp/content_framer.h"
 #include "ringpost/smtp/local_reply.h"
+#include "ringpost/smtp/long_reply.h"
 #include "ringpost/smtp/reply.h"
 
 namespace ringpost {
@@ -80,7 +81,8 @@ enum class StepKind : std::uint8_t {
                // TLS
   kNeedInput,  // not enough contiguous octets: offer more, or wait for a receive
   kBlocked,    // nothing can be done until the other side moves
-  kClose,      // append `text` (may be empty) to the front's output, then end the session
+  kClose,      // append `text` (may be empty) to the front's output, then end the session; where
+               // what the back has said is the reason, `octets` of its input stand before that
 };
 
 struct [[nodiscard]] Step {
@@ -157,6 +159,8 @@ class SmtpRelay {
   // Between transactions, nothing pending: a drain may end the session here.
   [[nodiscard]] bool idle() const;
   [[nodiscard]] const RelayStats& stats() const { return stats_; }
+  // What was wrong with the reply that ended the session.
+  [[nodiscard]] ReplyFault reply_fault() const { return reply_fault_; }
 
   // AUTH succeeded on the present backend connection. After STARTTLS that connection must not be
   // kept (RFC 3207 4.2): only a fresh one forgets it.
@@ -205,15 +209,24 @@ class SmtpRelay {
 
   // Back (smtp_relay_back.cc). `text` is the whole reply.
   Step NextBack(const RelayInput& input);
-  Step EndOfBack();
-  Step Greeting(std::string_view text, const Reply& reply);
-  Step GreetingEnd(const Reply& reply);
-  Step NoopReply(const Reply& reply);
-  Step UnaskedReply(const Reply& reply);
+  Step EndOfBack(const RelayInput& input);
+  Step BadReply(const RelayInput& input, ReplyFault fault, std::size_t at);
+  [[nodiscard]] bool Accepts(std::string_view begun) const;
+  [[nodiscard]] std::string AcceptedText(std::string_view begun);
+  Step PassReply(std::string_view text, const Reply& reply);
+  Step Greeting(const RelayInput& input, std::string_view text, const Reply& reply);
+  Step GreetingEnd(std::string_view text, const Reply& reply);
+  Step NoopReply(std::string_view text, const Reply& reply);
+  Step UnaskedReply(const RelayInput& input, const Reply& reply);
   Step XclientHello(std::string_view text, const Reply& reply);
   Step XclientSend(std::size_t octets);
   Step RelayReply(std::string_view text, const Reply& reply, const RelayInput& input);
-  Step HelloReply(PendingReply::From from, std::string_view text, const Reply& reply);
+  void Answered(PendingReply::From from, int code);
+  Step EhloReply(std::string_view text, const Reply& reply);
+  Step BeginLongReply(PendingReply::From from, std::string_view text, const Reply& reply,
+                      const RelayInput& input);
+  Step RelayLongReply(const RelayInput& input);
+  void EndLongReply(const RelayInput& input, std::size_t octets);
 
   // Both (smtp_relay.cc).
   [[nodiscard]] bool NextDue(Step* step);
@@ -222,8 +235,10 @@ class SmtpRelay {
   Step DropAndInject(Side from, std::size_t octets, InjectDue due);  // text_ is what is injected
   Step Close(CloseReason reason);
   Step Close(LocalReply reply);
-  Step CloseWith(CloseReason reason, std::string text);
+  Step CloseWith(CloseReason reason, const std::string& text);
   void PopReply();
+  [[nodiscard]] std::string RestOfReply();
+  void CountReply(PendingReply::From from, int code);
 
   const RelayOptions* options_;
   const XclientFacts* facts_;
@@ -240,6 +255,10 @@ class SmtpRelay {
   std::uint32_t discarded_octets_ = 0;  // of a line that was refused; 0: none is being discarded
   std::uint32_t progress_ = 0;
   PendingReplies pending_;
+  LongReply long_reply_;  // on its way to the client
+  // Of a reply that has begun and says that a message is stored; 0: none.
+  std::uint16_t accepting_code_ = 0;
+  ReplyFault reply_fault_ = ReplyFault::kNone;
 
   FrontPhase front_phase_ = FrontPhase::kCommand;
   BackPhase back_phase_ = BackPhase::kGreeting;

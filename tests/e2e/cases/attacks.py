@@ -536,8 +536,7 @@ def truncation_with_postfix(world):
 
 @each(("changing code", b"250-a\r\n550 b\r\n"), ("bare LF", b"250 a\nb\r\n"), ("only LF", b"250 a\n"),
       ("bare CR", b"250 a\rb\r\n"), ("NUL", b"250 a\0\r\n"), ("no code", b"hello\r\n"), ("code 199", b"199 a\r\n"),
-      ("code 600", b"600 a\r\n"), ("600 octets", b"250 " + b"a" * 600 + b"\r\n"),
-      ("endless", b"250-a\r\n" * 4000 + b"250 b\r\n"), ("two replies", b"250 a\r\n250 b\r\n"), named=True)
+      ("code 600", b"600 a\r\n"), ("two replies", b"250 a\r\n250 b\r\n"), named=True)
 def response_splitting(world, variant):
     _, reply = variant
     with Backend({"MAIL": reply}) as backend, world.private(backend.port) as proxy:
