@@ -78,6 +78,23 @@ constexpr bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 constexpr bool IsLetter(char c) { return Upper(c) >= 'A' && Upper(c) <= 'Z'; }
 constexpr bool IsBlank(char c) { return c == ' ' || c == '\t'; }
 
+constexpr bool IsControlOctet(char c) { return (c >= 0 && c < ' ') || c == '\x7F'; }
+
+// C0, DEL, and C1 as UTF-8 writes it (C2 80 to C2 9F).
+bool IsControl(std::string_view text) {
+  constexpr char kC1Lead = '\xC2';
+  if (IsControlOctet(text.front())) return true;
+  if (text.front() != kC1Lead || text.size() < 2) return false;
+  const auto next = static_cast<unsigned char>(text[1]);
+  return next >= 0x80 && next <= 0x9F;
+}
+
+int HexValue(char c) {
+  if (IsDigit(c)) return c - '0';
+  const char upper = Upper(c);
+  return upper >= 'A' && upper <= 'F' ? upper - 'A' + 10 : -1;
+}
+
 bool IsEnd(char c) { return c == ' ' || c == '\r' || c == '\n'; }
 
 std::size_t SkipBlanks(std::string_view* text) {
@@ -161,12 +178,10 @@ LineCheck CheckLine(std::string_view line) {
       return check;
     }
     const std::size_t length = Utf8Sequence(line.substr(i));
-    if (length == 0) {
-      check.fault = LineFault::kInvalidUtf8;
-      return check;
-    }
+    // The others come first: some lines may have any octet but those.
+    if (length == 0) check.fault = LineFault::kInvalidUtf8;
     if (length > 1) check.charset = LineCharset::kUtf8;
-    i += length;
+    i += std::max<std::size_t>(length, 1);
   }
   return check;
 }
@@ -177,10 +192,24 @@ std::string_view CommandArgument(std::string_view line, const CommandRule& rule)
   return argument;
 }
 
-bool ValidHelloName(std::string_view name) {
-  if (name.empty() || name.size() > kHelloNameMax) return false;
+bool MayBeHelloName(std::string_view argument) {
+  for (std::size_t i = 0; i < argument.size(); ++i) {
+    if (IsControl(argument.substr(i))) return false;
+    // RFC 3461 4: upper case only, but who decodes it may know less.
+    constexpr std::size_t kXtextOctets = 3;
+    if (argument[i] != '+' || argument.size() - i < kXtextOctets) continue;
+    const int high = HexValue(argument[i + 1]);
+    const int low = HexValue(argument[i + 2]);
+    if (high < 0 || low < 0) continue;
+    if (IsControlOctet(static_cast<char>(high * 16 + low))) return false;
+  }
+  return true;
+}
+
+bool IsPlainHelloName(std::string_view argument) {
+  if (argument.empty() || argument.size() > kHelloNameMax) return false;
   constexpr std::string_view kOthers = "-._:[]";
-  return std::all_of(name.begin(), name.end(), [kOthers](char c) {
+  return std::all_of(argument.begin(), argument.end(), [kOthers](char c) {
     return IsLetter(c) || IsDigit(c) || kOthers.find(c) != std::string_view::npos;
   });
 }

@@ -25,6 +25,10 @@ std::string_view LocalReplyText(LocalReply reply) {
       return "500 5.5.2 Error: line too long\r\n";
     case LocalReply::kBadSyntax:
       return "500 5.5.2 Error: bad syntax, a line ends with <CR><LF>\r\n";
+    case LocalReply::kEmptyLine:
+      return "500 5.5.2 Error: bad syntax, the line is empty\r\n";
+    case LocalReply::kLeadingBlank:
+      return "500 5.5.2 Error: bad syntax, a command has no blank in front\r\n";
     case LocalReply::kNulInCommand:
       return "501 5.5.2 Error: NUL in command\r\n";
     case LocalReply::kInvalidUtf8:
@@ -32,7 +36,7 @@ std::string_view LocalReplyText(LocalReply reply) {
     case LocalReply::kSmtputf8Needed:
       return "501 5.5.2 Error: non-ASCII command, and SMTPUTF8 is not offered\r\n";
     case LocalReply::kHelloSyntax:
-      return "501 5.5.4 Syntax: EHLO or HELO with one host name or address literal\r\n";
+      return "501 5.5.4 Error: control character in the name\r\n";
     case LocalReply::kNotImplemented:
       return "502 5.5.1 Error: command not implemented\r\n";
     case LocalReply::kStarttlsParameter:

@@ -56,12 +56,16 @@ bool ReplyFits(int code, PendingReply::From from) {
   }
 }
 
+bool IsHello(PendingReply::From from) {
+  return from == PendingReply::From::kHello || from == PendingReply::From::kOldHello;
+}
+
 // Whether the first reply of a connection shows that the backend takes no identity, or waits for
 // another one. What does not know PROXY answers the header with 500 or 502, and that is then taken
 // for the reply to the first command; to these commands no backend that was proven says that. And
 // Exim answers the EHLO of who did not send a header with 503.
 bool DisownsIdentity(const Reply& reply, PendingReply::From from, bool proxy_header) {
-  const bool hello = from == PendingReply::From::kHello || from == PendingReply::From::kOldHello;
+  const bool hello = IsHello(from);
   if (hello && reply.code == kBadSequence) return true;
   if (!proxy_header || (reply.code != kNotRecognized && reply.code != kNotImplemented)) {
     return false;
@@ -309,9 +313,13 @@ Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const Rela
   const PendingReply::From from = pending_.front().from;
   if (!ReplyFits(reply.code, from)) return BadReply(input, ReplyFault::kOutOfTurn, 0);
   if (!replied_ && DisownsIdentity(reply, from, options_->proxy_header)) {
-    return Close(CloseReason::kBackendIdentity);
+    // Postfix says 500 to a name that is not UTF-8. That proves nothing, and clients must not be
+    // able to bring the backend into disrepute with it: the next reply decides.
+    const bool may_mean_the_name = odd_hello_ && IsHello(from) && reply.code != kBadSequence;
+    if (!may_mean_the_name) return Close(CloseReason::kBackendIdentity);
+  } else {
+    replied_ = true;
   }
-  replied_ = true;
   if (front_phase_ == FrontPhase::kChunk && pending_.size() == 1) {
     // The reply to a chunk that is still on its way. It has to wait, unless the backend will not
     // read the rest; and then it cannot have accepted it.

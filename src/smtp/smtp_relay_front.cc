@@ -45,13 +45,24 @@ LocalReply FaultReply(LineFault fault) {
       return LocalReply::kNulInCommand;
     case LineFault::kInvalidUtf8:
       return LocalReply::kInvalidUtf8;
-    case LineFault::kNone:
     case LineFault::kEmpty:
+      return LocalReply::kEmptyLine;
     case LineFault::kLeadingBlank:
+      return LocalReply::kLeadingBlank;
+    case LineFault::kNone:
     case LineFault::kBareNewline:
       break;
   }
   return LocalReply::kBadSyntax;
+}
+
+bool IsHello(const CommandRule& rule) {
+  return rule.verb == Verb::kEhlo || rule.verb == Verb::kHelo;
+}
+
+// A host's name is in whatever charset it likes (PROTOCOL 14); MayBeHelloName() has the last word.
+LineFault HelloFault(LineFault fault) {
+  return fault == LineFault::kInvalidUtf8 ? LineFault::kNone : fault;
 }
 
 // The octets of the first line, its LF included; 0 if there is none in `readable`.
@@ -123,6 +134,7 @@ Step SmtpRelay::NextLine(const RelayInput& input) {
   const std::string_view text = line.substr(0, octets - (whole ? kCrlfOctets : 1));
 
   LineCheck check = CheckLine(text);
+  if (IsHello(rule)) check = LineCheck{.fault = HelloFault(check.fault)};
   if (!whole) check.fault = LineFault::kBareNewline;
   if (auth_response) return AuthResponse(check.fault, octets);
   if (check.fault == LineFault::kNone && check.charset == LineCharset::kUtf8 &&
@@ -192,7 +204,8 @@ Step SmtpRelay::Command(const RelayInput& input, std::string_view text, std::siz
   switch (rule.verb) {
     case Verb::kEhlo:
     case Verb::kHelo:
-      if (!ValidHelloName(argument)) return Refuse(LocalReply::kHelloSyntax, octets);
+      if (!MayBeHelloName(argument)) return Refuse(LocalReply::kHelloSyntax, octets);
+      odd_hello_ = !IsPlainHelloName(argument);
       break;
     case Verb::kMail:
       if (const std::optional<Step> refusal = RefusalByPolicy(argument, octets)) return *refusal;

@@ -402,6 +402,16 @@ DEFECTS = (
               "  const int code = false ?"),),
         SMTP, r"FAILED  \] LongReplyTest.WhatGoesWrongHalfWay"),
     Defect(
+        "hello-control-character",
+        "a control character in EHLO's name reaches the backend (PROTOCOL 14)",
+        (Edit(COMMAND, "    if (IsControl(argument.substr(i))) return false;\n", ""),),
+        SMTP, r"FAILED  \] .*hello_names"),
+    Defect(
+        "odd-hello-doubts-the-backend",
+        "a client takes the backend out of use by a name that it does not understand",
+        (Edit(BACK, "odd_hello_ && IsHello(from) &&", "false &&"),),
+        SMTP, r"FAILED  \] .*proxy_v2_odd_hello"),
+    Defect(
         "deadlines-never-set",
         "a client that says nothing keeps its session for ever (PROTOCOL 5)",
         (Edit(SESSION_END, "  host_->wheel().Set(timer, deadline);\n", ""),),

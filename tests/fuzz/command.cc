@@ -127,12 +127,25 @@ void CheckForeign(std::string_view octets, std::size_t cut) {
   if (!octets.empty() && octets[0] >= ' ') RINGPOST_CHECK(whole == ForeignBinary::kNo);
 }
 
-void CheckHelloName(std::string_view name) {
-  if (!ValidHelloName(name)) return;
-  RINGPOST_CHECK(!name.empty() && name.size() <= 255);
-  for (const char c : name) {
-    RINGPOST_CHECK(c > ' ' && c < 127 && c != '+' && c != '=' && c != '<' && c != '"');
+// What a terminal would obey, or a line's end.
+bool HasControl(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto octet = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    if (octet < 0x20 || octet == 0x7f) return true;
+    if (octet == 0xc2 && next >= 0x80 && next < 0xa0) return true;
   }
+  return false;
+}
+
+void CheckHelloName(std::string_view name) {
+  const bool may_be = MayBeHelloName(name);
+  if (IsPlainHelloName(name)) RINGPOST_CHECK(may_be);
+  if (HasControl(name)) RINGPOST_CHECK(!may_be);
+  if (may_be || HasControl(name)) return;
+  // Then it is in xtext.
+  const std::size_t plus = name.find('+');
+  RINGPOST_CHECK(plus != std::string_view::npos && name.size() - plus >= 3);
 }
 
 }  // namespace

@@ -68,17 +68,60 @@ TEST(CommandTest, ChecksUtf8) {
   }
 }
 
+TEST(CommandTest, NulAndNewlinesCountBehindInvalidUtf8) {
+  EXPECT_EQ(CheckLine("a\xff\0b"sv).fault, LineFault::kNul);
+  EXPECT_EQ(CheckLine("a\xff\rb"sv).fault, LineFault::kBareNewline);
+  EXPECT_EQ(CheckLine("a\xff\nb"sv).fault, LineFault::kBareNewline);
+}
+
+// PROTOCOL 14: the backend judges what has no control character.
 TEST(CommandTest, HelloNames) {
+  for (const std::string_view name : {""sv,
+                                      "a"sv,
+                                      "mail.example.org"sv,
+                                      "[192.0.2.1]"sv,
+                                      "[IPv6:2001:db8::1]"sv,
+                                      "my_host"sv,
+                                      "my printer"sv,
+                                      "Anna's-PC"sv,
+                                      "(none)"sv,
+                                      "[fe80::1%eth0]"sv,
+                                      "a;b"sv,
+                                      "a\""sv,
+                                      "a=b"sv,
+                                      "a/b"sv,
+                                      "dr\xC3\xBC"
+                                      "cker"sv,
+                                      "dr\xFC"
+                                      "cker"sv,
+                                      "\xC2\xA0"sv,
+                                      "\xC2"sv,
+                                      " a"sv,
+                                      "+"sv,
+                                      "a+1"sv,
+                                      "a+2B"sv,
+                                      "a+20b"sv,
+                                      "+GG"sv}) {
+    EXPECT_TRUE(MayBeHelloName(name)) << name;
+  }
+  for (const std::string_view name :
+       {"a\0b"sv, "a\tb"sv, "a\rb"sv, "a\nb"sv, "\x1b[2J"sv, "a\x7F"sv, "\xC2\x80"sv, "\xC2\x9F"sv,
+        "a+0D+0AXCLIENT"sv, "+00"sv, "a+0a"sv, "a+7F"sv, "+1b"sv}) {
+    EXPECT_FALSE(MayBeHelloName(name)) << testing::PrintToString(std::string(name));
+  }
+  EXPECT_TRUE(MayBeHelloName(std::string(505, 'a')));
+}
+
+TEST(CommandTest, PlainHelloNames) {
   for (const std::string_view name :
        {"a", "mail.example.org", "[192.0.2.1]", "[IPv6:2001:db8::1]", "my_host"}) {
-    EXPECT_TRUE(ValidHelloName(name)) << name;
+    EXPECT_TRUE(IsPlainHelloName(name)) << name;
   }
-  for (const std::string_view name : {""sv, "a b"sv, "a+0D+0AXCLIENT"sv, "a;b"sv, "a\""sv, "a=b"sv,
-                                      "a/b"sv, "\xC3\xA9"sv, "a\0b"sv}) {
-    EXPECT_FALSE(ValidHelloName(name)) << name;
+  for (const std::string_view name : {"", "a b", "(none)", "Anna's-PC", "\xC3\xA9", "\xFF"}) {
+    EXPECT_FALSE(IsPlainHelloName(name)) << name;
   }
-  EXPECT_TRUE(ValidHelloName(std::string(255, 'a')));
-  EXPECT_FALSE(ValidHelloName(std::string(256, 'a')));
+  EXPECT_TRUE(IsPlainHelloName(std::string(255, 'a')));
+  EXPECT_FALSE(IsPlainHelloName(std::string(256, 'a')));
 }
 
 TEST(CommandTest, Arguments) {

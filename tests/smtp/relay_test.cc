@@ -232,7 +232,7 @@ TEST(RelayStatsTest, NamesTheLastRefusal) {
   EXPECT_EQ(LastRefusalAfter("XFORWARD ADDR=::1\r\n"), "XFORWARD 502 5.5.1");
   EXPECT_EQ(LastRefusalAfter("BDAT 2\r\nxy"), "BDAT 503 5.5.1");
   EXPECT_EQ(LastRefusalAfter("BDAT x\r\n"), "BDAT 501 5.5.4");
-  EXPECT_EQ(LastRefusalAfter("EHLO a b\r\n"), "EHLO 501 5.5.4");
+  EXPECT_EQ(LastRefusalAfter("EHLO a\tb\r\n"), "EHLO 501 5.5.4");
   EXPECT_EQ(LastRefusalAfter("NOOP\0\r\n"sv), "unknown 501 5.5.2");
   EXPECT_EQ(LastRefusalAfter("NOOP \xff\r\n"), "NOOP 501 5.5.2");
   EXPECT_EQ(LastRefusalAfter("NOOP " + std::string(600, 'x')), "NOOP 500 5.5.2");

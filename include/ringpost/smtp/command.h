@@ -60,7 +60,8 @@ inline constexpr std::size_t kLineDiscardMax = 64 * 1024;
 // `line` may be the beginning of a line. Never null: unknown verbs have a rule of their own.
 [[nodiscard]] const CommandRule& FindCommand(std::string_view line);
 
-// Why a line is refused whatever its verb is. The first that applies.
+// Why a line is refused whatever its verb is. The first that applies; kInvalidUtf8 if no other
+// does.
 enum class LineFault : std::uint8_t {
   kNone,
   kEmpty,
@@ -69,7 +70,8 @@ enum class LineFault : std::uint8_t {
   kBareNewline,  // PROTOCOL 1
   kInvalidUtf8,
 };
-// What of the line is outside ASCII matters only if SMTPUTF8 is not in force.
+// What of the line is outside ASCII matters only if SMTPUTF8 is not in force, and not to EHLO and
+// HELO.
 enum class LineCharset : std::uint8_t { kAscii, kUtf8 };
 struct [[nodiscard]] LineCheck {
   LineFault fault = LineFault::kNone;
@@ -82,10 +84,14 @@ LineCheck CheckLine(std::string_view line);
 // a receiver should tolerate them).
 [[nodiscard]] std::string_view CommandArgument(std::string_view line, const CommandRule& rule);
 
-// Letters, digits and "-._:[]", 1 to 255 octets: what RFC 5321 4.1.2 allows in a domain or an
-// address literal, and underscores, which are common. Nothing else may reach XCLIENT, a log or a
-// policy.
-[[nodiscard]] bool ValidHelloName(std::string_view name);
+// Whether EHLO or HELO may have this argument, which need not be UTF-8: whatever fits the line and
+// has no control character, neither as an octet nor in xtext ("+0A"), which nobody is called and
+// who decodes it would read as a line's end. Whether it is a name is for the backend to say: nobody
+// else is told it.
+[[nodiscard]] bool MayBeHelloName(std::string_view argument);
+// Letters, digits and "-._:[]", 1 to 255 octets: a domain, an address literal, or an underscore
+// more. No server calls such an EHLO a command that it does not know.
+[[nodiscard]] bool IsPlainHelloName(std::string_view argument);
 
 struct BdatArgument {
   std::uint64_t octets = 0;

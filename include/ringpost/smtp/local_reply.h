@@ -21,6 +21,8 @@ enum class LocalReply : std::uint8_t {
   kNotRecognized,
   kLineTooLong,
   kBadSyntax,
+  kEmptyLine,
+  kLeadingBlank,
   kNulInCommand,
   kInvalidUtf8,
   kSmtputf8Needed,

@@ -275,6 +275,7 @@ class SmtpRelay {
   bool conversing_ = false;  // a command was good enough to be forwarded: this is SMTP
   bool greeted_ = false;     // the client has its greeting
   bool replied_ = false;     // this backend connection has answered a command as such
+  bool odd_hello_ = false;   // the last EHLO or HELO had a name that a server may not understand
   bool tls_ = false;
   bool hello_needed_ = false;  // TLS came up and no EHLO or HELO was accepted since
   bool authenticated_ = false;

@@ -95,6 +95,39 @@ def postfix_refuses_a_long_recipient(world):
     check(len(heard[0]) > 512 and heard[0].startswith(b"5"), f"a long refusal: {heard[0]!r}")
 
 
+@each("EHLO my printer", "EHLO Anna's-PC", "HELO (none)", "EHLO m\xfcller", "EHLO m\u0171hely", "EHLO [fe80::1%eth0]",
+      "EHLO", "EHLO  two.blanks.example", "HELO a;b")
+def hello_names_are_the_servers_to_judge(world, name):  # PROTOCOL 14
+    octets = name.encode("latin-1" if "\xfc" in name else "utf-8")
+    heard = []
+    for address in (("127.0.0.1", world.mx.plain_port), world.proxy().address):
+        with Client(address) as client:
+            client.greeting()
+            reply = client.command(octets)
+            heard.append((reply.code, reply.raw.split(b"\r\n")[0][4:]))
+            heard.append(client.command("MAIL FROM:<alice@client.example.test>").code)
+            client.command("QUIT")
+    equal(heard[2:], heard[:2], "what Postfix says through ringpost")
+    # Postfix wants UTF-8; it is not for ringpost to say.
+    equal(heard[0][0], {"EHLO": 501, "EHLO m\xfcller": 500}.get(name, 250), "what Postfix thinks of it")
+
+
+@case
+def a_hello_name_forges_nothing(world):
+    name = b'x reason=quit accepted=9 detail="stored" (using TLSv1.3)\xc3\xa9<>;'
+    identifier, content = mail()
+    with Backend() as backend, world.private(backend.port, log_format="text") as proxy:
+        with Client(proxy.address) as client:
+            client.greeting()
+            client.expect(b"EHLO " + name, 250)
+            equal(client.message(content).code, 250, "the reply to the final dot")
+            client.quit()
+        proxy.process.wait_for("reason=quit")
+        check("accepted=9" not in proxy.process.log, "the name is not in the log")
+        contains(backend.raw, b"EHLO " + name + b"\r\n", "what the backend gets")
+        contains(backend.raw, identifier.encode(), "the message")
+
+
 @case
 def dots_behind_a_lone_lf_are_postfixs_to_take(world):
     """What is stored is what Postfix stores without ringpost (CONFIGURATION, line endings)."""
