@@ -127,8 +127,8 @@ CLEAR_BEFORE_HANDSHAKE = (
          "  if (!tls_->handshake_complete()) {\n    plain_out_.MoveFront(plain_out_.size(), raw_out_);\n"
          "    return TlsOutcome::kDone;\n  }\n  return tls_->Write(plain_out_, raw_out_, kOutputMax);\n"))
 SECOND_REASON = (
-    Edit(SESSION_END, "  if (!running()) {\n    return;\n  }\n  close_reason_ = reason;\n",
-         "  if (!running()) {\n    close_reason_ = reason;\n    return;\n  }\n  close_reason_ = reason;\n"),)
+    Edit(SESSION_END, "  if (!running()) {\n    return;\n  }\n  const bool is_rejected = ",
+         "  if (!running()) {\n    close_reason_ = reason;\n    return;\n  }\n  const bool is_rejected = "),)
 READ_BEHIND_CLOSE_NOTIFY = (
     Edit(LEG, "    raw_in_.Clear();  // never read, not even as TLS\n",
          "    raw_in_.MoveFront(raw_in_.size(), plain_in_);\n"),)
@@ -271,16 +271,14 @@ DEFECTS = (
     Defect(
         "refused-quit-ends-the-session",
         "a QUIT that the backend has refused ends the session (RFC 5321 3.8)",
-        (Edit(BACK, "      if (quits) close_due_ = CloseReason::kQuit;\n",
+        (Edit(BACK, "      if (Quits(from, code)) close_due_ = CloseReason::kQuit;\n",
               "      close_due_ = CloseReason::kQuit;\n"),),
         SMTP, r"FAILED  \] .*quit_refused"),
     Defect(
         "second-reply-to-a-refused-quit",
         "what a backend says behind its refusal of QUIT is taken for the reply to the next command",
-        (Edit(BACK, "from == PendingReply::From::kQuit && Positive(reply);\n",
-              "from == PendingReply::From::kQuit;\n"),
-         Edit(BACK, "      if (quits) close_due_ = CloseReason::kQuit;\n",
-              "      if (Positive(reply)) close_due_ = CloseReason::kQuit;\n")),
+        (Edit(BACK, "  if (pending_.size() == 1 && !Quits(from, reply.code)) {\n",
+              "  if (pending_.size() == 1 && from != PendingReply::From::kQuit) {\n"),),
         SMTP, r"FAILED  \] .*quit_refused_twice"),
     Defect(
         "command-line-limit",
@@ -420,7 +418,7 @@ DEFECTS = (
     Defect(
         "refused-recipient-not-counted",
         "the log says refused=0 although the mail server refused a recipient",
-        (Edit(BACK, "  if (Negative(reply)) ++stats_.backend_refusals;\n", ""),),
+        (Edit("src/smtp/smtp_relay.cc", "  if (code >= 400) ++stats_.backend_refusals;\n", ""),),
         SMTP, r"FAILED  \] RelayStatsTest.CountsWhatTheBackend"),
     Defect(
         "alert-behind-the-handshake",
