@@ -121,6 +121,9 @@ RecordLayer::Result RecordLayer::Open(std::span<const unsigned char, kHeaderByte
 }
 
 RecordLayer::Result RecordLayer::TakeAlert(std::string_view text, ByteQueue& cipher_out) {
+  if (text.empty()) {  // RFC 8446 5.1
+    return Refuse(TlsAlert::kUnexpectedMessage, "empty alert record", cipher_out);
+  }
   if (text.size() != 2) {
     return Refuse(TlsAlert::kDecodeError, "malformed alert", cipher_out);
   }

@@ -28,6 +28,7 @@ constexpr std::size_t kHeaderBytes = 5;
 constexpr std::size_t kPlainRecordMax = 1 << 14;              // RFC 8446 5.1
 constexpr std::size_t kSealedRecordMax13 = (1 << 14) + 256;   // RFC 8446 5.2
 constexpr std::size_t kSealedRecordMax12 = (1 << 14) + 2048;  // RFC 5246 6.2.3
+constexpr unsigned kTypeChangeCipherSpec = 20;
 constexpr unsigned kTypeHandshake = 22;
 constexpr unsigned kTypeApplicationData = 23;
 
@@ -58,6 +59,36 @@ std::size_t CopyFront(const ByteQueue& queue, std::span<char> to) {
     copied += part;
   }
   return copied;
+}
+
+// For an error that wolfSSL does not tell the peer.
+TlsAlert AlertFor(int error, bool handshake_complete) {
+  switch (error) {
+    case DUPLICATE_MSG_E:
+    case OUT_OF_ORDER_E:
+    case SANITY_MSG_E:
+    case SIDE_ERROR:
+    case NO_CHANGE_CIPHER_E:
+    case LENGTH_ERROR:  // of change_cipher_spec
+    case UNKNOWN_RECORD_TYPE:
+    case UNKNOWN_HANDSHAKE_TYPE:
+      return TlsAlert::kUnexpectedMessage;
+    case BUFFER_ERROR:
+    case BUFFER_E:
+    case PARSE_ERROR:
+    case INCOMPLETE_DATA:
+      return TlsAlert::kDecodeError;
+    case VERIFY_FINISHED_ERROR:
+    case VERIFY_CERT_ERROR:
+    case SIG_VERIFY_E:
+      return TlsAlert::kDecryptError;
+    case ECC_PEERKEY_ERROR:
+    case ECC_OUT_OF_RANGE_E:
+    case INVALID_PARAMETER:
+      return TlsAlert::kIllegalParameter;
+    default:
+      return handshake_complete ? TlsAlert::kUnexpectedMessage : TlsAlert::kHandshakeFailure;
+  }
 }
 
 unsigned Octet(char c) { return static_cast<unsigned char>(c); }
@@ -118,14 +149,26 @@ int TlsCallbacks::Receive(WOLFSSL* /*ssl*/, char* buffer, int size, void* contex
   return copied > 0 ? static_cast<int>(copied) : WOLFSSL_CBIO_ERR_WANT_READ;
 }
 
-int TlsCallbacks::Send(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) {
+int TlsCallbacks::Send(WOLFSSL* ssl, char* buffer, int size, void* context) {
   auto& engine = *static_cast<TlsEngine*>(context);
   if (engine.out_ == nullptr) {
     return WOLFSSL_CBIO_ERR_GENERAL;
   }
-  if (!std::exchange(engine.sent_, true) &&
-      !IsHelloRetryRequest({buffer, static_cast<std::size_t>(size)})) {
-    engine.first_hello_.reset();  // no second one will follow
+  // wolfSSL tells some errors twice, and the second time as another one.
+  if (engine.alert_sent_.has_value()) {
+    return size;
+  }
+  WOLFSSL_ALERT_HISTORY history{};
+  if (wolfSSL_get_alert_history(ssl, &history) == WOLFSSL_SUCCESS &&
+      history.last_tx.level == alert_fatal) {
+    engine.alert_sent_ = static_cast<std::uint8_t>(history.last_tx.code);
+    engine.ticket_next_ = false;
+  }
+  if (!std::exchange(engine.sent_, true)) {
+    engine.retry_asked_ = IsHelloRetryRequest({buffer, static_cast<std::size_t>(size)});
+    if (!engine.retry_asked_) {
+      engine.first_hello_.reset();  // no second one will follow
+    }
   }
   if (std::exchange(engine.ticket_next_, false) &&
       engine.HoldTicket({buffer, static_cast<std::size_t>(size)})) {
@@ -220,6 +263,9 @@ TlsOutcome TlsEngine::Handshake(ByteQueue& cipher_in, ByteQueue& cipher_out) {
     }
     if (const int error = wolfSSL_get_error(ssl_, result); error != WOLFSSL_ERROR_WANT_READ) {
       return EndWithError(error);
+    }
+    if (std::exchange(retry_asked_, false)) {
+      continue;  // what wolfSSL holds back is change_cipher_spec: RFC 8446 D.4 wants it at once
     }
     switch (NextRecord()) {
       case Record::kReady:
@@ -424,6 +470,9 @@ TlsEngine::Record TlsEngine::NextRecord() {
   if (length > length_max) {
     return RefuseOversized(sealed, tls13);
   }
+  if (type < kTypeChangeCipherSpec || type > kTypeApplicationData) {
+    return Refuse(TlsAlert::kUnexpectedMessage, "unknown record type");
+  }
   record_length_ = static_cast<std::uint32_t>(length);
   record_left_ = static_cast<std::uint32_t>(kHeaderBytes + length);
   return Record::kReady;
@@ -449,23 +498,38 @@ TlsEngine::Record TlsEngine::CountEmptyRecord() {
   return Record::kReady;
 }
 
-// The alert must be sealed if keys are in use. In TLS 1.3 only wolfSSL can do that, and does for a
-// record that is too long by little: so it is shown one of those, made of zeros.
+// The alert must be sealed if keys are in use. Where only wolfSSL can do that, it does for a record
+// that is too long by little: so it is shown one of those, made of zeros.
 TlsEngine::Record TlsEngine::RefuseOversized(bool sealed, bool tls13) {
   constexpr std::string_view kReason = "oversized record";
-  if (sealed && tls13) {
+  if (sealed && tls13 && LibraryHasKeys()) {
     oversized_ = true;
     record_length_ = kLibraryRecordMax;
     record_left_ = kHeaderBytes + kLibraryRecordMax;
     return Record::kReady;
   }
-  if (!sealed) {
-    EndWithAlert(TlsAlert::kRecordOverflow, kReason, *out_);
-  } else {
-    (void)out_->Append(SealAlertTls12(ssl_, TlsAlert::kRecordOverflow).text());
-    End(TlsOutcome::kFailed, kReason);
-  }
+  return Refuse(TlsAlert::kRecordOverflow, kReason);
+}
+
+TlsEngine::Record TlsEngine::Refuse(TlsAlert alert, std::string_view reason) {
+  SendAlert(alert);
+  EndRefused(reason, static_cast<int>(alert));
   return Record::kEnded;
+}
+
+// Of a TLS 1.3 server that has sent its Finished. nullptr: no memory.
+std::unique_ptr<RecordLayer> TlsEngine::MakeRecords(const TrafficSecrets& secrets) {
+  // A ticket has been sealed with the server's secret already; of the client there was nothing.
+  word64 sequence = 0;
+  (void)wolfSSL_GetSequenceNumber(ssl_, &sequence);  // its result only says whether that is 0
+  return RecordLayer::Make(static_cast<std::uint16_t>(wolfSSL_get_current_cipher_suite(ssl_)),
+                           {.secret = std::span(secrets.client).first(secrets.client_bytes),
+                            .key = wolfSSL_GetClientWriteKey(ssl_),
+                            .iv = wolfSSL_GetClientWriteIV(ssl_)},
+                           {.secret = std::span(secrets.server).first(secrets.server_bytes),
+                            .key = wolfSSL_GetServerWriteKey(ssl_),
+                            .iv = wolfSSL_GetServerWriteIV(ssl_)},
+                           sequence);
 }
 
 // False: no memory; then it is sent at once.
@@ -490,18 +554,7 @@ TlsOutcome TlsEngine::FinishHandshake() {
   if (record_left_ > 0) {  // wolfSSL takes whole records; ours must begin with one
     return End(TlsOutcome::kFailed, "handshake that ends within a record");
   }
-  // A ticket has been sealed with the server's secret already; of the client there was nothing.
-  word64 sequence = 0;
-  (void)wolfSSL_GetSequenceNumber(ssl_, &sequence);  // its result only says whether that is 0
-  const std::unique_ptr<TrafficSecrets> secrets = std::move(secrets_);
-  records_ = RecordLayer::Make(static_cast<std::uint16_t>(wolfSSL_get_current_cipher_suite(ssl_)),
-                               {.secret = std::span(secrets->client).first(secrets->client_bytes),
-                                .key = wolfSSL_GetClientWriteKey(ssl_),
-                                .iv = wolfSSL_GetClientWriteIV(ssl_)},
-                               {.secret = std::span(secrets->server).first(secrets->server_bytes),
-                                .key = wolfSSL_GetServerWriteKey(ssl_),
-                                .iv = wolfSSL_GetServerWriteIV(ssl_)},
-                               sequence);
+  records_ = MakeRecords(*std::exchange(secrets_, nullptr));
   if (records_ == nullptr) {
     return End(TlsOutcome::kFailed, "no memory for the record layer");
   }
@@ -649,39 +702,44 @@ TlsOutcome TlsEngine::EndWithError(int error) {
   }
   std::string reason = oversized_ ? "oversized record" : TlsLibraryError(error);
   WOLFSSL_ALERT_HISTORY history{};
-  if (wolfSSL_get_alert_history(ssl_, &history) == WOLFSSL_SUCCESS) {
-    if (history.last_rx.level == alert_fatal) {
-      reason = "received alert ";
-      reason += TlsAlertName(history.last_rx.code);
-    } else if (history.last_tx.level == alert_fatal) {
-      reason += "; sent alert ";
-      reason += TlsAlertName(history.last_tx.code);
-    } else {
-      SendMissingAlert(error);
-    }
+  if (wolfSSL_get_alert_history(ssl_, &history) == WOLFSSL_SUCCESS &&
+      history.last_rx.level == alert_fatal) {
+    reason = "received alert ";
+    reason += TlsAlertName(history.last_rx.code);
+  } else if (alert_sent_.has_value()) {
+    reason += "; sent alert ";
+    reason += TlsAlertName(*alert_sent_);
+  } else if (const TlsAlert alert = AlertFor(error, handshake_complete()); SendAlert(alert)) {
+    // wolfSSL ends some connections without a word.
+    reason += "; sent alert ";
+    reason += TlsAlertName(static_cast<int>(alert));
   }
   return End(TlsOutcome::kFailed, reason);
 }
 
-// wolfSSL ends some connections without a word, for example on a renegotiation.
-void TlsEngine::SendMissingAlert(int error) {
-  TlsAlert alert =
-      handshake_complete() ? TlsAlert::kUnexpectedMessage : TlsAlert::kHandshakeFailure;
-  if (error == DUPLICATE_MSG_E || error == OUT_OF_ORDER_E || error == SANITY_MSG_E) {
-    alert = TlsAlert::kUnexpectedMessage;
-  } else if (error == BUFFER_ERROR || error == BUFFER_E || error == PARSE_ERROR) {
-    alert = TlsAlert::kDecodeError;
-  }
+bool TlsEngine::SendAlert(TlsAlert alert) {
   if (out_ == nullptr) {
-    return;
+    return false;
   }
-  if (wolfSSL_version(ssl_) != kVersionTls13 && handshake_complete()) {
-    (void)out_->Append(SealAlertTls12(ssl_, alert).text());
-  } else if (wolfSSL_version(ssl_) != kVersionTls13 || !sent_) {
-    const std::array<char, kAlertRecordBytes> record = PlaintextAlertRecord(alert);
-    (void)out_->Append({record.data(), record.size()});
+  const bool tls13 = wolfSSL_version(ssl_) == kVersionTls13;
+  if (tls13 && secrets_ != nullptr && secrets_->server_bytes > 0) {
+    const std::unique_ptr<RecordLayer> records = MakeRecords(*secrets_);
+    if (records != nullptr) {
+      (void)records->Refuse(alert, {}, *out_);
+    }
+    return records != nullptr;
   }
-  // Else keys of TLS 1.3 are in use, which only wolfSSL has.
+  if (tls13 && sent_ && LibraryHasKeys()) {
+    return false;
+  }
+  // The server of a resumed connection has sent its Finished first.
+  const bool sealed = handshake_complete() ||
+                      (role_ == Role::kServer && sent_ && wolfSSL_session_reused(ssl_) == 1);
+  if (!tls13 && sealed) {
+    return out_->Append(SealAlertTls12(ssl_, alert).text()) == Room::kOk;
+  }
+  const std::array<char, kAlertRecordBytes> record = PlaintextAlertRecord(alert);
+  return out_->Append({record.data(), record.size()}) == Room::kOk;
 }
 
 bool TlsEngine::handshake_complete() const {

@@ -25,8 +25,7 @@ bool SameHello(const ClientHello& a, const ClientHello& b) {
          a.signatures == b.signatures && a.has_groups == b.has_groups && a.groups == b.groups &&
          a.has_alpn == b.has_alpn && a.alpn_smtp == b.alpn_smtp &&
          a.has_pre_shared_key == b.has_pre_shared_key && a.has_psk_modes == b.has_psk_modes &&
-         a.psk_modes_dhe == b.psk_modes_dhe &&
-         a.early_data == b.early_data && a.sni() == b.sni();
+         a.psk_modes_dhe == b.psk_modes_dhe && a.early_data == b.early_data && a.sni() == b.sni();
 }
 
 void Check(std::string_view received, const Read& read) {

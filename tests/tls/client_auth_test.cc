@@ -225,8 +225,10 @@ TEST_P(ClientAuth, MissingSignature) {
   RawClient client(GetParam());
   client.UseCertificate(victim.pem(), victim.key->pem());
   bool dropped = false;
-  EXPECT_FALSE(client.TryHandshake(
-      server, [&](std::string& flight) { dropped |= client.DropCertificateVerify(flight); }));
+  EXPECT_FALSE(client.TryHandshake(server, [&](std::string& flight) {
+    dropped |=
+        client.ChangeCertificateVerify(flight, [](std::string& message) { message.clear(); });
+  }));
   EXPECT_TRUE(dropped);
   EXPECT_FALSE(server.engine->handshake_complete());
   EXPECT_EQ(server.engine->TakeClientCertificate(), nullptr);

@@ -271,8 +271,8 @@ TEST(ClientHelloTest, PreSharedKeyWithoutModes) {
   EXPECT_EQ(JudgeClientHello(ReadComplete(hello))->alert, TlsAlert::kMissingExtension);
   hello.Set(kPskModes, Vector(1, std::string(1, '\0')));
   EXPECT_FALSE(JudgeClientHello(ReadComplete(hello)).has_value());
-  EXPECT_FALSE(JudgeClientHello(ReadComplete(HelloBuilder::Tls12().Set(kPreSharedKey, "x")))
-                   .has_value());
+  EXPECT_FALSE(
+      JudgeClientHello(ReadComplete(HelloBuilder::Tls12().Set(kPreSharedKey, "x"))).has_value());
 }
 
 // PROTOCOL 26
@@ -335,8 +335,7 @@ TEST(ClientHelloTest, ServerNames) {
   malformed(Vector(2, Number(0, 1) + Number(200, 2) + "a.example"), TlsAlert::kDecodeError);
 
   const auto name_in = [](const std::string& list) {
-    return std::string(
-        ReadComplete(HelloBuilder::Usual().Set(kServerName, Vector(2, list))).sni());
+    return std::string(ReadComplete(HelloBuilder::Usual().Set(kServerName, Vector(2, list))).sni());
   };
   const std::string other = Number(7, 1) + Vector(2, std::string("\0\xff", 2));
   EXPECT_EQ(name_in(other), "");

@@ -128,7 +128,7 @@ void RawClient::UseCertificate(const std::string& cert_pem, const std::string& k
       WOLFSSL_SUCCESS);
 }
 
-bool RawClient::DropCertificateVerify(std::string& flight) const {
+bool RawClient::ChangeCertificateVerify(std::string& flight, const Change& change) const {
   constexpr char kHandshake = 22;
   constexpr char kApplicationData = 23;
   constexpr char kCertificateVerify = 15;
@@ -154,7 +154,7 @@ bool RawClient::DropCertificateVerify(std::string& flight) const {
   std::string changed;
   std::size_t read = 0;
   std::size_t written = 0;
-  bool dropped = false;
+  bool found = false;
   for (std::size_t at = 0; at + kHeader <= flight.size();) {
     std::string header = flight.substr(at, kHeader);
     const std::size_t length = static_cast<std::size_t>(static_cast<unsigned char>(header[3]))
@@ -164,10 +164,13 @@ bool RawClient::DropCertificateVerify(std::string& flight) const {
     at += kHeader + length;
     if (!tls13()) {
       if (header[0] == kHandshake && content[0] == kCertificateVerify) {
-        dropped = true;
-      } else {
-        changed += header + content;
+        found = true;
+        change(content);
+        if (content.empty()) {
+          continue;
+        }
       }
+      changed += header + content;
       continue;
     }
     if (header[0] != kApplicationData || iv.empty()) {
@@ -182,8 +185,11 @@ bool RawClient::DropCertificateVerify(std::string& flight) const {
                                kTag, octets(header), kHeader),
               0);
     if (content[0] == kCertificateVerify) {
-      dropped = true;
-      continue;
+      found = true;
+      change(content);
+      if (content.empty()) {
+        continue;
+      }
     }
     number = nonce(written++);
     EXPECT_EQ(wc_AesGcmEncrypt(&aes, octets(content), octets(content),
@@ -196,7 +202,7 @@ bool RawClient::DropCertificateVerify(std::string& flight) const {
     wc_AesFree(&aes);
   }
   flight = changed;
-  return dropped;
+  return found;
 }
 
 std::string RawClient::SealKeyUpdate() {
@@ -207,10 +213,17 @@ std::string RawClient::SealKeyUpdate() {
 }
 
 void RawClient::Resume(WOLFSSL_SESSION* session, PskMode mode) {
+  AskForTicket();
   EXPECT_EQ(wolfSSL_set_session(ssl_, session), WOLFSSL_SUCCESS);
   if (mode == PskMode::kAlone) {
     EXPECT_EQ(wolfSSL_no_dhe_psk(ssl_), 0);
   }
+}
+
+void RawClient::AskForTicket() { EXPECT_EQ(wolfSSL_UseSessionTicket(ssl_), WOLFSSL_SUCCESS); }
+
+void RawClient::NoExtendedMasterSecret() {
+  EXPECT_EQ(wolfSSL_DisableExtendedMasterSecret(ssl_), WOLFSSL_SUCCESS);
 }
 
 WOLFSSL_SESSION* RawClient::TakeSession() { return wolfSSL_get1_session(ssl_); }

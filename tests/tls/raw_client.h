@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -34,12 +35,19 @@ class RawClient {
 
   // Before the handshake: offers no other group than X25519.
   void UseX25519();
+  // Before the handshake: TLS 1.2 gives none unasked.
+  void AskForTicket();
+  // Before the handshake, TLS 1.2: the keys then do not depend on what was said (RFC 7627).
+  void NoExtendedMasterSecret();
+
   // Before the handshake: shows this certificate and signs with this key, whether or not they
   // belong together. PEM.
   void UseCertificate(const std::string& cert_pem, const std::string& key_pem);
-  // Takes the CertificateVerify out of the flight that ends the client's part of the handshake; in
-  // TLS 1.3 what comes after it is sealed anew. False: there is none in it.
-  [[nodiscard]] bool DropCertificateVerify(std::string& flight) const;
+  // Changes the CertificateVerify in the flight that ends the client's part of the handshake, or
+  // takes it out if `change` empties it; in TLS 1.3 it and what comes after it are sealed anew.
+  // False: there is none in it.
+  using Change = std::function<void(std::string& message)>;
+  [[nodiscard]] bool ChangeCertificateVerify(std::string& flight, const Change& change) const;
 
   // With a server engine; fails the test if it does not succeed. `tamper` sees each flight of ours.
   void Handshake(Side& server, const Tamper& tamper = nullptr);

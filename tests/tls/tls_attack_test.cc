@@ -233,18 +233,17 @@ TEST_F(Attack, ServerHelloCarriesRenegotiationInfoAndExtendedMasterSecret) {
 TEST_F(Attack, BadKeyShare) {
   HelloBuilder zero = HelloBuilder::Usual();
   zero.Set(kKeyShare, Vector(2, Number(0x001d, 2) + Vector(2, std::string(32, '\0'))));
-  EXPECT_EQ(First(zero.Records()), TlsOutcome::kFailed) << "a zero shared secret";
+  ExpectAlert(zero.Records(), TlsAlert::kIllegalParameter);
   HelloBuilder odd = HelloBuilder::Usual();
   odd.Set(kKeyShare, Vector(2, Number(0x001d, 2) + Vector(2, std::string(31, 'k'))));
-  EXPECT_EQ(First(odd.Records()), TlsOutcome::kFailed);
+  ExpectAlert(odd.Records(), TlsAlert::kIllegalParameter);
   HelloBuilder off_curve = HelloBuilder::Usual();
   off_curve.Set(kKeyShare,
                 Vector(2, Number(0x0017, 2) + Vector(2, Number(4, 1) + std::string(64, 'k'))));
-  EXPECT_EQ(First(off_curve.Records()), TlsOutcome::kFailed);
+  ExpectAlert(off_curve.Records(), TlsAlert::kIllegalParameter);
   HelloBuilder cut = HelloBuilder::Usual();
   cut.Set(kKeyShare, Number(100, 2) + "abc");
-  EXPECT_EQ(First(cut.Records()), TlsOutcome::kFailed);
-  EXPECT_GE(LastPlaintextAlert(), 0);
+  ExpectAlert(cut.Records(), TlsAlert::kDecodeError);
 }
 
 TEST_F(Attack, EveryFlippedOctetOfAHello) {
@@ -430,11 +429,55 @@ TEST_P(AttackAfter, WarningFlood) {
   EXPECT_TRUE(outcome == TlsOutcome::kFlood || outcome == TlsOutcome::kFailed);
 }
 
-// PROTOCOL 26
+// PROTOCOL 26. RFC 5246 7.2.2: no_renegotiation is a warning, and the client decides.
 TEST_P(AttackAfter, Renegotiation) {
-  EXPECT_EQ(Read(client_.Seal(22, HelloBuilder::Tls12().Message())), TlsOutcome::kFailed);
+  const std::string hello = HelloBuilder::Tls12().Message();
+  if (tls13()) {
+    EXPECT_EQ(Read(client_.Seal(22, hello)), TlsOutcome::kFailed);
+    Answer();
+    EXPECT_EQ(client_.alert(), 10) << server_.engine->error();
+    return;
+  }
+  EXPECT_EQ(Read(client_.Seal(22, hello)), TlsOutcome::kDone);
   Answer();
-  EXPECT_GT(client_.alert(), 0) << server_.engine->error();
+  EXPECT_EQ(client_.alert(), 100);
+  EXPECT_EQ(Read(client_.Seal(23, "NOOP\r\n")), TlsOutcome::kDone);
+  EXPECT_EQ(Side::Drain(server_.plain_in), "NOOP\r\n");
+  EXPECT_EQ(server_.Write("250 y\r\n"), TlsOutcome::kDone);
+  EXPECT_EQ(Answer(), "250 y\r\n");
+  TlsOutcome outcome = TlsOutcome::kDone;
+  int sent = 0;
+  for (; outcome == TlsOutcome::kDone && sent < 100; ++sent) {
+    outcome = Read(client_.Seal(22, hello));
+  }
+  EXPECT_EQ(outcome, TlsOutcome::kFlood);
+  EXPECT_LE(sent, 33);
+}
+
+TEST_P(AttackAfter, MalformedAlerts) {
+  struct Case {
+    std::string content;
+    int alert12;
+    int alert13;
+  };
+  for (const Case& test : {Case{"", 50, 10}, Case{"\x02", 50, 50}, Case{"\x02\x28\x28", 50, 50}}) {
+    SCOPED_TRACE(test.content.size());
+    server_.engine = TlsEngine::Server(contexts_.get());
+    RawClient client(GetParam());
+    client.Handshake(server_);
+    EXPECT_EQ(Read(client.Seal(21, test.content)), TlsOutcome::kFailed);
+    (void)client.Open(Side::Drain(server_.cipher_out));
+    EXPECT_EQ(client.alert(), tls13() ? test.alert13 : test.alert12) << server_.engine->error();
+    server_.cipher_in.Clear();
+  }
+}
+
+TEST_P(AttackAfter, UnknownRecordType) {
+  std::string record = client_.Seal(22, "");
+  record[0] = 24;
+  EXPECT_EQ(Read(record), TlsOutcome::kFailed);
+  Answer();
+  EXPECT_EQ(client_.alert(), 10) << server_.engine->error();
 }
 
 class AttackAfter13 : public AttackAfter {};
@@ -506,6 +549,147 @@ TEST_F(Attack, FloodDuringTheHandshake) {
     outcome = server_.Handshake();
   }
   EXPECT_TRUE(outcome == TlsOutcome::kFailed || outcome == TlsOutcome::kFlood);
+}
+
+// What a client is told whose second flight is not what it should be.
+class SecondFlight : public testing::TestWithParam<TlsVersions> {
+ protected:
+  SecondFlight() : pool_(64, 16), server_(&pool_) {}
+
+  [[nodiscard]] static bool tls13() { return GetParam() == TlsVersions::kTls13Only; }
+  // The one alert that a server answers with; -1: none, or more.
+  int Alert(const Tamper& tamper, const Tamper& tamper_hello = nullptr, bool resume = false) {
+    server_.cipher_in.Clear();
+    server_.engine = TlsEngine::Server(contexts_.get());
+    RawClient client(GetParam());
+    if (resume) {
+      client.Resume(session_->get(), RawClient::PskMode::kWithDhe);
+    }
+    if (tamper_hello) {
+      client.NoExtendedMasterSecret();
+    }
+    int flight = 0;
+    EXPECT_FALSE(client.TryHandshake(server_, [&](std::string& octets) {
+      ++flight;
+      if (flight == 1 && tamper_hello) {
+        tamper_hello(octets);
+      }
+      if (flight == 2 && tamper) {
+        tamper(octets);
+      }
+    }));
+    const std::string out = Side::Drain(server_.cipher_out);
+    if (out.size() < 7 || out.size() != 5U + static_cast<unsigned char>(out[4])) {
+      return -1;
+    }
+    const bool clear = out[0] == 21 && out.size() == 7;
+    EXPECT_EQ(clear, !tls13() && !resume);
+    (void)client.Open(out);
+    const int alert = clear ? out.back() : client.alert();
+    EXPECT_TRUE(server_.engine->error().ends_with(std::string("; sent alert ") +
+                                                  std::string(TlsAlertName(alert))))
+        << server_.engine->error();
+    return alert;
+  }
+  void GetSession() {
+    server_.engine = TlsEngine::Server(contexts_.get());
+    RawClient client(GetParam());
+    client.AskForTicket();
+    client.Handshake(server_);
+    EXPECT_EQ(server_.Write("220 x\r\n"), TlsOutcome::kDone);
+    (void)client.Open(Side::Drain(server_.cipher_out));
+    session_ = std::make_unique<TlsSession>(client.TakeSession());
+  }
+  static Tamper Instead(const std::string& octets) {
+    return [octets](std::string& flight) { flight = octets; };
+  }
+  static Tamper Before(const std::string& octets) {
+    return [octets](std::string& flight) { flight.insert(0, octets); };
+  }
+
+  std::unique_ptr<TicketKeys> keys_ = TicketKeys::Random(kNow);
+  std::shared_ptr<const TlsContextSet> contexts_ =
+      Contexts({Certificate("ecdsa"), Certificate("rsa")}, keys_.get());
+  BufferPool pool_;
+  Side server_;
+  std::unique_ptr<TlsSession> session_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Versions, SecondFlight,
+                         testing::Values(TlsVersions::kTls12Only, TlsVersions::kTls13Only));
+
+TEST_P(SecondFlight, UnexpectedMessages) {
+  constexpr int kUnexpected = 10;
+  const std::string spec = Record(20, "\x01", 0x0303);
+  EXPECT_EQ(Alert(Instead(Record(24, "\x01\x00\x00", 0x0303))), kUnexpected);
+  EXPECT_EQ(Alert(Instead(Record(0, "x", 0x0303))), kUnexpected);
+  EXPECT_EQ(Alert(Instead(Record(255, "x", 0x0303))), kUnexpected);
+  EXPECT_EQ(Alert(Instead(Record(20, "\x01\x01", 0x0303))), kUnexpected);
+  EXPECT_EQ(Alert(Instead(Record(20, "\x02", 0x0303))), kUnexpected);
+  // In TLS 1.3 one is passed over (RFC 8446 5).
+  EXPECT_EQ(Alert(Before(tls13() ? spec + spec : spec)), tls13() ? 47 : kUnexpected);
+  for (const unsigned type : {0U, 1U, 2U, 14U, 20U, 99U}) {
+    EXPECT_EQ(Alert(Instead(Record(22, Number(type, 1) + Vector(3, "abcd"), 0x0303))), kUnexpected)
+        << type;
+  }
+}
+
+// Behind our Finished a client of TLS 1.3 reads nothing but what is sealed.
+TEST_P(SecondFlight, WrongKeys) {
+  const std::string sealed = Record(23, std::string(40, 'x'), 0x0303);
+  if (tls13()) {
+    EXPECT_EQ(Alert(Instead(sealed)), 20);
+    EXPECT_EQ(Alert(Instead(Record(23, "x", 0x0303))), 20);
+    EXPECT_EQ(Alert(Instead(Number(23, 1) + Number(0x0303, 2) + Number(16641, 2))), 22);
+    EXPECT_EQ(Alert(Instead(Number(22, 1) + Number(0x0303, 2) + Number(16385, 2))), 22);
+  } else {
+    EXPECT_EQ(Alert(Instead(sealed)), 10);  // content before the end of the handshake
+    EXPECT_EQ(Alert([](std::string& flight) { flight.back() ^= 1; }), 20);
+    EXPECT_EQ(Alert(Instead(Number(22, 1) + Number(0x0303, 2) + Number(16385, 2))), 22);
+  }
+}
+
+TEST_P(SecondFlight, WrongFinished) {
+  if (tls13()) {
+    return;  // what it covers cannot be changed without changing the keys
+  }
+  // The second suite becomes one that nobody knows.
+  const Tamper other_hello = [](std::string& hello) {
+    const std::size_t at = hello.find(Number(0xc02f, 2));
+    ASSERT_NE(at, std::string::npos);
+    hello.replace(at, 2, Number(0x9a9a, 2));
+  };
+  EXPECT_EQ(Alert(nullptr, other_hello), 51);
+}
+
+TEST_P(SecondFlight, BadPointOfAClientOfTls12) {
+  if (tls13()) {
+    return;  // BadKeyShare
+  }
+  const auto with = [this](const std::string& point) {
+    return Alert(Instead(Record(22, Number(16, 1) + Vector(3, Vector(1, point)), 0x0303)));
+  };
+  EXPECT_EQ(with(Number(4, 1) + std::string(64, 'k')), 47);  // P-256, off the curve
+  EXPECT_EQ(with(std::string(32, '\0')), 47);
+  EXPECT_EQ(with(""), 47);
+}
+
+// There the server's keys are in use before the client's.
+TEST_P(SecondFlight, OfAResumedConnection) {
+  GetSession();
+  EXPECT_EQ(Alert(Instead(Record(20, "\x01\x01", 0x0303)), nullptr, true), 10);
+  EXPECT_EQ(Alert(Instead(Record(99, "x", 0x0303)), nullptr, true), 10);
+}
+
+// RFC 8446 D.4
+TEST_F(SecondHello, ChangeCipherSpecFollowsTheRequest) {
+  ASSERT_EQ(First(WithoutShare().Records()), TlsOutcome::kNeedInput);
+  const std::string out = Side::Drain(server_.cipher_out);
+  ASSERT_GT(out.size(), 6U);
+  EXPECT_TRUE(out.ends_with(Record(20, "\x01", 0x0303)));
+  server_.Receive(Again(WithShare()));
+  EXPECT_EQ(server_.Handshake(), TlsOutcome::kNeedInput);
+  EXPECT_EQ(Side::Drain(server_.cipher_out).find(Record(20, "\x01", 0x0303)), std::string::npos);
 }
 
 // The client's second flight cut into records of one octet.

@@ -20,6 +20,7 @@ enum class TlsAlert : std::uint8_t {
   kHandshakeFailure = 40,
   kIllegalParameter = 47,
   kDecodeError = 50,
+  kDecryptError = 51,
   kProtocolVersion = 70,
   kInternalError = 80,
   kInappropriateFallback = 86,

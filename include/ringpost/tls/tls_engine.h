@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -139,7 +140,15 @@ class TlsEngine {
   [[nodiscard]] Record CountEmptyRecord();
   [[nodiscard]] bool HoldTicket(std::string_view record);
   [[nodiscard]] TlsFacts ReadFacts() const;
-  void SendMissingAlert(int error);
+  [[nodiscard]] std::unique_ptr<RecordLayer> MakeRecords(const TrafficSecrets& secrets);
+  // In TLS 1.3 nobody but wolfSSL can seal.
+  [[nodiscard]] bool LibraryHasKeys() const {
+    return role_ == Role::kClient || records_of_ == TlsRecords::kLibrary;
+  }
+  // Under the keys that are in use, if any are. False: they are not to be had, or there is no
+  // block.
+  bool SendAlert(TlsAlert alert);
+  [[nodiscard]] Record Refuse(TlsAlert alert, std::string_view reason);
 
   // With our own record layer.
   enum class Received : std::uint8_t { kWhole, kPart, kRefused };
@@ -189,6 +198,8 @@ class TlsEngine {
   std::uint32_t empty_records_ = 0;
   std::uint32_t ticket_bytes_ = 0;
   std::uint16_t handshake_records_ = 0;
+  // The fatal alert that wolfSSL has sent; nothing that it sends after it leaves.
+  std::optional<std::uint8_t> alert_sent_;
   Stage stage_ = Stage::kHello;
   TlsOutcome ended_ = TlsOutcome::kDone;  // kEnded: what each further call returns
   bool out_failed_ = false;               // the pool had no block for output
@@ -197,6 +208,7 @@ class TlsEngine {
   bool ticket_received_ = false;          // client
   bool ticket_next_ = false;              // what wolfSSL sends next is a ticket of TLS 1.3
   bool sent_ = false;                     // wolfSSL has sent something
+  bool retry_asked_ = false;              // HelloRetryRequest was the last that wolfSSL sent
   bool peer_key_read_ = false;            // of the client's certificate, by wolfSSL
   bool close_sent_ = false;
 };

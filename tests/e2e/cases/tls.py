@@ -94,7 +94,7 @@ def renegotiation_is_refused(world):  # PROTOCOL 26
         process.kill()
         process.wait()
     contains(said, b"RENEGOTIATING", "s_client")
-    check(b"no renegotiation" in said or b"alert" in said or b":error:" in said, f"refused: {said[-600:]!r}")
+    contains(said, b"no renegotiation", "s_client")  # which gives up then
 
 
 # --- handmade ClientHellos --------------------------------------------------------------------------------
