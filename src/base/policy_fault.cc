@@ -25,6 +25,8 @@ constexpr std::array<FaultText, kPolicyFaultCount> kTexts = {{
     {PolicyFault::kMalformed, "malformed", "client certificate is malformed or too weak"},
     {PolicyFault::kRefusedByLibrary, "refused-by-library",
      "client certificate is refused by the TLS library"},
+    {PolicyFault::kUnsupportedKey, "unsupported-key",
+     "client certificate has a key that is not supported"},
     {PolicyFault::kWrongPurpose, "wrong-purpose", "client certificate is not for TLS clients"},
     {PolicyFault::kWrongName, "wrong-name", "client certificate does not have the expected name"},
     {PolicyFault::kWrongFingerprint, "wrong-fingerprint",

@@ -155,6 +155,7 @@ PolicyFault JudgeCertificate(const CertificateRule& rule, const ClientFacts& cli
   if (client.certificate == nullptr) return PolicyFault::kNoCertificate;
   if (AsksForNothing(rule)) return PolicyFault::kUntrusted;
   const ClientCertificate& certificate = *client.certificate;
+  if (!certificate.key_proven) return PolicyFault::kUnsupportedKey;
   const PolicyFault trust =
       rule.trust == kNoTrust ? JudgeDates(certificate, client.now) : chain.VerifyChain(rule.trust);
   if (trust != PolicyFault::kNone) return trust;

@@ -2,13 +2,16 @@
 //
 // What wolfSSL asks about the certificates of a client.
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "client_certificate_reader.h"
 #include "ringpost/tls/tls_engine.h"
+#include "signature.h"
 #include "tls_callbacks.h"
+#include "x509.h"
 
 namespace ringpost {
 
@@ -20,7 +23,8 @@ namespace ringpost {
 // - this callback comes before that, sees each certificate, replaces the result, and takes away the
 //   claim to be a CA, so that nothing is ever added.
 // The client's signature over the handshake is no matter of either: wolfSSL checks it with the
-// leaf's key and ends the handshake if it is wrong or missing.
+// leaf's key and ends the handshake if it is wrong or missing. Where wolfSSL has no code for that
+// key, it is told to go on without: the client then has proved nothing.
 int TlsCallbacks::PeerCertificate(WOLFSSL* ssl, DecodedCert* certificate) {
   certificate->isCA = 0;
   auto* const engine = static_cast<TlsEngine*>(wolfSSL_GetIOReadCtx(ssl));
@@ -38,24 +42,27 @@ int TlsCallbacks::PeerCertificate(WOLFSSL* ssl, DecodedCert* certificate) {
 int TlsCallbacks::Verify(int /*verified*/, WOLFSSL_X509_STORE_CTX* store) {
   constexpr int kContinue = 1;
   constexpr int kRefuse = 0;
-  // What remains after the callback above. Of these the policy is the judge; any other error means
-  // that wolfSSL has no key to check the client's signature with.
+  auto* const engine = static_cast<TlsEngine*>(store->userCtx);
+  // What remains after the callback above.
+  bool provable = engine != nullptr && engine->peer_key_read_;
   switch (store->error) {
     case 0:
-    case EXTKEYUSE_AUTH_E:
+    case EXTKEYUSE_AUTH_E:  // of these the policy is the judge
     case KEYUSE_SIGNATURE_E:
     case ASN_VERSION_E:
     case RSA_KEY_SIZE_E:
     case ECC_KEY_SIZE_E:
       break;
+    case PEER_KEY_ERROR:
+      provable = false;
+      break;
     default:
       return kRefuse;
   }
   if (store->totalCerts <= 0) {
-    return kContinue;
+    return store->error == 0 ? kContinue : kRefuse;
   }
-  auto* const engine = static_cast<TlsEngine*>(store->userCtx);
-  if (engine == nullptr || store->error_depth != 0 || !engine->peer_key_read_) {
+  if (engine == nullptr || store->error_depth != 0) {
     return kRefuse;
   }
   try {
@@ -65,7 +72,18 @@ int TlsCallbacks::Verify(int /*verified*/, WOLFSSL_X509_STORE_CTX* store) {
       chain.emplace_back(reinterpret_cast<const char*>(store->certs[i].buffer),
                          store->certs[i].length);
     }
+    const std::optional<X509View> leaf = ReadX509(chain.front());
+    if (leaf.has_value() && IsTooLongRsaKey(leaf->public_key)) {
+      provable = false;
+    }
+    if (!provable) {
+      // What is no certificate at all is a broken message, and not a key of another kind.
+      if (!leaf.has_value() || wolfSSL_SetPeerSigUnchecked(engine->ssl_) != WOLFSSL_SUCCESS) {
+        return kRefuse;
+      }
+    }
     engine->client_certificate_ = ReadClientCertificate(std::move(chain));
+    engine->client_certificate_->key_proven = provable;
   } catch (const std::bad_alloc&) {
     return kRefuse;  // no exception may pass through wolfSSL
   }

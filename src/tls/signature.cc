@@ -9,6 +9,7 @@
 #include <wolfssl/wolfcrypt/rsa.h>
 #include <wolfssl/wolfcrypt/signature.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -250,6 +251,22 @@ SignatureVerdict CheckSignature(std::string_view algorithm, std::string_view mes
 }
 
 bool IsStrongAlgorithm(std::string_view algorithm) { return ReadAlgorithm(algorithm).has_value(); }
+
+bool IsTooLongRsaKey(std::string_view public_key) {
+  DerReader outer(public_key);
+  DerReader info(outer.Take(kDerSequence).content);
+  DerReader algorithm(info.Take(kDerSequence).content);
+  const int leaf = LeafOf(kPkcs1Arc, algorithm.Take(kDerObjectId).content);
+  const std::optional<std::string_view> key = DerBitStringOctets(info.Take(kDerBitString).content);
+  if ((leaf != 1 && leaf != 10) || !key.has_value()) {  // rsaEncryption, RSASSA-PSS
+    return false;
+  }
+  DerReader key_reader(*key);
+  DerReader numbers(key_reader.Take(kDerSequence).content);
+  const std::string_view modulus = numbers.Take(kDerInteger).content;
+  const std::size_t zeros = std::min(modulus.find_first_not_of('\0'), modulus.size());
+  return modulus.size() - zeros > kRsaBytesMax;
+}
 
 bool IsStrongKey(std::string_view public_key) {
   switch (KindOf(public_key)) {

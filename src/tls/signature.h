@@ -26,6 +26,8 @@ enum class SignatureVerdict : std::uint8_t {
 
 // Is the algorithm one of the above? What it says is not looked at any further.
 [[nodiscard]] bool IsStrongAlgorithm(std::string_view algorithm);
+// An RSA key that our wolfSSL was not built for: what it signs cannot be checked.
+[[nodiscard]] bool IsTooLongRsaKey(std::string_view public_key);
 // Is the key one of the above?
 [[nodiscard]] bool IsStrongKey(std::string_view public_key);
 

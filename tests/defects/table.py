@@ -1196,6 +1196,24 @@ DEFECTS = (
         "an extension that ringpost does not know may occur twice",
         (Edit("src/tls/client_hello.cc", "    if (seen.test(type)) {\n", "    if (type < 64 && seen.test(type)) {\n"),),
         unit("tests/tls/tls_test", "Conformance*"), r"FAILED  \] Conformance.ManyExtensions"),
+    Defect(
+        "unchecked-key-counts",
+        "a client whose signature nobody could check counts as proven",
+        (Edit("src/tls/peer_certificate_callback.cc",
+              "    engine->client_certificate_->key_proven = provable;\n",
+              "    engine->client_certificate_->key_proven = true;\n"),),
+        unit("tests/tls/tls_test", "*ClientAuth*"), r"FAILED  \] Versions/ClientAuth.KeyThatCannotBeChecked"),
+    Defect(
+        "unproven-certificate-is-judged",
+        "a certificate whose key was not proven meets a policy",
+        (Edit("src/policy/judge.cc",
+              "  if (!certificate.key_proven) return PolicyFault::kUnsupportedKey;\n", ""),),
+        POLICY, r"FAILED  \] JudgeMatrix"),
+    Defect(
+        "alert-in-clear",
+        "an error before the client's Finished is told in clear where it must be sealed",
+        (Edit(ENGINE, "  if (tls13 && secrets_ != nullptr && secrets_->server_bytes > 0) {\n", "  if (false) {\n"),),
+        unit("tests/tls/tls_test", "*SecondFlight*"), r"FAILED  \] Versions/SecondFlight.UnexpectedMessages/1"),
     # --- The fuzz targets, each by a short run
     Defect(
         "fuzz-bare-lf-terminator",

@@ -70,6 +70,14 @@ const Presentation kPresentations[] = {
     {"bad intermediate", true, true, F::kInvalidCa, [](C&) {}, F::kInvalidCa, F::kWrongFingerprint},
     {"refused by the library", true, true, F::kRefusedByLibrary, [](C&) {}, F::kRefusedByLibrary,
      F::kWrongFingerprint},
+    {"key that proves nothing", true, true, F::kNone, [](C& c) { c.key_proven = false; },
+     F::kUnsupportedKey, F::kUnsupportedKey},
+    {"key that proves nothing, old pin", true, true, F::kNone,
+     [](C& c) {
+       c.key_proven = false;
+       c.certificate = Filled(1);
+     },
+     F::kUnsupportedKey, F::kUnsupportedKey},
     {"malformed", true, true, F::kMalformed, [](C&) {}, F::kMalformed, F::kWrongFingerprint},
     {"revoked", true, true, F::kRevoked, [](C&) {}, F::kRevoked, F::kWrongFingerprint},
     {"no fresh list", true, true, F::kNoFreshCrl, [](C&) {}, F::kNoFreshCrl, F::kWrongFingerprint},
@@ -237,7 +245,7 @@ TEST(JudgeMatrix, EachCellIsWhatTheReferenceSays) {
       }
     }
   }
-  EXPECT_EQ(cells, 4 * 2 * 3 * 8 * 2 * 2 * 3 * 4 * 17);
+  EXPECT_EQ(cells, 4 * 2 * 3 * 8 * 2 * 2 * 3 * 4 * 19);
   // Both outcomes are there in number: the matrix tests something.
   EXPECT_GT(refusals_apart[0], cells / 10);
   EXPECT_GT(refusals_apart[1], cells / 10);

@@ -47,6 +47,7 @@ inline ClientCertificate GoodCertificate() {
   certificate.not_before = kTestNow - 100;
   certificate.not_after = kTestNow + 100;
   certificate.client_auth = true;
+  certificate.key_proven = true;
   return certificate;
 }
 

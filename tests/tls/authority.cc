@@ -326,7 +326,9 @@ ClientCertificate Presented(const std::vector<Party>& chain) {
   for (const Party& party : chain) {
     ders.push_back(party.der);
   }
-  return *ReadClientCertificate(std::move(ders));
+  ClientCertificate certificate = *ReadClientCertificate(std::move(ders));
+  certificate.key_proven = true;
+  return certificate;
 }
 
 LibraryClock::LibraryClock() {

@@ -85,6 +85,7 @@ class ClientAuth : public testing::TestWithParam<TlsVersions> {
     for (std::size_t i = 0; i < chain.size(); ++i) {
       EXPECT_EQ(certificate->chain[i], chain[i].der) << i;
     }
+    EXPECT_TRUE(certificate->key_proven);
     EXPECT_EQ(store_->Verify(*certificate, kNow), fault);
   }
 
@@ -238,6 +239,140 @@ TEST_P(ClientAuth, MissingSignature) {
                                     ? "Out of order message"
                                     : "Need peer certificate verify"))
       << error;
+}
+
+// A key that says of itself that it is another one, and signs nevertheless.
+class DisguisedKey : public Key {
+ public:
+  DisguisedKey(std::shared_ptr<const Key> real, std::string info) : real_(std::move(real)) {
+    pem_ = real_->pem();
+    info_ = std::move(info);
+  }
+  [[nodiscard]] std::string Sign(std::string_view message, Scheme scheme) const override {
+    return real_->Sign(message, scheme);
+  }
+  [[nodiscard]] std::string Algorithm(Scheme scheme) const override {
+    return real_->Algorithm(scheme);
+  }
+
+ private:
+  std::shared_ptr<const Key> real_;
+};
+
+std::string RsaInfo(std::size_t octets, const std::string& algorithm = "1.2.840.113549.1.1.1") {
+  const std::string modulus = std::string(1, '\0') + std::string(octets, '\xc3');
+  const std::string numbers = Der(2, modulus) + Der(2, std::string("\x01\x00\x01", 3));
+  return Der(0x30, Der(0x30, DerObjectId(algorithm) + Der(5, "")) +
+                       Der(3, std::string(1, '\0') + Der(0x30, numbers)));
+}
+
+// wolfSSL was not built for RSA of more than 4096 bits.
+TEST_P(ClientAuth, KeyThatCannotBeChecked) {
+  for (const std::size_t bits : {4104U, 8192U, 16384U}) {
+    SCOPED_TRACE(bits);
+    CertificateSpec spec;
+    spec.key = std::make_shared<DisguisedKey>(Key::Rsa(), RsaInfo(bits / 8));
+    const Party leaf = Issue(spec, &root_);
+    const auto certificate = ConnectOdd(leaf);
+    ASSERT_NE(certificate, nullptr);
+    EXPECT_FALSE(certificate->key_proven);
+    EXPECT_EQ(certificate->chain, std::vector<std::string>{leaf.der});
+    EXPECT_EQ(certificate->subject, "CN=mail.contoso.example, O=Contoso");
+  }
+  // The message must be there all the same, and whole.
+  CertificateSpec spec;
+  spec.key = std::make_shared<DisguisedKey>(Key::Rsa(), RsaInfo(1024));
+  const Party leaf = Issue(spec, &root_);
+  BufferPool pool(64, 32);
+  for (const std::string& message :
+       {std::string(), std::string("\x0f\0\0\3\x08\4\0", 7),
+        std::string("\x0f\0\0\5\x08\4\0\2x", 9), std::string("\x0f\0\0\7\x08\4\0\2xyz", 11)}) {
+    Side server(&pool);
+    server.engine = TlsEngine::Server(asking_.get());
+    RawClient client(GetParam());
+    client.UseCertificate(leaf.pem(), leaf.key->pem());
+    EXPECT_FALSE(client.TryHandshake(server, [&](std::string& flight) {
+      (void)client.ChangeCertificateVerify(flight, [&](std::string& old) {
+        const bool tls13 = GetParam() == TlsVersions::kTls13Only;
+        old = message.empty() ? message : message + (tls13 ? "\x16" : "");
+      });
+    }));
+    EXPECT_EQ(server.engine->TakeClientCertificate(), nullptr);
+  }
+}
+
+// RFC 8446 4.2.3: a scheme goes with a kind of key.
+TEST_P(ClientAuth, SchemeOfAnotherKey) {
+  const bool tls13 = GetParam() == TlsVersions::kTls13Only;
+  struct Case {
+    std::shared_ptr<const Key> key;
+    std::string scheme;
+    bool in_tls12;  // there a scheme of ECDSA stands for a hash only
+  };
+  const std::vector<Case> cases = {{Key::Rsa(), "\x08\x09", true},
+                                   {Key::Rsa(), "\x08\x0a", true},
+                                   {Key::Rsa(), "\x08\x0b", true},
+                                   {Key::Ecc(32), "\x05\x03", false},
+                                   {Key::Ecc(32), "\x06\x03", false},
+                                   {Key::Ecc(48), "\x04\x03", false},
+                                   {Key::Ecc(66), "\x05\x03", false},
+                                   {Key::Rsa(), std::string("\x02\x01"), true},
+                                   {Key::Rsa(), std::string("\x03\x01"), true}};
+  BufferPool pool(64, 32);
+  for (const Case& test : cases) {
+    if (!tls13 && !test.in_tls12) {
+      continue;
+    }
+    SCOPED_TRACE(testing::PrintToString(test.scheme));
+    CertificateSpec spec;
+    spec.key = test.key;
+    const Party leaf = Issue(spec, &root_);
+    Side server(&pool);
+    server.engine = TlsEngine::Server(asking_.get());
+    RawClient client(GetParam());
+    client.UseCertificate(leaf.pem(), leaf.key->pem());
+    bool changed = false;
+    EXPECT_FALSE(client.TryHandshake(server, [&](std::string& flight) {
+      changed |= client.ChangeCertificateVerify(
+          flight, [&](std::string& message) { message.replace(4, 2, test.scheme); });
+    }));
+    EXPECT_TRUE(changed);
+    EXPECT_TRUE(server.engine->error().ends_with("; sent alert illegal_parameter"))
+        << server.engine->error();
+    EXPECT_EQ(server.engine->TakeClientCertificate(), nullptr);
+  }
+}
+
+// What CertificateRequest offers in TLS 1.2, where it is in clear: no SHA-1 and no SHA-224.
+TEST(ClientAuthMessages, OfferedSchemes) {
+  const auto asking = Asking();
+  BufferPool pool(64, 32);
+  Side server(&pool);
+  server.engine = TlsEngine::Server(asking.get());
+  server.Receive(HelloBuilder::Tls12().Records());
+  ASSERT_EQ(server.Handshake(), TlsOutcome::kNeedInput);
+  const std::string flight = Side::Drain(server.cipher_out);
+  std::string request;
+  for (std::size_t at = 0; at + 9 < flight.size();) {
+    const std::size_t length = static_cast<std::size_t>(static_cast<unsigned char>(flight[at + 3]))
+                                   << 8 |
+                               static_cast<unsigned char>(flight[at + 4]);
+    if (flight[at + 5] == 13) {
+      request = flight.substr(at + 9, length - 4);
+    }
+    at += 5 + length;
+  }
+  ASSERT_GT(request.size(), 8U);
+  const std::size_t types = static_cast<unsigned char>(request[0]);
+  const std::size_t list = 1 + types;
+  const std::size_t size = static_cast<std::size_t>(static_cast<unsigned char>(request[list]))
+                               << 8 |
+                           static_cast<unsigned char>(request[list + 1]);
+  ASSERT_EQ(request.size(), list + 2 + size + 2);  // and no CAs
+  EXPECT_GE(size, 12U);
+  for (std::size_t at = list + 2; at < list + 2 + size; at += 2) {
+    EXPECT_GE(request[at], 4) << testing::PrintToString(request.substr(at, 2));
+  }
 }
 
 // The certificate message with something else in it: the handshake fails, in an orderly way.

@@ -22,6 +22,7 @@ enum class PolicyFault : std::uint8_t {
   kInvalidCa,  // signed with a certificate that may not sign (CA:FALSE, path length, constraints)
   kMalformed,  // cannot be read, or uses a key or signature that is too weak
   kRefusedByLibrary,  // our own check accepts it, wolfSSL does not
+  kUnsupportedKey,    // nobody could check whether the client holds its key
   kWrongPurpose,      // not for TLS clients
   kWrongName,         // none of the expected names
   kWrongFingerprint,  // none of the expected fingerprints

@@ -2,7 +2,8 @@
 //
 // What a client presented in its handshake, whatever it is worth: the chain as sent, and the leaf's
 // facts as the policies and the log need them. Proven is only that the client holds the leaf's
-// private key (its CertificateVerify was good); trust is TrustStore's to judge.
+// private key (its CertificateVerify was good), and even that only where key_proven says so; trust
+// is TrustStore's to judge.
 //
 // Owner: the TLS engine makes it when the handshake is complete; the session takes it. Immutable.
 // Only connections whose client presented a certificate have one.
@@ -19,6 +20,8 @@ namespace ringpost {
 
 struct ClientCertificate {
   std::vector<std::string> chain;  // DER, the leaf first, as sent
+  // False: wolfSSL has no code for a key of this kind, so that anybody may have presented this.
+  bool key_proven = false;
   // For the log: "CN=mail.contoso.example, O=Contoso"; printable, at most 256 octets, cut with
   // "...".
   std::string subject;

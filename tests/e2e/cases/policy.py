@@ -8,11 +8,14 @@ nothing with the program.
 import itertools
 import ssl
 
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
 from harness.backend import Backend
 from harness.case import Failure, case, check, contains, each, equal, eventually
 from harness.configured import Layout
 from harness.meter import place
 from harness.pki import NAME
+from harness.process import run
 from harness.smtp import Client, context, mail
 
 TLS_FIRST = "530 5.7.0 Must issue a STARTTLS command first"
@@ -25,6 +28,7 @@ PHRASES = {
     "not-yet-valid": "client certificate is not yet valid",
     "invalid-ca": "client certificate is signed with a certificate that may not sign it",
     "malformed": "client certificate is malformed or too weak",
+    "unsupported-key": "client certificate has a key that is not supported",
     "refused-by-library": "client certificate is refused by the TLS library",
     "wrong-purpose": "client certificate is not for TLS clients",
     "wrong-name": "client certificate does not have the expected name",
@@ -310,6 +314,72 @@ def a_bad_certificate_does_not_break_where_none_is_needed(world):
             reply, local = verdict(world, proxy.at(route), presented)
             check(reply.startswith("250 "), f"{presented} on {route}: {reply}")
             equal(proxy.record(local)["reason"], "quit", f"{presented} on {route}: the session line's reason")
+
+
+UNCHECKED = {"secp256k1": lambda: ec.generate_private_key(ec.SECP256K1()),
+             "brainpoolP256r1": lambda: ec.generate_private_key(ec.BrainpoolP256R1()),
+             "rsa 4608": lambda: rsa.generate_private_key(65537, 4608)}
+
+
+def unchecked_layout(world):
+    """Routes for identities of the trusted root whose keys wolfSSL has no code for."""
+    pki = world.pki
+    world.unchecked = {name: pki.add(name, *pki.root_a.issue(NAME, key=make())) for name, make in UNCHECKED.items()}
+    for name in UNCHECKED:
+        del pki.identities[name]  # no case but these knows how they fare
+    layout = Layout(world, world.sink.port)
+    layout.tls.update(client_ca=pki.ca_a)
+    layout.route("may", tls="may")
+    layout.route("names", tls="verify", certificate_names=[NAME], partners=False)
+    layout.route("pinned", tls="verify", client_ca="", partners=False,
+                 fingerprints=[identity.fingerprint for identity in world.unchecked.values()])
+    layout.partner("names", sender_domains=["names.example"], tls="verify", certificate_names=[NAME])
+    return layout
+
+
+@each(*((name, version) for name in UNCHECKED for version in ("TLSv1_2", "TLSv1_3")))
+def a_key_that_cannot_be_checked(world, variant):
+    """The handshake succeeds; what it proves is nothing, whatever names, CA or fingerprint are asked for."""
+    proxy = world.shared("unchecked", lambda: unchecked_layout(world))
+    version = getattr(ssl.TLSVersion, variant[1])
+    tls = world.unchecked[variant[0]].context(lowest=version, highest=version)
+    # TLS 1.3 has no scheme for these curves, so that OpenSSL presents nothing.
+    fault = "no-certificate" if variant[1] == "TLSv1_3" and variant[0] != "rsa 4608" else "unsupported-key"
+    for route, sender, refused in (("may", "a@x.example", False), ("may", "a@names.example", True),
+                                   ("names", "a@x.example", True), ("pinned", "a@x.example", True)):
+        reply, local = verdict(world, proxy.at(route), variant[0], sender, tls_context=tls)
+        faults = [{"fault": fault, "mode": "enforce", "asked": "verify"}] if refused else []
+        judged(proxy, reply, local, faults, f"{variant} at {route} from {sender}")
+
+
+@each("TLSv1_2", "TLSv1_3")
+def a_key_for_pss_only(world, version):
+    """An RSASSA-PSS key (RFC 4055), which signs with rsa_pss_pss_*."""
+    key, cert = world.folder / f"pss-{version}.key", world.folder / f"pss-{version}.pem"
+    for words in (["genpkey", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048", "-out", str(key)],
+                  ["req", "-new", "-x509", "-key", str(key), "-subj", "/CN=pss.example", "-days", "9", "-out", str(cert)]):
+        code, output, errors = run(["openssl", *words], seconds=60)
+        equal(code, 0, f"openssl {words[0]}: {errors}")
+    number = getattr(ssl.TLSVersion, version)
+    tls = context(lowest=number, highest=number)
+    tls.load_cert_chain(cert, key)
+    proxy = world.shared("attacks", lambda: attack_layout(world))
+    reply, local = verdict(world, proxy.at("any name"), "pss", tls_context=tls)
+    judged(proxy, reply, local, [{"fault": "self-signed", "mode": "enforce", "asked": "verify"}], f"{version}")
+
+
+@each("tls1_2", "tls1_3")
+def schemes_that_a_client_is_asked_for(world, version):
+    """No SHA-1 and no SHA-224 (RFC 9155), and in TLS 1.3 no PKCS #1 of theirs either."""
+    proxy = world.shared("attacks", lambda: attack_layout(world))
+    host, port = proxy.at("names")
+    _, output, errors = run(["openssl", "s_client", "-starttls", "smtp", "-connect", f"{host}:{port}", f"-{version}"],
+                            text="QUIT\r\n", seconds=30)
+    lines = [line for line in (output + errors).splitlines() if line.startswith("Requested Signature Algorithms")]
+    equal(len(lines), 1, f"lines that say so in {output}")
+    contains(lines[0], "ECDSA+SHA256", "the schemes")
+    contains(lines[0], "RSA-PSS+SHA256", "the schemes")
+    check("SHA1" not in lines[0] and "SHA224" not in lines[0] and "0x03" not in lines[0], lines[0])
 
 
 @each("TLSv1_2", "TLSv1_3")
