@@ -35,12 +35,19 @@ smtpd_tls_ciphers = high
 smtpd_tls_mandatory_ciphers = high
 tls_high_cipherlist = {suites12}
 tls_eecdh_auto_curves = X25519 prime256v1
+default_transport = discard
+smtpd_relay_restrictions = permit_mynetworks, reject
 """
 
 # Without the postlog service only master writes to maillog_file: why it does not start. The others have no logs.
 SERVICES = """\
 127.0.0.1:{port} inet n - n - {workers} smtpd
 tlsmgr unix - - n - 1 tlsmgr
+cleanup unix n - n - 0 cleanup
+rewrite unix - - n - - trivial-rewrite
+qmgr unix n - n 300 1 qmgr
+discard unix - - n - - discard
+bounce unix - - n - 0 bounce
 """
 
 
@@ -49,7 +56,8 @@ class Postfix(Peer):
     packages = ("postfix",)
     identity = None  # it is the backend
     workers = 16
-    note = f"no proxy but smtpd with its own TLS, without a backend; {workers} processes, which never end"
+    note = (f"no proxy but smtpd with its own TLS, without a backend; {workers} processes, which never end. Real clients' "
+            "mail is queued and then discarded")
     no_messages = "is the MTA itself: it would queue the message, which is other work"
 
     def command(self):

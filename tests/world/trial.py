@@ -31,6 +31,26 @@ echo 'sent {number}'
 """
 
 
+def start_client(client, way, port, messages, authority, folder, one=ONE, prefix=()):
+    """The client in mounts of its own, with these messages to send. `authority` is the file of the only one that it
+    trusts, `one` what is run for each message, `prefix` what stands in front of the command."""
+    _, output, _ = run(["openssl", "x509", "-hash", "-noout", "-in", authority])
+    certificate = authority.read_text()
+    files = {**client.files, "etc/world/send": client.send,
+             "etc/ssl/certs/ca-certificates.crt": certificate, f"etc/ssl/certs/{output.strip()}.0": certificate,
+             "etc/hosts": f"127.0.0.1 {HOST} mx\n127.0.0.1 localhost client.example.test client\n",
+             "etc/mailname": "client.example.test\n"}
+    steps = APART + SETTINGS.format(way=way, host=HOST, port=port, sender=SENDER, recipient=RECIPIENT)
+    for message in messages:
+        base = f"etc/world/message{message.number}"
+        files.update({base: message.text, f"{base}.crlf": message.text.replace("\n", "\r\n"),
+                      f"etc/world/body{message.number}": message.body})
+    steps += client.prepare
+    steps += "".join(one.format(number=message.number, subject=message.subject) for message in messages)
+    return Sandbox(folder.name, client.folder if client.packages else None, [*prefix, "bash", "-euc", steps], folder,
+                   users=client.users, files=files, store=STORE, fetcher="tools/fetch-clients")
+
+
 class Trial:
     def __init__(self, world):
         self.world = world
@@ -39,9 +59,7 @@ class Trial:
         self.proxy = world.keep(Ringpost(world, "ringpost", f"127.0.0.1:{self.sink.port}",
                                          listen=f"127.0.0.1:{PORTS['starttls']}",
                                          listen_tls=f"127.0.0.1:{PORTS['implicit']}"))
-        self.authority = (world.certs / "ca.pem").read_text()
-        _, output, _ = run(["openssl", "x509", "-hash", "-noout", "-in", world.certs / "ca.pem"])
-        self.hash = output.strip()
+        self.authority = world.certs / "ca.pem"
 
     def __call__(self, client, way):
         messages = [Message(client, way, number) for number in (1, 2)]
@@ -74,20 +92,7 @@ class Trial:
         return None
 
     def start(self, client, way, messages):
-        files = {**client.files, "etc/world/send": client.send,
-                 "etc/ssl/certs/ca-certificates.crt": self.authority, f"etc/ssl/certs/{self.hash}.0": self.authority,
-                 "etc/hosts": f"127.0.0.1 {HOST} mx\n127.0.0.1 localhost client.example.test client\n",
-                 "etc/mailname": "client.example.test\n"}
-        steps = APART + SETTINGS.format(way=way, host=HOST, port=PORTS[way], sender=SENDER, recipient=RECIPIENT)
-        for message in messages:
-            base = f"etc/world/message{message.number}"
-            files.update({base: message.text, f"{base}.crlf": message.text.replace("\n", "\r\n"),
-                          f"etc/world/body{message.number}": message.body})
-        steps += client.prepare
-        steps += "".join(ONE.format(number=message.number, subject=message.subject) for message in messages)
-        return Sandbox(f"{client.name}-{way}", client.folder if client.packages else None, ["bash", "-euc", steps],
-                       self.world.folder / f"{client.name}-{way}", users=client.users, files=files,
-                       store=STORE, fetcher="tools/fetch-clients")
+        return start_client(client, way, PORTS[way], messages, self.authority, self.world.folder / f"{client.name}-{way}")
 
     def what_came(self, before):
         """The session lines so far, for a report."""
