@@ -219,7 +219,7 @@ std::optional<BdatArgument> ParseBdatArgument(std::string_view line) {
   constexpr std::string_view kLast = "LAST";
   std::string_view rest = line.substr(std::min(line.size(), kVerb));
   BdatArgument argument;
-  argument.canonical = line.find('\t') == std::string_view::npos && !line.ends_with(' ');
+  argument.canonical = rest.find('\t') == std::string_view::npos && !rest.ends_with(' ');
   while (!rest.empty() && IsBlank(rest.back())) rest.remove_suffix(1);
 
   const std::size_t before_size = SkipBlanks(&rest);

@@ -189,10 +189,12 @@ bool SmtpRelay::Accepts(std::string_view begun) const {
   if (!AnswersContent(from) || (front_phase_ == FrontPhase::kChunk && pending_.size() == 1)) {
     return false;
   }
+  constexpr std::string_view kBehindCode = " -\r\n";
   const std::string_view code = begun.substr(0, kCodeDigits);
   if (code.size() < kCodeDigits || code.front() != '2' ||
       !std::all_of(code.begin(), code.end(), IsDigit) ||
-      (begun.size() > kCodeDigits && IsDigit(begun[kCodeDigits]))) {
+      (begun.size() > kCodeDigits &&
+       kBehindCode.find(begun[kCodeDigits]) == std::string_view::npos)) {
     return false;
   }
   return ReplyFits((code[0] - '0') * 100 + (code[1] - '0') * 10 + (code[2] - '0'), from);

@@ -453,10 +453,10 @@ TEST_F(ShardTest, WhoDoesNotReadIsNotWaitedForLikeABackend) {
   options.io.socket_buffer = 2'048;
   options.command_timeout = 60 * kNsPerSecond;
   Start(options);
-  AnswerEachWith("250 " + std::string(400, 'x') + "\r\n");
+  AnswerEachWith("250-" + std::string(400, 'x') + "\r\n250 PIPELINING\r\n");
   ClientEnd& client = Connect();
   client.set_reading(false);
-  client.Say(Repeated("NOOP\r\n", 2'000));
+  client.Say("EHLO client\r\n" + Repeated("RSET\r\n", 2'000));
   world_->Pass(kPatience);
   ASSERT_TRUE(world_->ended().empty());
   world_->Pass(options.command_timeout);

@@ -17,7 +17,6 @@ namespace {
 constexpr std::size_t kHashBytes = 32;
 constexpr std::size_t kTagBytes = 16;
 constexpr std::size_t kHeaderBytes = 5;
-constexpr int kServerHello = 2;
 constexpr int kFinished = 20;
 
 unsigned char* Octets(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
