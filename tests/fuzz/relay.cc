@@ -238,7 +238,13 @@ Heard Play(std::string_view script, std::size_t window) {
   static_cast<void>(harness.relay().waiting());
   if (!harness.closed()) {
     for (const CloseReason reason : {CloseReason::kDrain, CloseReason::kClientTimeout}) {
-      const std::string farewell(harness.relay().Farewell(reason));
+      std::string_view farewell = harness.relay().Farewell(reason);
+      // The end of a reply that the backend has begun: with its code, and never as a word of ours.
+      constexpr std::string_view kEnd = " (reply cut short)\r\n";
+      if (farewell.substr(std::min<std::size_t>(farewell.size(), 3)).starts_with(kEnd)) {
+        RINGPOST_CHECK(heard.backend_said.find(farewell.substr(0, 3)) != std::string::npos);
+        farewell.remove_prefix(3 + kEnd.size());
+      }
       RINGPOST_CHECK(farewell.empty() || farewell.starts_with("421 "));
     }
   }
