@@ -17,7 +17,7 @@
 #         version 2, PP2_TYPE_SSL, PP2_CLIENT_SSL    EHLO: "250-AUTH PLAIN"   C: AUTH PLAIN   S: 334
 #
 # Needs root, apt, python3 and unshare; installs nothing: the packages are unpacked in a temporary folder.
-# Exit code 0: still so. 1: it behaves otherwise, or could not be run.
+# Exit code 0: still so. Any other: it behaves otherwise, or could not be run.
 set -euo pipefail
 version=1:2.3.19.1+dfsg1-2.1+deb12u7
 wanted=("dovecot-core=$version" "dovecot-submissiond=$version")

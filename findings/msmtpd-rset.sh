@@ -15,7 +15,7 @@
 #         C: EHLO, QUIT          S: 221 Bye                                  and closes
 #
 # Needs root, apt, python3 and unshare; installs nothing: the packages are unpacked in a temporary folder.
-# Exit code 0: still so. 1: it behaves otherwise, or could not be run.
+# Exit code 0: still so. Any other: it behaves otherwise, or could not be run.
 set -euo pipefail
 wanted=(msmtp-mta=1.8.23-1)
 folder=$(mktemp -d)

@@ -14,7 +14,7 @@
 #         In its log: header is too large while reading PROXY protocol
 #
 # Needs root, apt, python3 and unshare; installs nothing: the packages are unpacked in a temporary folder.
-# Exit code 0: still so. 1: it behaves otherwise, or could not be run.
+# Exit code 0: still so. Any other: it behaves otherwise, or could not be run.
 set -euo pipefail
 version=1.22.1-9+deb12u11
 wanted=("nginx=$version" "nginx-common=$version" "libnginx-mod-mail=$version")

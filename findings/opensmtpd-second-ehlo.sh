@@ -11,7 +11,7 @@
 #         C: EHLO client.example                S: 503 5.5.1 Invalid command: Already identified
 #
 # Needs root, apt, python3 and unshare; installs nothing: the package is unpacked in a temporary folder.
-# Exit code 0: still so. 1: it behaves otherwise, or could not be run.
+# Exit code 0: still so. Any other: it behaves otherwise, or could not be run.
 set -euo pipefail
 version=6.8.0p2-4+b4
 folder=$(mktemp -d)

@@ -16,7 +16,7 @@
 #                       PROXY TCP4 127.0.0.1 127.0.0.1 ...  S: 220 ...
 #
 # Needs root, apt, openssl, python3 and unshare; installs nothing: the packages are unpacked in a temporary folder.
-# Exit code 0: still so. 1: it behaves otherwise, or could not be run.
+# Exit code 0: still so. Any other: it behaves otherwise, or could not be run.
 set -euo pipefail
 wanted=(postfix=3.7.11-0+deb12u1 chasquid=1.11-2+b2)
 folder=$(mktemp -d)
