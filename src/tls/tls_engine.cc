@@ -426,14 +426,59 @@ TlsEngine::Record TlsEngine::SkipEarlyData() {
   }
 }
 
+// Takes off the front of the input what may stand before a client's message and is none of it.
+// kReady: what is there now is something else.
+TlsEngine::Record TlsEngine::SkipMeaningless() {
+  while (true) {
+    if (early_data_ != nullptr) {
+      const Record skipped = SkipEarlyData();
+      if (skipped != Record::kReady || reframed_ != nullptr) {
+        return skipped;
+      }
+    }
+    if (in_->empty() || Octet(in_->Front().front()) != kTypeChangeCipherSpec) {
+      return Record::kReady;
+    }
+    // RFC 8446 5: it means nothing, however often it comes. wolfSSL refuses the second one.
+    std::array<char, kHeaderBytes + 1> record;
+    const std::size_t there = CopyFront(*in_, record);
+    if (there < kHeaderBytes) {
+      return Record::kNeedInput;
+    }
+    if (record[3] != 0 || record[4] != 1) {
+      return Record::kReady;  // wolfSSL refuses it
+    }
+    if (there < record.size()) {
+      return Record::kNeedInput;
+    }
+    if (record.back() != 1) {
+      return Record::kReady;
+    }
+    if (!CountHandshakeRecord(record.size())) {
+      return Record::kEnded;
+    }
+    in_->Consume(record.size());
+  }
+}
+
+bool TlsEngine::CountHandshakeRecord(std::size_t octets) {
+  handshake_bytes_ += static_cast<std::uint32_t>(octets);
+  if (++handshake_records_ <= kHandshakeRecordsMax && handshake_bytes_ <= kHandshakeBytesMax) {
+    return true;
+  }
+  End(TlsOutcome::kFlood, "handshake too long");
+  return false;
+}
+
 // Opens the next record if the last one is used up. In the plain case it looks at five octets, no
 // more.
 TlsEngine::Record TlsEngine::NextRecord() {
   if (record_left_ > 0) {
     return reframed_ != nullptr || !in_->empty() ? Record::kReady : Record::kNeedInput;
   }
-  if (early_data_ != nullptr && reframed_ == nullptr) {
-    if (const Record skipped = SkipEarlyData(); skipped != Record::kReady) {
+  const bool tls13 = wolfSSL_version(ssl_) == kVersionTls13;
+  if (stage_ == Stage::kHandshake && role_ == Role::kServer && tls13 && reframed_ == nullptr) {
+    if (const Record skipped = SkipMeaningless(); skipped != Record::kReady) {
       return skipped;
     }
   }
@@ -454,15 +499,10 @@ TlsEngine::Record TlsEngine::NextRecord() {
   const unsigned type = Octet(header[0]);
   const std::size_t length = Octet(header[3]) << 8 | Octet(header[4]);
 
-  if (stage_ == Stage::kHandshake) {
-    handshake_bytes_ += static_cast<std::uint32_t>(kHeaderBytes + length);
-    if (++handshake_records_ > kHandshakeRecordsMax || handshake_bytes_ > kHandshakeBytesMax) {
-      End(TlsOutcome::kFlood, "handshake too long");
-      return Record::kEnded;
-    }
+  if (stage_ == Stage::kHandshake && !CountHandshakeRecord(kHeaderBytes + length)) {
+    return Record::kEnded;
   }
 
-  const bool tls13 = wolfSSL_version(ssl_) == kVersionTls13;
   const bool sealed = stage_ != Stage::kHandshake || (tls13 && type == kTypeApplicationData);
   const std::size_t length_max = !sealed ? kPlainRecordMax
                                  : tls13 ? kSealedRecordMax13

@@ -80,6 +80,10 @@ TEST_P(EarlyDataTest, SkippedUpToTheClientsHandshake) {
   // The client's messages in several records.
   Begin();
   ExpectDone(Early(2000) + client_->Finished(3));
+  // change_cipher_spec anywhere.
+  Begin();
+  ExpectDone(change_cipher_spec_ + Early(50) + change_cipher_spec_ + change_cipher_spec_ +
+             Early(50) + change_cipher_spec_ + client_->Finished());
   // Offered, and not sent.
   Begin();
   ExpectDone(change_cipher_spec_ + client_->Finished());
@@ -87,7 +91,9 @@ TEST_P(EarlyDataTest, SkippedUpToTheClientsHandshake) {
 
 TEST_P(EarlyDataTest, SkippedOctetByOctet) {
   Begin();
-  const std::string octets = change_cipher_spec_ + Early(300) + Early(20) + client_->Finished();
+  const std::string like_a_spec = Record(23, change_cipher_spec_ + change_cipher_spec_, 0x0303);
+  const std::string octets =
+      change_cipher_spec_ + Early(300) + like_a_spec + Early(20) + client_->Finished();
   for (const char octet : octets.substr(0, octets.size() - 1)) {
     ASSERT_EQ(Receive(std::string(1, octet)), TlsOutcome::kNeedInput) << server_.engine->error();
   }

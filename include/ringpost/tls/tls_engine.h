@@ -134,6 +134,9 @@ class TlsEngine {
   void Reframe(std::string_view message, char version_minor);
   [[nodiscard]] Record ReadSecondHello();
   [[nodiscard]] Record SkipEarlyData();
+  [[nodiscard]] Record SkipMeaningless();
+  // False: too many, or too many octets; the handshake has ended.
+  [[nodiscard]] bool CountHandshakeRecord(std::size_t octets);
   [[nodiscard]] TlsOutcome FinishHandshake();
   [[nodiscard]] Record NextRecord();
   [[nodiscard]] Record RefuseOversized(bool sealed, bool tls13);
