@@ -69,7 +69,7 @@ void Frame(benchmark::State& state, Text kind) {
   std::string rewritten;
   std::uint32_t bare_newlines = 0;
   for (auto _ : state) {
-    const ContentStep step = framer.Next(text, BareNewline::kNormalize, &rewritten, &bare_newlines);
+    ContentStep step = framer.Next(text, BareNewline::kNormalize, &rewritten, &bare_newlines);
     if (step.octets != text.size()) state.SkipWithError("not one run");
     benchmark::DoNotOptimize(step);
   }
