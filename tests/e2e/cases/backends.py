@@ -13,6 +13,7 @@ import time
 from harness.case import Failure, check, each, equal, eventually, shorten
 from harness.configured import Layout
 from harness.servers.relays import PASSWORD, USER
+from harness.servers.sandbox import version_of
 from harness.servers.server import FOREIGN, LOCAL, Delivery
 from harness.servers.switch import Switch
 from harness.smtp import Client, context, plain_secret
@@ -284,7 +285,9 @@ def mail_passes(world, proxy, server, pair):
             check(said[-1][1] is not None and said[-1][1].code == 250, f"an honest client: {said}")
             client.expect(f"MAIL FROM:<{sender}>", 250)
             refused = client.command(f"RCPT TO:<{foreign}>").code >= 400
-            equal(refused, not pair.relays, "a foreign recipient is refused")
+            # Dovecot 2.4 tells the server behind who has logged in.
+            relays = pair.relays or bool(pair.login) and version_of("dovecot-core", "dovecot-submissiond") >= (2, 4)
+            equal(refused, not relays, "a foreign recipient is refused")
             ask(client, "QUIT")  # which msmtpd does not know within a transaction
         eventually(lambda: Delivery(sender, LOCAL, pair.client) in server.delivered(),
                    f"the message of {sender} from {pair.client}, with {server.delivered()[-3:]}")
@@ -513,6 +516,8 @@ LONG_NAME = "a" * 60 + "." + "b" * 60 + ".example.test"
 def a_long_server_name(world, variant):
     """The name that a client asks for makes the header longer than some servers take: it is left out there."""
     setup, limit = variant
+    if limit == 107 and version_of("libnginx-mod-mail") >= (1, 26):
+        limit = None
     server = world.server(setup)
     with world.private(server.address, backend_identity="proxy-v2") as proxy:
         with connect(proxy, None) as client:

@@ -9,8 +9,6 @@ from harness.servers.server import Delivery, Server
 CONFIGURATION = """
 hostname: "chasquid.example.test"
 smtp_address: "127.0.0.1:{port}"
-submission_address: ""
-submission_over_tls_address: ""
 mail_delivery_agent_bin: "/bin/true"
 mail_log_path: "<stderr>"
 data_dir: "/run/chasquid"

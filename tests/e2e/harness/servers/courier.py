@@ -4,7 +4,7 @@ stays in its queue: the part that delivers is not started."""
 
 import re
 
-from harness.servers.sandbox import Sandbox
+from harness.servers.sandbox import Sandbox, version_of
 from harness.servers.server import Delivery, Server
 
 SETUPS = ("courier",)
@@ -36,9 +36,10 @@ set -a
 . /etc/courier/esmtpd
 BOFHCHECKDNS=0
 """
+        no_ident = [] if version_of("courier-mta") >= (1, 4) else ["-noidentlookup"]
         self.process = Sandbox(
             folder.name, "courier-mta",
-            ["/usr/sbin/couriertcpd", "-noidentlookup", "-nodnslookup", "-user=courier", "-group=courier",
+            ["/usr/sbin/couriertcpd", *no_ident, "-nodnslookup", "-user=courier", "-group=courier",
              "-address=127.0.0.1", "-access=/etc/courier/smtpaccess.dat", "-maxprocs=40", "-maxperc=40", "-maxperip=40",
              self.port, "/usr/sbin/courieresmtpd"],
             folder, users=["courier", "bob"], prepare=prepare,

@@ -3,32 +3,61 @@
 
 import re
 
-from harness.servers.sandbox import Sandbox
+from harness.servers.sandbox import Sandbox, version_of
 from harness.servers.server import Delivery, Server
 
 SETUPS = ("dovecot lmtp",)
-CONFIGURATION = """
+_CONFIGURATION = """
 protocols = lmtp
 log_path = /dev/stderr
 ssl = no
 hostname = dovecot.example.test
+first_valid_uid = 1
+{accounts}
+service lmtp {{
+  inet_listener lmtp {{
+    {listen} = 127.0.0.1
+    port = {port}
+  }}
+}}
+"""
+# Those up to 2.3 and those from 2.4 on do not take each other's.
+_ACCOUNTS_2_3 = """
 mail_location = maildir:{mail}
 passdb {{
   driver = static
-  args = nopassword=y
+  args = {password}
 }}
 userdb {{
   driver = static
   args = uid=dovecot gid=dovecot home={mail}
 }}
-first_valid_uid = 1
-service lmtp {{
-  inet_listener lmtp {{
-    address = 127.0.0.1
-    port = {port}
+"""
+_ACCOUNTS_2_4 = """
+mail_driver = maildir
+mail_path = {mail}
+passdb static {{
+  {password}
+}}
+userdb static {{
+  fields {{
+    uid = dovecot
+    gid = dovecot
+    home = {mail}
   }}
 }}
 """
+_FIRST_2_4 = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
+
+
+def configuration(package, template, mail, password=None, **more):
+    """A configuration that this version of Dovecot takes. `password` is that of all accounts; None: any."""
+    if version_of("dovecot-core", package) >= (2, 4):
+        word = f"password = {password}" if password else "fields {\n    nopassword = yes\n  }"
+        accounts = _ACCOUNTS_2_4.format(mail=mail, password=word)
+        return _FIRST_2_4 + template.format(accounts=accounts, listen="listen", **more)
+    word = f"password={password}" if password else "nopassword=y"
+    return template.format(accounts=_ACCOUNTS_2_3.format(mail=mail, password=word), listen="address", **more)
 
 
 class DovecotLmtp(Server):
@@ -39,7 +68,7 @@ class DovecotLmtp(Server):
         self.process = Sandbox(
             folder.name, "dovecot-lmtpd", ["dovecot", "-F", "-c", "/etc/dovecot/test.conf"], folder,
             users=["dovecot", "dovenull"],
-            files={"etc/dovecot/test.conf": CONFIGURATION.format(port=self.port, mail=self.mail)},
+            files={"etc/dovecot/test.conf": configuration("dovecot-lmtpd", _CONFIGURATION, self.mail, port=self.port)},
             prepare=f"chown dovecot: {self.mail}", environment={"LD_LIBRARY_PATH": "/usr/lib/dovecot"})
         self.wait()
 

@@ -2,13 +2,15 @@
 """Servers that run on Node.js: Haraka, and an application of the library smtp-server."""
 
 import pathlib
+import platform
 import re
 
 from harness.servers.sandbox import Sandbox
 from harness.servers.server import Delivery, Server
 
 MODULES = "/usr/lib/ringpost-test-servers/node_modules"
-NODE = f"{MODULES}/.bin/node"
+# Not .bin/node: npm 9 makes no link to a program of an optional package.
+NODE = f"{MODULES}/node-linux-{'arm64' if platform.machine() == 'aarch64' else 'x64'}/bin/node"
 APPLICATIONS = pathlib.Path(__file__).parent
 
 

@@ -2,6 +2,7 @@
 """Servers that hand mail on to another: HAProxy, nginx and Dovecot's submission service, before Postfix."""
 
 from harness.process import free_port
+from harness.servers import lmtp
 from harness.servers.sandbox import Sandbox
 from harness.servers.server import Server
 
@@ -100,19 +101,11 @@ protocols = submission
 log_path = /dev/stderr
 ssl = no
 hostname = dovecot.example.test
-mail_location = maildir:/run/mail
-passdb {{
-  driver = static
-  args = password={password}
-}}
-userdb {{
-  driver = static
-  args = uid=dovecot gid=dovecot home=/run/mail
-}}
 first_valid_uid = 1
+{accounts}
 service submission-login {{
   inet_listener submission {{
-    address = 127.0.0.1
+    {listen} = 127.0.0.1
     port = {port}
     {more}
   }}
@@ -128,8 +121,8 @@ submission_relay_trusted = yes
     def __init__(self, folder, setup, behind):
         super().__init__(folder, behind)
         trusted = "login_trusted_networks = 127.0.0.1/32" if setup == "dovecot xclient" else ""
-        text = self.CONFIGURATION.format(port=self.port, more=self.SETUPS[setup], behind=behind.port, trusted=trusted,
-                                         password=PASSWORD)
+        text = lmtp.configuration("dovecot-submissiond", self.CONFIGURATION, "/run/mail", PASSWORD, port=self.port,
+                                  more=self.SETUPS[setup], behind=behind.port, trusted=trusted)
         self.process = Sandbox(
             folder.name, "dovecot-submissiond", ["dovecot", "-F", "-c", "/etc/dovecot/test.conf"], folder,
             users=["dovecot", "dovenull"], files={"etc/dovecot/test.conf": text},

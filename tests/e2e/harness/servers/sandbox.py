@@ -8,6 +8,7 @@ the caller's. Nothing of it is seen from outside, and nothing stays.
 
 import os
 import pathlib
+import re
 import shlex
 import signal
 
@@ -19,6 +20,14 @@ OVERLAID = ("usr", "etc", "var")
 FIRST_USER = 61000  # none of Debian's
 # Nobody is asked about example domains.
 NO_DNS = {"etc/resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n", "etc/nsswitch.conf": "hosts: files\n"}
+
+
+def version_of(name, package=None):
+    """(2, 4) where version 2.4.1 of the package `name` came with `package`; where neither is there, (0, 0)."""
+    complete = STORE / (package or name) / ".complete"
+    debs = complete.read_text(encoding="utf-8") if complete.exists() else ""
+    found = re.search(rf"^{re.escape(name)}_(?:\d+%3a)?(\d+)\.(\d+)", debs, re.MULTILINE)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 class Sandbox(Process):
