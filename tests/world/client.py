@@ -76,7 +76,7 @@ class Client:
 def upstream_version(version):
     """1:2.39.5-0+deb12u3 → 2.39.5, 3.1.7+really3.1.2-0 → 3.1.2"""
     version = (version.partition(":")[2] or version).rsplit("-", 1)[0]
-    return re.sub(r"[+~](dfsg|ds|deb|\d+$).*", "", version.rpartition("+really")[2])
+    return re.sub(r"[+~](dfsg|ds|deb|b?\d+$).*", "", version.rpartition("+really")[2])
 
 
 def here(name):

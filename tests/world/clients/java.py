@@ -3,11 +3,11 @@ from client import Client, here
 
 # Both read the same program; only the names of their packages differ.
 def java(name, title, jar, package, prefix):
-    Client(name, title=title, packages=f"{package} openjdk-17-jdk-headless", resumes=False, seconds=90,
+    Client(name, title=title, packages=f"{package} default-jdk-headless", resumes=False, seconds=90,
            files={"etc/world/Send.java": here("Send.java.txt").replace("PREFIX", prefix)},
-           prepare="/usr/lib/jvm/java-17-openjdk-amd64/bin/keytool -importcert -noprompt -alias ca -file $ca "
+           prepare="/usr/lib/jvm/default-java/bin/keytool -importcert -noprompt -alias ca -file $ca "
                    "-storepass changeit -keystore $HOME/trust >/dev/null 2>&1\n",
-           send=f"/usr/lib/jvm/java-17-openjdk-amd64/bin/java -cp {jar} "
+           send=f"/usr/lib/jvm/default-java/bin/java -cp {jar} "
                 "-Djavax.net.ssl.trustStore=$HOME/trust -Djavax.net.ssl.trustStorePassword=changeit /etc/world/Send.java")
 
 

@@ -2,7 +2,7 @@
 from client import Client, here
 
 RUN = "NODE_PATH=/usr/lib/ringpost-test-clients/node_modules NODE_EXTRA_CA_CERTS=$ca " \
-      "/usr/lib/ringpost-test-clients/node_modules/.bin/node /etc/world/send.mjs"
+      "/usr/lib/ringpost-test-clients/node_modules/node-linux-*/bin/node /etc/world/send.mjs"
 # Never says QUIT: it ends TLS once its message is acknowledged.
 Client("nodemailer", packages="npm:nodemailer", quick=True, reason="client_eof", send=RUN,
        files={"etc/world/send.mjs": here("nodemailer_send.mjs")}, note="no QUIT")

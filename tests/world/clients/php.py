@@ -2,5 +2,5 @@
 from client import Client, here
 
 # The class that talks SMTP; the one above it would compose the message anew.
-Client("phpmailer", title="PHPMailer", packages="libphp-phpmailer php8.2-cli", quick=True, more_lines=1,
-       files={"etc/world/send.php": here("php_send.php")}, send="php8.2 /etc/world/send.php")
+Client("phpmailer", title="PHPMailer", packages="libphp-phpmailer php-cli", quick=True, more_lines=1,
+       files={"etc/world/send.php": here("php_send.php")}, send="/usr/bin/php?.? /etc/world/send.php")
