@@ -77,7 +77,7 @@ absl::Status CheckReadable(const Given& given, std::string_view what) {
     return RefuseQuoted(given,
                         absl::StrCat("cannot be read as ", View(what), ": ", std::strerror(error)));
   }
-  struct stat status {};
+  struct stat status{};
   const bool regular = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
   close(fd);
   if (!regular) return RefuseQuoted(given, "is not a file");
@@ -94,7 +94,7 @@ mode_t ExposedMode(const std::string& path, mode_t mode) {
   const fs::path real = fs::canonical(path, error);
   for (fs::path folder = real.parent_path(); !error && !folder.empty();
        folder = folder.parent_path()) {
-    struct stat status {};
+    struct stat status{};
     if (stat(folder.c_str(), &status) == 0) {
       const bool others_enter = (status.st_mode & S_IXOTH) != 0;
       if (!others_enter) mode &= ~static_cast<mode_t>(S_IRWXO);
@@ -110,7 +110,7 @@ mode_t ExposedMode(const std::string& path, mode_t mode) {
 
 absl::Status CheckSecret(const Given& given, std::string_view what) {
   absl::Status status = CheckReadable(given, what);
-  struct stat file {};
+  struct stat file{};
   if (!status.ok() || stat(given.text.c_str(), &file) != 0) return status;
   const mode_t exposed = ExposedMode(given.text, file.st_mode);
   const bool read = (exposed & S_IROTH) != 0;

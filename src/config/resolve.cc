@@ -147,7 +147,7 @@ class Resolver {
   absl::Status ResolveTimeouts() {
     struct Timeout {
       std::string_view name;
-      TimeNs Config::*member;
+      TimeNs Config::* member;
       TimeNs min;
     };
     constexpr std::array kTimeouts = {

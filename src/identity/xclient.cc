@@ -147,7 +147,7 @@ bool ParseXclientAttributes(std::string_view keyword_line, XclientAttributes* ou
 
   struct Known {
     std::string_view name;
-    bool XclientAttributes::*member;
+    bool XclientAttributes::* member;
   };
   static constexpr std::array kKnown = {
       Known{"NAME", &XclientAttributes::name},
@@ -208,7 +208,7 @@ std::optional<XclientCommand> ParseXclientCommand(std::string_view line) {
   struct Known {
     std::string_view name;
     Kind kind;
-    std::optional<std::string> XclientCommand::*member;
+    std::optional<std::string> XclientCommand::* member;
   };
   static constexpr std::array kKnown = {
       Known{"NAME", Kind::kText, &XclientCommand::name},

@@ -35,7 +35,7 @@ absl::Status SystemError(const Endpoint& endpoint, const char* call) {
 // Removes what a process that was killed has left behind, and nothing else.
 absl::Status RemoveStale(const Endpoint& endpoint) {
   const char* const path = endpoint.address.un.sun_path;
-  struct stat file {};
+  struct stat file{};
   if (lstat(path, &file) != 0) {
     return errno == ENOENT ? absl::OkStatus() : SystemError(endpoint, "lstat");
   }
@@ -101,7 +101,7 @@ absl::Status PolicySocket::OpenUnix(const Endpoint& endpoint) {
 
 void PolicySocket::Close() {
   if (!path_.empty()) {
-    struct stat now {};
+    struct stat now{};
     if (lstat(path_.c_str(), &now) == 0 && now.st_dev == file_.st_dev &&
         now.st_ino == file_.st_ino) {
       unlink(path_.c_str());

@@ -31,8 +31,8 @@ class PolicySocket {
   [[nodiscard]] absl::Status OpenUnix(const Endpoint& endpoint);
 
   int fd_ = -1;
-  std::string path_;     // empty: there is no file
-  struct stat file_ {};  // as it was made
+  std::string path_;    // empty: there is no file
+  struct stat file_{};  // as it was made
 };
 
 }  // namespace ringpost

@@ -31,7 +31,7 @@ absl::StatusOr<Secret> ReadFile(const std::string& path, std::size_t octets_max)
   if (fd < 0) {
     return error();
   }
-  struct stat status_of_file {};
+  struct stat status_of_file{};
   const bool sized = fstat(fd, &status_of_file) == 0 && S_ISREG(status_of_file.st_mode);
   const std::size_t expected =
       sized ? static_cast<std::size_t>(status_of_file.st_size) + 1 : kKeyFileBytesMax;

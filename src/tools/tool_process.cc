@@ -25,7 +25,7 @@ void OnStopSignal(int) {
 
 int StopEvent() {
   stop_event_fd = eventfd(0, EFD_CLOEXEC);
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = OnStopSignal;
   action.sa_flags = SA_RESTART;
   sigaction(SIGTERM, &action, nullptr);

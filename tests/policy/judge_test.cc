@@ -395,7 +395,7 @@ TEST_F(JudgeMailTest, APartnerThatIsNotConcernedHidesNoWiderOne) {
   EXPECT_EQ(Judge("news.bank.example").count, 0U);
 
   // What restricts its domains concerns all who use them.
-  for (bool Partner::*const restricts :
+  for (bool Partner::* const restricts :
        {&Partner::restrict_to_networks, &Partner::restrict_to_certificate}) {
     news.*restricts = true;
     decisions = Judge("news.bank.example");

@@ -230,7 +230,7 @@ TEST_F(PolicyServiceTest, AnswersSeveralRequestsOnOneConnection) {
 
 TEST_F(PolicyServiceTest, AnswersOnAUnixSocket) {
   Start(UnixEndpoint(path_));
-  struct stat file {};
+  struct stat file{};
   ASSERT_EQ(stat(path_.c_str(), &file), 0);
   EXPECT_EQ(file.st_mode & 07777, 0660u);
   ExpectAnswers();
@@ -465,7 +465,7 @@ TEST_F(PolicyServiceTest, StopEndsEverything) {
 TEST_F(PolicyServiceTest, NeedNotBeStarted) {
   ASSERT_TRUE(Open(UnixEndpoint(path_)).ok());
   service_.reset();
-  struct stat file {};
+  struct stat file{};
   EXPECT_NE(stat(path_.c_str(), &file), 0);
 }
 
@@ -519,7 +519,7 @@ TEST_F(PolicyServiceTest, StopRemovesOnlyItsOwnFile) {
   ASSERT_EQ(rename(path_.c_str(), (path_ + ".old").c_str()), 0);
   std::ofstream(path_) << "precious";
   service_->Stop();
-  struct stat file {};
+  struct stat file{};
   EXPECT_EQ(stat(path_.c_str(), &file), 0);
   unlink((path_ + ".old").c_str());
 }

@@ -8,8 +8,7 @@ namespace {
 
 std::string Excerpt(std::string_view octets) {
   std::string text(octets.substr(0, 80));
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c < ' '; }, '~');
+  std::replace_if(text.begin(), text.end(), [](char c) { return c < ' '; }, '~');
   return "'" + text + "' (" + std::to_string(octets.size()) + " octets)";
 }
 

@@ -87,8 +87,7 @@ class SessionWorld final : public ShardObserver {
   // A new configuration; listens on a socket of its own if it names another address.
   void Reload(const WorldOptions& options);
   // The same, without waiting until the shard uses it.
-  void PostReload(
-      const WorldOptions& options, std::function<void()> applied = [] {});
+  void PostReload(const WorldOptions& options, std::function<void()> applied = [] {});
   // Lets simulated time pass.
   void Pass(TimeNs duration);
   // Ends the shard: by itself if no session is left, else with SIGINT's command.

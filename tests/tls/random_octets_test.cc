@@ -62,7 +62,9 @@ TEST(RandomOctets, ABatchAsksOnceAndGivesNothingTwice) {
 
 TEST(RandomOctets, ABatchThatNobodyDrawsFromAsksForNothing) {
   const int before = draws;
-  { const RandomBatch batch; }
+  {
+    const RandomBatch batch;
+  }
   EXPECT_EQ(draws - before, 0);
 }
 
