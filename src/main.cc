@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // ringpost: what the command line asks for, and the exit code. 0: done, or ended by a signal. 1: it
-// could not start, for the reason printed.
+// could not start, or its ring failed, for the reason printed.
 #include <cstdio>
 #include <memory>
 #include <string>

@@ -7,9 +7,12 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <fstream>
+#include <functional>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -20,6 +23,8 @@ namespace ringpost {
 namespace {
 
 constexpr std::uint16_t kBufferGroup = 0;
+// So long a shortage of memory may last; a refusal does not pass.
+constexpr TimeNs kFailureMax = kNsPerSecond;
 
 TimeNs ReadClock() {
   timespec now{};
@@ -35,19 +40,47 @@ int ReadDisabledSysctl() {
   return value;
 }
 
-absl::Status SetupError(int error) {
+bool IsRefusal(int error) { return error == EPERM || error == ENOSYS || error == EACCES; }
+
+// Errors of io_uring_enter that say nothing against the next call: a signal, the time-out, and a
+// lack of memory or of room for completions.
+bool Passes(int error) {
+  return error == EINTR || error == ETIME || error == EAGAIN || error == EBUSY;
+}
+
+void Nap() {
+  const timespec nap{.tv_sec = 0, .tv_nsec = 10 * kNsPerMs};
+  nanosleep(&nap, nullptr);
+}
+
+absl::Status CallError(const char* call, int error) {
+  if (!IsRefusal(error)) {
+    return absl::InternalError(absl::StrCat(call, ": ", std::strerror(error)));
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "io_uring is not allowed here: ", call, ": ", std::strerror(error),
+      "; allow the system calls io_uring_setup, io_uring_enter and io_uring_register, in a "
+      "container in its seccomp profile, in a systemd unit with SystemCallFilter=@aio"));
+}
+
+absl::Status SetupError(const char* call, int error) {
   switch (error) {
     case EPERM:
     case ENOSYS:
     case EACCES:
-      if (ReadDisabledSysctl() > 0) {
-        return absl::FailedPreconditionError(
-            "io_uring is disabled by the sysctl kernel.io_uring_disabled; allow it with "
-            "'sysctl kernel.io_uring_disabled=0'");
+      switch (ReadDisabledSysctl()) {
+        case 1:
+          return absl::FailedPreconditionError(
+              "io_uring is allowed only for the group in the sysctl kernel.io_uring_group; add "
+              "ringpost's user to it, or allow it for all with 'sysctl "
+              "kernel.io_uring_disabled=0'");
+        case 2:
+          return absl::FailedPreconditionError(
+              "io_uring is disabled by the sysctl kernel.io_uring_disabled; allow it with "
+              "'sysctl kernel.io_uring_disabled=0'");
+        default:
+          return CallError(call, error);
       }
-      return absl::FailedPreconditionError(
-          "io_uring is not allowed here; in a container, allow the system calls io_uring_setup, "
-          "io_uring_enter and io_uring_register in its seccomp profile");
     case EINVAL:
       return absl::FailedPreconditionError(
           "this kernel's io_uring is too old; ringpost needs Linux 6.1 or later");
@@ -55,8 +88,36 @@ absl::Status SetupError(int error) {
       return absl::ResourceExhaustedError(
           "not enough locked memory for io_uring; raise RLIMIT_MEMLOCK (ulimit -l)");
     default:
-      return absl::InternalError(absl::StrCat("io_uring_setup: ", std::strerror(error)));
+      return CallError(call, error);
   }
+}
+
+// A ring can be had where io_uring_enter is refused; only a request that completes shows that it
+// works.
+absl::Status CompleteOne(io_uring* ring) {
+  constexpr int kAttemptsMax = 100;
+  __kernel_timespec limit{.tv_sec = 10, .tv_nsec = 0};
+  io_uring_cqe* cqe = nullptr;
+  io_uring_prep_nop(io_uring_get_sqe(ring));
+  for (int attempt = 1; cqe == nullptr; ++attempt) {
+    const int result = io_uring_submit_and_wait_timeout(ring, &cqe, 1, &limit, nullptr);
+    if (cqe != nullptr) {
+      break;
+    }
+    const int error = result < 0 ? -result : EAGAIN;
+    if (!Passes(error) || error == ETIME || attempt == kAttemptsMax) {
+      return CallError("io_uring_enter", error);
+    }
+    Nap();
+  }
+  const int result = cqe->res;
+  io_uring_cqe_seen(ring, cqe);
+  return result < 0 ? CallError("a request without work for io_uring", -result) : absl::OkStatus();
+}
+
+[[noreturn]] void EndProcess(std::string_view sentence) {
+  std::fprintf(stderr, "ringpost: %.*s\n", static_cast<int>(sentence.size()), sentence.data());
+  _exit(1);
 }
 
 }  // namespace
@@ -67,6 +128,8 @@ struct Uring::Ring {
   io_uring_buf_ring* buffers = nullptr;
   std::size_t buffers_bytes = 0;
   std::vector<bool> is_lent;
+  std::function<void(std::string_view)> on_failure;
+  TimeNs failing_since = -1;  // -1: the last call was good
 
   ~Ring() {
     io_uring_queue_exit(&ring);
@@ -79,13 +142,40 @@ struct Uring::Ring {
   io_uring_sqe* NextSqe(Operation& operation) {
     RINGPOST_CHECK(!operation.in_flight);
     io_uring_sqe* sqe = io_uring_get_sqe(&ring);
-    if (sqe == nullptr) [[unlikely]] {
-      io_uring_submit(&ring);
-      sqe = io_uring_get_sqe(&ring);
-      RINGPOST_CHECK(sqe != nullptr);
-    }
+    while (sqe == nullptr) [[unlikely]] {
+        const int result = io_uring_submit(&ring);
+        sqe = io_uring_get_sqe(&ring);
+        if (sqe == nullptr) {
+          Failed(result < 0 ? -result : EAGAIN);  // nothing else can be done meanwhile
+        }
+      }
     operation.in_flight = true;
     return sqe;
+  }
+
+  void NoteEntered(int result) {
+    if (result >= 0 || Passes(-result)) [[likely]] {
+      failing_since = -1;
+    } else {
+      Failed(-result);
+    }
+  }
+
+  // Returns while there is hope. Behind a ring that takes no requests nothing can end in order:
+  // what is in flight stays so.
+  void Failed(int error) {
+    const TimeNs now = ReadClock();
+    if (failing_since < 0) {
+      failing_since = now;
+    } else if (now - failing_since >= kFailureMax) {
+      const absl::Status status = CallError("io_uring_enter", error);
+      const std::string_view sentence(status.message().data(), status.message().size());
+      if (on_failure) {
+        on_failure(sentence);
+      }
+      EndProcess(sentence);
+    }
+    Nap();
   }
 };
 
@@ -98,10 +188,11 @@ absl::StatusOr<std::unique_ptr<Uring>> Uring::Create(const UringOptions& options
   io_uring raw{};
   if (const int result = io_uring_queue_init_params(options.submission_entries, &raw, &params);
       result < 0) {
-    return SetupError(-result);
+    return SetupError("io_uring_setup", -result);
   }
   auto ring = std::make_unique<Ring>();
   ring->ring = raw;
+  ring->on_failure = options.on_failure;
   // Saves the look-up of the descriptor on each enter; a kernel that refuses is only slower.
   (void)io_uring_register_ring_fd(&ring->ring);
 
@@ -118,7 +209,10 @@ absl::StatusOr<std::unique_ptr<Uring>> Uring::Create(const UringOptions& options
   registration.ring_entries = options.lent_blocks;
   registration.bgid = kBufferGroup;
   if (const int result = io_uring_register_buf_ring(&ring->ring, &registration, 0); result < 0) {
-    return SetupError(-result);
+    return SetupError("io_uring_register", -result);
+  }
+  if (absl::Status status = CompleteOne(&ring->ring); !status.ok()) {
+    return status;
   }
   ring->is_lent.resize(pool->total_count(BlockSize::kLarge));
   return std::unique_ptr<Uring>(new Uring(std::move(ring), options, pool));
@@ -277,17 +371,19 @@ void Uring::LendBlocks() {
 std::size_t Uring::Wait(TimeNs timeout, std::span<Completion> completions) {
   LendBlocks();
   io_uring* ring = &ring_->ring;
+  int result = 0;
   if (io_uring_cq_ready(ring) > 0) {
-    io_uring_submit(ring);  // what is left of the last batch comes first; no wait
+    result = io_uring_submit(ring);  // what is left of the last batch comes first; no wait
   } else if (timeout < 0) {
-    io_uring_submit_and_wait(ring, 1);
+    result = io_uring_submit_and_wait(ring, 1);
   } else {
     __kernel_timespec limit{.tv_sec = timeout / kNsPerSecond, .tv_nsec = timeout % kNsPerSecond};
     io_uring_cqe* first = nullptr;
-    io_uring_submit_and_wait_timeout(ring, &first, 1, &limit, nullptr);
+    result = io_uring_submit_and_wait_timeout(ring, &first, 1, &limit, nullptr);
   }
-  // Errors of the calls above (EINTR, ETIME, EAGAIN, EBUSY) all mean: look at what is complete,
-  // then come again; requests not accepted stay queued.
+  // Errors that pass all mean: look at what is complete, then come again; requests not accepted
+  // stay queued.
+  ring_->NoteEntered(result);
   now_ = ReadClock();
 
   std::size_t count = 0;

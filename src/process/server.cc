@@ -215,6 +215,11 @@ void Server::WaitForEnd() {
   while (!std::all_of(shards_.begin(), shards_.end(),
                       [](const auto& shard) { return shard->ended(); })) {
     const int signal = sigtimedwait(&signals, nullptr, &housekeeping);
+    for (const std::unique_ptr<ShardThread>& shard : shards_) {
+      if (shard->failed()) {
+        EndAtOnce(shard->failure());
+      }
+    }
     ticket_keys_->Advance(WallClock());
     summary_.Release();
     const std::chrono::nanoseconds interval(config_->policy_summary_interval);
@@ -252,6 +257,17 @@ void Server::WaitForEnd() {
         break;
     }
   }
+}
+
+// A shard that cannot use its ring cannot be waited for, and what it has in flight never ends: no
+// destructor may run.
+void Server::EndAtOnce(std::string_view sentence) {
+  logger_->Event(LogLevel::kError, "ring", sentence);
+  if (policy_service_ != nullptr) {
+    policy_service_->Stop();  // removes its file
+  }
+  log_.Stop();
+  _exit(1);
 }
 
 void Server::Reload() {

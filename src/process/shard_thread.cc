@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <csignal>
+#include <thread>
 #include <utility>
 
 #include "ringpost/config/address.h"
@@ -18,6 +20,8 @@
 namespace ringpost {
 
 namespace {
+
+constexpr std::chrono::seconds kPatienceWithMain{10};
 
 absl::StatusOr<int> OpenShared(const ListenerConfig& listener) {
   const Endpoint& endpoint = listener.endpoint;
@@ -145,6 +149,7 @@ void ShardThread::Main(std::promise<absl::Status>& started) {
   UringOptions options;
   // Most of a small pool must stay with the output, or a busy shard starves.
   options.lent_blocks = std::min(options.lent_blocks, std::bit_floor(config_->buffers_large / 4));
+  options.on_failure = [this](std::string_view sentence) { Fail(sentence); };
   absl::StatusOr<std::unique_ptr<Uring>> uring = Uring::Create(options, &pool);
   if (!uring.ok()) {
     started.set_value(uring.status());
@@ -158,6 +163,14 @@ void ShardThread::Main(std::promise<absl::Status>& started) {
   shard_->Run();
   ended_.store(true, std::memory_order_release);
   kill(getpid(), kEndedSignal);
+}
+
+// The main thread ends the process, with the log written; unless it is stuck.
+void ShardThread::Fail(std::string_view sentence) {
+  failure_ = sentence;
+  failed_.store(true, std::memory_order_release);
+  kill(getpid(), kEndedSignal);
+  std::this_thread::sleep_for(kPatienceWithMain);
 }
 
 void ShardThread::Pin() const {

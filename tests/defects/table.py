@@ -76,6 +76,7 @@ def e2e(*names, seconds=60):
 SMTP = unit("tests/smtp/smtp_test")
 DIALOGUES = unit("tests/session/session_dialogue_test")
 URING = unit("tests/io/io_test", "UringTest.*")
+URING_REFUSED = unit("tests/io/io_test", "UringRefusedTest.*")
 SIMULATION = Detector("simulate --seeds=500", "tests/session/simulate",
                       ("{program}", "--seeds=500", "--no-table"))
 SHARD = unit("tests/session/shard_test")
@@ -1225,6 +1226,21 @@ DEFECTS = (
         "the client is told 250 before the backend has said so",
         EARLY_250,
         fuzz("relay", 3_000), r"libFuzzer: deadly signal"),
+    Defect(
+        "start-probe-without-a-request",
+        "the probe at the start makes a ring and does not use it: where only io_uring_enter is refused, ringpost says that it is ready",
+        (Edit("src/io/uring.cc", "CompleteOne(&ring->ring)", "absl::OkStatus()"),),
+        URING_REFUSED, r"FAILED.*AStartSaysWhatToAllow"),
+    Defect(
+        "refused-enter-forever",
+        "a ring that takes no requests any more is asked again for ever",
+        (Edit("src/io/uring.cc", "  ring_->NoteEntered(result);\n", ""),),
+        URING_REFUSED, r"FAILED.*ARefusalThatComesLaterEndsTheProcess"),
+    Defect(
+        "dead-shard-is-waited-for",
+        "the main thread does not hear that a shard's ring has failed",
+        (Edit("src/process/server.cc", "      if (shard->failed()) {\n", "      if (false) {\n"),),
+        e2e("start.a_system_call_of_the_ring_is_refused_later"), r"FAIL start.a_system_call"),
     Defect(
         "fuzz-chunk-one-octet-short",
         "a chunk ends one octet early",

@@ -11,8 +11,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "ringpost/io/io.h"
@@ -26,11 +28,15 @@ struct UringOptions {
   // behind.
   unsigned lent_blocks = 256;
   std::size_t reserve_blocks = 16;
+  // The kernel takes no requests any more, for the reason in one sentence: called in the ring's
+  // thread. When it returns, or where it is empty, the process ends with that sentence and code 1.
+  std::function<void(std::string_view)> on_failure = nullptr;
 };
 
 class Uring final : public Io {
  public:
-  // To be called in the thread that will use it. `pool` must outlive it. Errors say what to allow.
+  // To be called in the thread that will use it. `pool` must outlive it. A first request has been
+  // completed through the ring. Errors say what to allow.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Uring>> Create(const UringOptions& options,
                                                                      BufferPool* pool);
   // Whether a ring as ringpost needs it can be had here; on success a line for the start-up log.

@@ -14,6 +14,7 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -63,6 +64,7 @@ class Server {
       const std::shared_ptr<const Config>& config);
   void LogStart();
   void WaitForEnd();
+  [[noreturn]] void EndAtOnce(std::string_view sentence);
   void Reload();
   [[nodiscard]] absl::StatusOr<GivenReload> GiveReload();
   void PostAll(ShardCommand command);

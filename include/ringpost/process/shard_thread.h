@@ -8,6 +8,8 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -67,12 +69,17 @@ class ShardThread {
   [[nodiscard]] std::future<void> Reload(PreparedReload prepared);
 
   [[nodiscard]] bool ended() const { return ended_.load(std::memory_order_acquire); }
+  // Its ring takes no requests any more, and it will never end: the process must, without waiting
+  // for it. The sentence says why.
+  [[nodiscard]] bool failed() const { return failed_.load(std::memory_order_acquire); }
+  [[nodiscard]] const std::string& failure() const { return failure_; }
   // As the main thread knows it: what new sessions begin with.
   [[nodiscard]] const Runtime& runtime() const { return *runtime_; }
 
  private:
   void Main(std::promise<absl::Status>& started);
   void Pin() const;
+  void Fail(std::string_view sentence);
 
   int index_;
   // The one of the start: what a reload cannot change.
@@ -86,6 +93,8 @@ class ShardThread {
   // Made by the thread, kept until it is joined: Post() may come at any time before.
   std::unique_ptr<Shard> shard_;
   std::atomic<bool> ended_{false};
+  std::atomic<bool> failed_{false};
+  std::string failure_;  // before failed_
   std::thread thread_;
 };
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Starting ringpost: what it refuses, in which words, and what it prints."""
 
+import errno
 import os
 import re
 import resource
 import signal
 import socket
 
+from harness import seccomp
 from harness.case import Skip, case, check, contains, each, equal, eventually
 from harness.process import free_port, run
 from harness.ringpost import refuse
@@ -98,6 +100,38 @@ def secret_for_everyone(world, variant):
         with Client(proxy.address) as client:  # which goes on as before
             client.open(world.tls)
             client.quit()
+
+
+@each(*((call, error) for call in ("io_uring_setup", "io_uring_enter", "io_uring_register") for error in ("EPERM", "ENOSYS")))
+def a_system_call_of_the_ring_is_refused(world, variant):
+    """As in a container whose seccomp profile allows only some of them."""
+    call, error = variant
+    with world.private(world.sink.port, limits=seccomp.without(call, getattr(errno, error)), ready=False) as proxy:
+        equal(proxy.process.wait(), 1, "exit code")
+        for part in (f"ringpost: io_uring is not allowed here: {call}: ", "seccomp profile"):
+            contains(proxy.log, part, "the sentence")
+        equal(len(proxy.log.splitlines()), 1, f"lines in {proxy.log}")
+
+
+@each("idle", "a session")
+def a_system_call_of_the_ring_is_refused_later(world, state):
+    """What is in the ring never ends then: the process says why, and ends. Nobody is left at the policy service's socket."""
+    path = world.folder / f"policy-{state.replace(' ', '-')}.sock"
+    with seccomp.Gate("io_uring_enter") as gate, world.private(
+            world.sink.port, limits=gate.limits, shards=2, policy_service=f"unix:{path}") as proxy:
+        with Client(proxy.address) as client:
+            client.open(world.tls)
+            if state == "idle":
+                client.quit()
+            check(path.exists(), "the policy service's socket")
+            gate.shut = True
+            for _ in range(8):  # to both shards
+                socket.create_connection(proxy.address).close()
+            equal(proxy.process.wait(), 1, "exit code")
+        said = [event for event in proxy.events("ring") if event["level"] == "error"]
+        equal(len(said), 1, f"lines about it in {proxy.log}")
+        contains(said[0]["message"], "io_uring is not allowed here: io_uring_enter: Operation not permitted", "the line")
+        check(not path.exists(), "the policy service's socket is gone")
 
 
 @case
