@@ -303,6 +303,7 @@ std::optional<PolicyAnswer> DecidePolicyAnswer(
   answer.key = {.client = *client, .client_port = *client_port};
   const std::optional<RegisteredSession> session = FindSession(*request, answer.key, registries);
   if (!session) {
+    answer.stranger = true;
     return answer;
   }
   MessageFacts facts;

@@ -31,6 +31,8 @@ struct PolicyAnswer {
   // kPrepend: for which session and message, so that it is said once.
   SessionKey key;
   std::string_view instance;  // in the request
+  // kDunno: about a message of a session that is not ours.
+  bool stranger = false;
 };
 
 // nullopt: malformed, which gets no answer at all (SMTPD_POLICY_README: in case of trouble the

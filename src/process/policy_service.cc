@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -117,6 +118,7 @@ struct PolicyService::Impl {
   Impl& operator=(const Impl&) = delete;
 
   void Run();
+  void Command(std::atomic<bool>& flag);
   [[nodiscard]] int PollTimeout(Clock::time_point now) const;
   void Accept(Clock::time_point now);
   void MakeRoom();
@@ -130,7 +132,9 @@ struct PolicyService::Impl {
   std::vector<const SessionRegistry*> registries;
   PolicyServiceOptions options;
   PolicySocket listener;
-  int stop = -1;  // eventfd
+  int wake = -1;  // eventfd
+  std::atomic<bool> stopping{false};
+  std::atomic<bool> releasing{false};
   std::thread thread;
 
   // The thread's.
@@ -144,20 +148,20 @@ PolicyService::Impl::~Impl() {
   for (const Connection& connection : connections) {
     close(connection.fd);
   }
-  if (stop >= 0) {
-    close(stop);
+  if (wake >= 0) {
+    close(wake);
   }
 }
 
 void PolicyService::Impl::Run() {
-  constexpr std::size_t kStop = 0;
+  constexpr std::size_t kWake = 0;
   constexpr std::size_t kListener = 1;
   constexpr std::size_t kFirst = 2;
   std::vector<pollfd> polled;
   for (;;) {
     Clock::time_point now = Clock::now();
     polled.clear();
-    polled.push_back({.fd = stop, .events = POLLIN, .revents = 0});
+    polled.push_back({.fd = wake, .events = POLLIN, .revents = 0});
     // poll(2) passes over negative descriptors.
     polled.push_back(
         {.fd = now < accept_after ? -1 : listener.fd(), .events = POLLIN, .revents = 0});
@@ -168,7 +172,11 @@ void PolicyService::Impl::Run() {
     }
     (void)!poll(polled.data(), polled.size(), PollTimeout(now));
     now = Clock::now();
-    if (polled[kStop].revents != 0) {
+    if (polled[kWake].revents != 0) {
+      std::uint64_t count = 0;
+      (void)!read(wake, &count, sizeof count);
+    }
+    if (stopping) {
       return;
     }
     for (std::size_t i = 0; i < connections.size(); ++i) {
@@ -181,7 +189,17 @@ void PolicyService::Impl::Run() {
     if (polled[kListener].revents != 0) {
       Accept(now);
     }
+    if (releasing && listener.fd() >= 0) {
+      Accept(now);  // whoever is in the queue has been told that it is connected
+      listener.Close();
+    }
   }
+}
+
+void PolicyService::Impl::Command(std::atomic<bool>& flag) {
+  flag = true;
+  const std::uint64_t one = 1;
+  (void)!write(wake, &one, sizeof one);  // cannot fail: the counter is far from its end
 }
 
 int PolicyService::Impl::PollTimeout(Clock::time_point now) const {
@@ -252,6 +270,10 @@ bool PolicyService::Impl::Read(Connection& connection, Clock::time_point now) {
   return AnswerAll(connection, now) && Flush(connection);
 }
 
+// Without the port there may be a successor whose sessions are asked about on old connections:
+// Postfix keeps them from one session to the next, and asks again on a new one where an old one is
+// closed. DUNNO would let such a message pass without its field.
+//
 // What was answered before a malformed request is lost with the connection: the client has not
 // waited for it either.
 bool PolicyService::Impl::AnswerAll(Connection& connection, Clock::time_point now) {
@@ -269,6 +291,10 @@ bool PolicyService::Impl::AnswerAll(Connection& connection, Clock::time_point no
     std::optional<PolicyAnswer> answer = DecidePolicyAnswer(request, hostname, registries);
     if (!answer) {
       Warn("a request is malformed", now);
+      return false;
+    }
+    if (answer->stranger && listener.fd() < 0) {
+      (void)Flush(connection);
       return false;
     }
     if (answer->action == PolicyAction::kPrepend &&
@@ -321,8 +347,8 @@ absl::StatusOr<std::unique_ptr<PolicyService>> PolicyService::Open(
   impl.hostname = std::move(hostname);
   impl.registries = std::move(registries);
   impl.options = std::move(options);
-  impl.stop = eventfd(0, EFD_CLOEXEC);
-  if (impl.stop < 0) {
+  impl.wake = eventfd(0, EFD_CLOEXEC);
+  if (impl.wake < 0) {
     return absl::InternalError(absl::StrCat("eventfd: ", std::strerror(errno)));
   }
   if (absl::Status status = impl.listener.Open(endpoint); !status.ok()) {
@@ -342,10 +368,11 @@ void PolicyService::Start() {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
+void PolicyService::Release() { impl_->Command(impl_->releasing); }
+
 void PolicyService::Stop() {
   if (impl_->thread.joinable()) {
-    const std::uint64_t one = 1;
-    (void)!write(impl_->stop, &one, sizeof one);  // cannot fail: the counter is far from its end
+    impl_->Command(impl_->stopping);
     impl_->thread.join();
   }
   for (const Connection& connection : impl_->connections) {

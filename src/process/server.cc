@@ -251,6 +251,9 @@ void Server::WaitForEnd() {
                          absl::StrCat("no new sessions; transactions have ",
                                       config_->drain_timeout / kNsPerSecond, " s to finish"));
           PostAll(ShardCommand::kDrain);
+          if (policy_service_ != nullptr) {
+            policy_service_->Release();
+          }
         }
         break;
       default:

@@ -1242,6 +1242,20 @@ DEFECTS = (
         (Edit("src/process/server.cc", "      if (shard->failed()) {\n", "      if (false) {\n"),),
         e2e("start.a_system_call_of_the_ring_is_refused_later"), r"FAIL start.a_system_call"),
     Defect(
+        "policy-port-kept-while-draining",
+        "SIGTERM does not give up the policy service's port, and no successor can start",
+        (Edit("src/process/server.cc", "            policy_service_->Release();\n", ""),),
+        e2e("policy_service.a_successor_starts_while_the_old_one_drains[port]", seconds=90),
+        r"FAIL policy_service.a_successor_starts"),
+    Defect(
+        "dunno-about-the-successors-sessions",
+        "while it drains, ringpost answers DUNNO about the sessions of its successor",
+        (Edit("src/process/policy_service.cc", "    if (answer->stranger && listener.fd() < 0) {\n",
+              "    if (false) {\n"),),
+        e2e("policy_service.a_successor_starts_while_the_old_one_drains", "policy_service.postfix_asks_the_successor",
+            seconds=120),
+        r"FAIL policy_service.postfix_asks_the_successor"),
+    Defect(
         "fuzz-chunk-one-octet-short",
         "a chunk ends one octet early",
         (Edit(FRONT, "  chunk_octets_ = argument->octets;\n",

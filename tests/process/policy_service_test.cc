@@ -14,6 +14,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
@@ -460,6 +461,55 @@ TEST_F(PolicyServiceTest, StopEndsEverything) {
   // SO_REUSEADDR: the port can be had again although connections to it are in TIME_WAIT.
   Start(endpoint_);
   ExpectAnswers();
+}
+
+// As in a restart while messages are on their way: the successor has the port at once, and each
+// answers about its own sessions.
+TEST_F(PolicyServiceTest, ReleaseLetsASuccessorHaveThePort) {
+  for (const bool tcp : {true, false}) {
+    Start(tcp ? TcpEndpoint() : UnixEndpoint(path_));
+    Client before = Connect();
+    before.Send(Request(40'000, ""));
+    EXPECT_EQ(before.Receive(), Field("a"));
+    const std::unique_ptr<PolicyService> old = std::move(service_);
+    old->Release();
+
+    SessionRegistry successors;
+    Put(successors, 50'001, "s");
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+    absl::StatusOr<std::unique_ptr<PolicyService>> successor = absl::UnknownError("not yet");
+    while (!successor.ok() && std::chrono::steady_clock::now() < give_up) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // an attempt takes a place
+      successor = PolicyService::Open(endpoint_, "mx.example.test", {&successors}, options_);
+    }
+    ASSERT_TRUE(successor.ok()) << successor.status();
+    (*successor)->Start();
+
+    before.Send(Request(40'000, ""));
+    EXPECT_EQ(before.Receive(), Field("a"));
+    Client after = Connect();
+    after.Send(Request(50'001, ""));
+    EXPECT_EQ(after.Receive(), Field("s"));
+    // Not DUNNO: it is for the successor to say. What stands before it is answered.
+    before.Send(Request(40'000, "") + Request(50'001, ""));
+    EXPECT_EQ(before.Receive(), Field("a"));
+    EXPECT_TRUE(before.IsClosed());
+
+    old->Stop();
+    after.Send(Request(50'001, ""));
+    EXPECT_EQ(after.Receive(), Field("s"));
+    const Client another = Connect();  // the old one's end has not removed the socket
+  }
+}
+
+TEST_F(PolicyServiceTest, WhoWaitsToBeAcceptedIsServedInSpiteOfARelease) {
+  ASSERT_TRUE(Open(TcpEndpoint()).ok());
+  endpoint_ = TcpEndpoint(service_->port());
+  Client client = Connect();
+  service_->Release();
+  service_->Start();
+  client.Send(Request(40'000, ""));
+  EXPECT_EQ(client.Receive(), Field("a"));
 }
 
 TEST_F(PolicyServiceTest, NeedNotBeStarted) {

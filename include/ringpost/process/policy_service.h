@@ -67,6 +67,10 @@ class PolicyService {
   PolicyService& operator=(const PolicyService&) = delete;
 
   void Start();  // once
+  // Gives the port, or the unix socket's file, up to a successor, soon. Connections are served on,
+  // about our own sessions: one that asks about a message of another is closed, so that it asks the
+  // successor.
+  void Release();
   // Ends the thread, closes everything and removes the unix socket.
   void Stop();
 

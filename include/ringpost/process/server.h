@@ -5,8 +5,8 @@
 //
 // SIGHUP: the configuration is read again, validated as a whole, and, if all of it is good, used
 // for new sessions. SIGUSR2: the policies' summary and a line about each shard go to the log.
-// SIGTERM, SIGINT: stop accepting, let transactions finish up to --drain_timeout. SIGINT again: at
-// once.
+// SIGTERM, SIGINT: give up all ports, let transactions finish up to --drain_timeout. SIGINT again:
+// at once.
 #ifndef RINGPOST_PROCESS_SERVER_H_
 #define RINGPOST_PROCESS_SERVER_H_
 

@@ -409,6 +409,76 @@ def a_unix_socket(world):
     check(not path.exists(), "the socket is removed at the end")
 
 
+def restarted(world, proxy):
+    """SIGTERM, and a successor with the same file as soon as the ports can be had."""
+    proxy.terminate()
+    for address in (proxy.at("mx"), service_of(proxy)):
+        eventually(lambda address=address: refuses(address), f"nobody listens on {address}")
+    return world.configured(proxy.layout)
+
+
+def service_of(proxy):
+    """The address of its policy service: of a TCP port, or the path of a unix socket."""
+    host, _, port = proxy.layout.tuning["policy_service"].rpartition(":")
+    return port if host == "unix" else (host, int(port))
+
+
+def refuses(address):
+    with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as probe:
+        try:
+            probe.connect(address)
+        except OSError:
+            return True
+    return False
+
+
+@each("port", "unix")
+def a_successor_starts_while_the_old_one_drains(world, kind):
+    """Each answers about its own sessions, also on a connection that was opened before."""
+    service = f"127.0.0.1:{free_port()}" if kind == "port" else f"unix:{world.folder}/successor.sock"
+    with world.configured(layout_of(world, world.sink.port, service, drain_timeout="60s")) as old:
+        with Asker(service_of(old), old.at("mx")) as asker, greet(world, old.at("mx"), "right") as before:
+            before.envelope("alice@client.example.test")
+            check(asker.ask(before.local).startswith("PREPEND "), "about a session, before SIGTERM")
+            before.expect("DATA", 354)
+            with restarted(world, old) as successor, greet(world, successor.at("mx"), "right") as after:
+                after.expect("MAIL FROM:<alice@client.example.test>", 250)
+                check(asker.ask(before.local).startswith("PREPEND "), "the old one's answer about its own session")
+                with Asker(service_of(old), old.at("mx")) as another:
+                    check(another.ask(after.local).startswith("PREPEND "), "the successor's answer about its own session")
+                asker.send(client_address=after.local[0], client_port=after.local[1], sender="alice@client.example.test")
+                equal(asker.file.read(), b"", "the old one's answer about the successor's session")
+                identifier, content = mail()
+                before.send(content + b".\r\n")
+                equal(before.reply().code, 250, "reply to the final dot of the old session")
+                equal(old.process.wait(), 0, "exit code of the old one")
+                with Asker(service_of(old), old.at("mx")) as another:  # whose end has not taken the socket away
+                    check(another.ask(after.local).startswith("PREPEND "), "the successor's answer afterwards")
+                after.drop()
+        world.sink.message(identifier.encode())
+
+
+@case
+def postfix_asks_the_successor(world):
+    """Its one smtpd for this service keeps the connection to the old one, and asks on it about the successor's session."""
+    layout = layout_of(world, world.mx.asks_restarted_port, f"127.0.0.1:{world.mx.restarted_service_port}",
+                       drain_timeout="60s")
+    layout.upstreams["sink"] = {"addresses": [f"127.0.0.1:{world.sink.port}"], "identity": "proxy-v2"}
+    layout.route("kept", tls="may", upstream="sink")
+    with world.configured(layout) as old, greet(world, old.at("kept"), "no TLS") as kept:
+        kept.envelope()
+        kept.expect("DATA", 354)  # so that the old one stays
+        stored, _ = deliver(world, old, "mx", "right")
+        equal(len(field_of(stored)), 1, "trace fields before")
+        with restarted(world, old) as successor:
+            stored, _ = deliver(world, successor, "mx", "right")
+            check(old.process.running(), "the old one still drains")
+            equal(len(field_of(stored)), 1, f"trace fields in {stored[:800]!r}")
+        kept.send(mail()[1] + b".\r\n")
+        equal(kept.reply().code, 250, "reply to the final dot of the old session")
+        equal(old.process.wait(), 0, "exit code of the old one")
+
+
 @case
 def a_reload_does_not_disturb_it(world):
     service = f"127.0.0.1:{free_port()}"

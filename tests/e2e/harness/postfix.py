@@ -110,6 +110,8 @@ class Mx(Postfix):
         self.policy_service_port = free_port()
         self.asks_at_data_port, self.asks_at_rcpt_port = free_port(), free_port()
         self.asks_xclient_port, self.asks_untold_port = free_port(), free_port()
+        # Its policy service's port is free: for cases that start and end a ringpost of their own there.
+        self.asks_restarted_port, self.restarted_service_port = free_port(), free_port()
         self.asks_socket = folder / "queue/public/asks"
         asks = f"check_policy_service inet:127.0.0.1:{self.policy_service_port}"
         # One that refuses MAIL from contoso.example in its own reading of the address.
@@ -132,6 +134,9 @@ class Mx(Postfix):
             f"  -o {{ smtpd_data_restrictions = {asks} }}\n"
             f"127.0.0.1:{self.asks_untold_port} inet n - n - - smtpd\n"
             f"  -o {{ smtpd_data_restrictions = {asks} }}\n"
+            f"127.0.0.1:{self.asks_restarted_port} inet n - n - 1 smtpd\n"
+            "  -o smtpd_upstream_proxy_protocol=haproxy\n"
+            f"  -o {{ smtpd_data_restrictions = check_policy_service inet:127.0.0.1:{self.restarted_service_port} }}\n"
             "asks unix n - n - - smtpd\n"
             "  -o smtpd_upstream_proxy_protocol=haproxy\n"
             f"  -o {{ smtpd_data_restrictions = {asks} }}\n"
