@@ -74,6 +74,14 @@ step() {
   return "$code"
 }
 
+# Whether FOLDER was configured for this tree, where it is now. Meson remembers both places: in a tree that was moved
+# or copied, the build would look for the old one, or find it and build that.
+build_is_ours() {
+  [ -f "$1/build.ninja" ] &&
+    [ "$(sed -n 's/.*"source": "\([^"]*\)".*/\1/p' "$1/meson-info/meson-info.json" 2>/dev/null)" = "$(cd "$root" && pwd -P)" ] &&
+    [ "$(sed -n 's/.*"build": "\([^"]*\)".*/\1/p' "$1/meson-info/meson-info.json")" = "$(cd "$1" && pwd -P)" ]
+}
+
 # Whether something listens on 127.0.0.1:PORT.
 port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
