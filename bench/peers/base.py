@@ -6,13 +6,16 @@ import pathlib
 import signal
 import socket
 import subprocess
-import sys
 import time
 import typing
 
 PROXY_CPU, LOAD_CPU = "0", "1"
 TLS13_SUITE = "TLS_AES_128_GCM_SHA256"
 TLS12_SUITES = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
+
+
+class Unavailable(Exception):
+    """A program that did not start; the text says why."""
 
 
 class Sink(typing.NamedTuple):
@@ -41,7 +44,7 @@ def wait_for_port(process, port, log):
             return
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"compare: {' '.join(process.args)} did not start: {log.read_text(errors='replace')}")
+                raise Unavailable(f"{' '.join(process.args[3:])} did not start: {log.read_text(errors='replace')[-400:].strip()}") from None
             time.sleep(0.05)
 
 
@@ -85,6 +88,7 @@ class Peer:
 
     name = ""
     packages = ()  # Debian's
+    programs = ()  # what of them has to be there
     identity = "PROXY v2"  # what it tells the backend; None: nothing
     note = ""
     share = 1.0  # of a workload's connections, where each one takes long
@@ -103,11 +107,20 @@ class Peer:
     def __str__(self):
         return f"{self.name}, {self.mode}"
 
+    @classmethod
+    def absent(cls):
+        """What is missing on this machine, or nothing."""
+        return next((program for program in cls.programs if not os.path.exists(program)), "")
+
     def begin(self):
         self.port = free_port()
-        self.helpers = []
-        self.process = start(PROXY_CPU, self.folder, "proxy", self.command())
-        wait_for_port(self.process, self.port, self.folder / "proxy.log")
+        self.helpers, self.process = [], None
+        try:
+            self.process = start(PROXY_CPU, self.folder, "proxy", self.command())
+            wait_for_port(self.process, self.port, self.folder / "proxy.log")
+        except BaseException:
+            self.close()
+            raise
 
     def restart(self):
         self.close()
@@ -142,7 +155,8 @@ class Peer:
 
     def close(self):
         for process in (self.process, *self.helpers):
-            end(process)
+            if process is not None:
+                end(process)
 
 
 def output(*command, containing=""):

@@ -26,6 +26,7 @@ backend out
 class Haproxy(Peer):
     name = "HAProxy"
     packages = ("haproxy",)
+    programs = ("/usr/sbin/haproxy",)
 
     def command(self):
         sink = f"unix@{self.sink.path}" if self.unix else f"127.0.0.1:{self.sink.port}"

@@ -23,6 +23,7 @@ user = "nobody"
 class Hitch(Peer):
     name = "hitch"
     packages = ("hitch",)
+    programs = ("/usr/sbin/hitch",)
 
     def command(self):
         sink = self.sink.path if self.unix else f"[127.0.0.1]:{self.sink.port}"

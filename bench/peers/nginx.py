@@ -61,6 +61,7 @@ http {{
 class Nginx(Peer):
     name = "nginx"
     packages = ("nginx-light", "libnginx-mod-mail")
+    programs = ("/usr/sbin/nginx", "/usr/lib/nginx/modules/ngx_mail_module.so")
     identity = "PROXY v1"
     share = 0.08  # 43 ms and more for each dialogue, whatever the load: Nagle's algorithm is on
     note = "connects to the backend at RCPT: without a message it has none"

@@ -54,6 +54,7 @@ bounce unix - - n - 0 bounce
 class Postfix(Peer):
     name = "Postfix"
     packages = ("postfix",)
+    programs = ("/usr/sbin/postfix",)
     identity = None  # it is the backend
     workers = 16
     note = (f"no proxy but smtpd with its own TLS, without a backend; {workers} processes, which never end. Real clients' "
@@ -63,7 +64,7 @@ class Postfix(Peer):
     def command(self):
         settings = self.folder / "etc"
         for part in (settings, self.folder / "queue", self.folder / "data"):
-            part.mkdir()
+            part.mkdir(exist_ok=True)
         os.chown(self.folder / "data", pwd.getpwnam("postfix").pw_uid, -1)
         self.write("etc/main.cf", MAIN.format(folder=self.folder, certificate=self.certificate, suites12=TLS12_SUITES,
                                               wrappermode="yes" if self.tls == "implicit" else "no"))

@@ -61,8 +61,13 @@ def table(title, figure):
         beside = "" if peer.startswith("ringpost") or ratio(figure, peer) is None else f"{ratio(figure, peer):.2f} of it"
         lines.append(f"| {peer} | {statistics.median(values):.2f} ({min(values):.2f} – {max(values):.2f}) | {beside} |")
     for peer, why in figure["missing"].items():
-        lines.append(f"| {peer} | – | {why.splitlines()[0] if why else ''} |")
+        lines.append(f"| {peer} | – | {cell(why)} |")
     return lines + [""]
+
+
+def cell(text):
+    """The first line, which must not end its cell."""
+    return next(iter(text.splitlines()), "").replace("|", "/")
 
 
 def goals(figures):
@@ -132,23 +137,46 @@ def plot(title, figure):
     return "\n".join([*parts, "</svg>", ""])
 
 
-def write_results(folder, date, results):
+def remarks(results):
+    """What a reader has to know before the figures."""
+    lines = []
+    if results["quick"]:
+        lines += ["**A quick run: each workload once, with small totals. It shows that everything works; its figures say nothing.**",
+                  ""]
+    if results["unfinished"]:
+        lines += [f"**Not finished: {', '.join(results['unfinished'])} {'is' if len(results['unfinished']) == 1 else 'are'} "
+                  "missing.**", ""]
+    if results["crypto"] is None:
+        lines += ["The cryptography alone could not be measured, and without it there is no floor.", ""]
+    if results["absent"]:
+        lines += [f"- {name}: left out, {why}" for name, why in results["absent"].items()] + [""]
+    return lines
+
+
+def replace(path, text):
+    """A reader, or the next run after one that was stopped, finds all of it."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    part.rename(path)
+
+
+def write_results(folder, name, results):
     """Returns the path of the page that was written."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{date}.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    replace(folder / f"{name}.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     figures = results["figures"]
-    lines = [f"# ringpost beside others, {date}", "",
+    lines = [f"# ringpost beside others, {results['date']}", "",
              f"{results['machine']}. {rounds_of(results)}; one worker of each on CPU 0, load and backend on CPU 1. "
-             "`bench/compare` runs it again.", "",
+             "`bench/compare` runs it again.", "", *remarks(results),
              *(f"- {name}: {version}{'; ' + results['notes'][name] if results['notes'][name] else ''}"
                for name, version in results["versions"].items()), "", *goals(figures),
-             *starttls_ready(figures), *floor(figures, results["crypto"])]
-    for title, name in PLOTTED.items():
-        if title in figures:
-            (folder / f"{date}-{name}.svg").write_text(plot(title, figures[title]))
-            lines += [f"![{title}]({date}-{name}.svg)", ""]
+             *starttls_ready(figures), *(floor(figures, results["crypto"]) if results["crypto"] else [])]
+    for title, plotted in PLOTTED.items():
+        if figures.get(title, {}).get("values"):
+            replace(folder / f"{name}-{plotted}.svg", plot(title, figures[title]))
+            lines += [f"![{title}]({name}-{plotted}.svg)", ""]
     for title, figure in figures.items():
         lines += table(title, figure)
-    page = folder / f"{date}.md"
-    page.write_text("\n".join(lines))
+    page = folder / f"{name}.md"
+    replace(page, "\n".join(lines))
     return page

@@ -24,6 +24,7 @@ protocol = {protocol}
 class Stunnel(Peer):
     name = "stunnel"
     packages = ("stunnel4",)
+    programs = ("/usr/bin/stunnel4",)
     note = "tells the backend nothing of the client with STARTTLS, PROXY v1 without"
 
     def __init__(self, mode, *arguments):
