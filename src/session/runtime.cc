@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <set>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -135,6 +137,7 @@ RelayOptions MakeRelayOptions(const Config& config, const IngressConfig& route,
 
 absl::StatusOr<LoadedFiles> LoadFiles(const Config& config, std::int64_t now) {
   LoadedFiles loaded;
+  std::set<std::pair<std::string_view, std::string_view>> proven;
   for (const IngressConfig& route : config.ingress) {
     std::vector<TlsCertificatePem>& certificates = loaded.certificates.emplace_back();
     for (const CertificateFiles& files : route.certificates) {
@@ -150,6 +153,11 @@ absl::StatusOr<LoadedFiles> LoadFiles(const Config& config, std::int64_t now) {
                               .key_path = files.key,
                               .cert_pem = std::string(cert->view()),
                               .key_pem = *std::move(key)});
+      if (proven.emplace(files.cert, files.key).second) {
+        if (absl::Status status = TlsContextSet::ProveKey(certificates.back()); !status.ok()) {
+          return status;
+        }
+      }
     }
   }
   for (const TrustConfig& trust : config.trusts) {

@@ -10,16 +10,22 @@
 #include <algorithm>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "x509.h"
 
 namespace ringpost {
 namespace {
 
 constexpr int kRsaBitsMin = 2048;
+constexpr int kRsaBitsMax = 4096;  // what our wolfSSL is built for; 8192 would cost 40 ms each
+
+constexpr std::string_view kRsaRemedy =
+    "use one of 2048 or 3072 bits, or ECDSA P-256, which costs the least";
 
 struct FreeDerBuffer {
   void operator()(DerBuffer* der) const { wc_FreeDer(&der); }
@@ -28,8 +34,9 @@ struct FreeDerBuffer {
 // wolfSSL's decoded certificate is large and is used in pairs of calls.
 class Decoded {
  public:
-  explicit Decoded(const DerBuffer& der) : certificate_(std::make_unique<DecodedCert>()) {
-    wc_InitDecodedCert(certificate_.get(), der.buffer, der.length, nullptr);
+  explicit Decoded(std::string_view der) : certificate_(std::make_unique<DecodedCert>()) {
+    wc_InitDecodedCert(certificate_.get(), reinterpret_cast<const unsigned char*>(der.data()),
+                       static_cast<word32>(der.size()), nullptr);
     error_ = wc_ParseCert(certificate_.get(), CERT_TYPE, NO_VERIFY, nullptr);
   }
   ~Decoded() { wc_FreeDecodedCert(certificate_.get()); }
@@ -97,6 +104,11 @@ std::vector<std::string> Names(const Decoded& certificate) {
   return names;
 }
 
+bool HasSerialZero(std::string_view leaf) {
+  const std::optional<X509View> view = ReadX509(leaf);
+  return view.has_value() && view->serial.find_first_not_of('\0') == std::string_view::npos;
+}
+
 absl::Status UnsupportedKey(const TlsCertificatePem& pem) {
   return absl::InvalidArgumentError(absl::StrCat(
       "the key type of ", pem.cert_path,
@@ -105,20 +117,17 @@ absl::Status UnsupportedKey(const TlsCertificatePem& pem) {
 
 }  // namespace
 
-absl::StatusOr<CertificateFacts> ReadCertificate(const TlsCertificatePem& pem) {
-  DerBuffer* raw = nullptr;
-  const int read = wc_PemToDer(reinterpret_cast<const unsigned char*>(pem.cert_pem.data()),
-                               static_cast<long>(pem.cert_pem.size()), CERT_TYPE, &raw, nullptr,
-                               nullptr, nullptr);
-  const std::unique_ptr<DerBuffer, FreeDerBuffer> der(raw);
-  if (read != 0 || der == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        pem.cert_path,
-        " holds no certificate in PEM form (it should contain \"-----BEGIN CERTIFICATE-----\")"));
-  }
-  const Decoded certificate(*der);
+absl::StatusOr<CertificateFacts> ReadCertificate(const TlsCertificatePem& pem,
+                                                 std::string_view leaf) {
+  const Decoded certificate(leaf);
   if (certificate.error() == ASN_UNKNOWN_OID_E) {
     return UnsupportedKey(pem);
+  }
+  if (certificate.error() != 0 && HasSerialZero(leaf)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the certificate in ", pem.cert_path,
+                     " has the serial number 0, which is not allowed (RFC 5280 4.1.2.2) and which "
+                     "some clients refuse; have it issued again with another one"));
   }
   if (certificate.error() != 0) {
     return absl::InvalidArgumentError(
@@ -145,6 +154,11 @@ absl::StatusOr<CertificateFacts> ReadCertificate(const TlsCertificatePem& pem) {
       return absl::InvalidArgumentError(absl::StrCat("the RSA key of ", pem.cert_path, " has ",
                                                      bits, " bits; at least ", kRsaBitsMin,
                                                      " are needed"));
+    }
+    if (bits > kRsaBitsMax) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the RSA key of ", pem.cert_path, " has ", bits, " bits; at most ", kRsaBitsMax,
+          " can be used: ", absl::string_view(kRsaRemedy.data(), kRsaRemedy.size())));
     }
     facts.kind = TlsKeyKind::kRsa;
     facts.summary.key = absl::StrCat("RSA ", bits);
@@ -185,7 +199,7 @@ absl::Status CheckKeyPem(const TlsCertificatePem& pem) {
   return absl::OkStatus();
 }
 
-Secret ReadRsaKey(const TlsCertificatePem& pem) {
+Secret ReadKeyDer(const TlsCertificatePem& pem) {
   DerBuffer* raw = nullptr;
   const int read = wc_PemToDer(reinterpret_cast<const unsigned char*>(pem.key_pem.view().data()),
                                static_cast<long>(pem.key_pem.view().size()), PRIVATEKEY_TYPE, &raw,

@@ -4,6 +4,8 @@
 #ifndef RINGPOST_SRC_TLS_CERTIFICATE_H_
 #define RINGPOST_SRC_TLS_CERTIFICATE_H_
 
+#include <string_view>
+
 #include "absl/status/statusor.h"
 #include "ringpost/tls/tls_context.h"
 
@@ -14,16 +16,18 @@ struct CertificateFacts {
   TlsKeyKind kind = TlsKeyKind::kRsa;
 };
 
-// Of the first certificate in `pem.cert_pem`. Refuses what no sender should trust: RSA below 2048
-// bits, other key types than RSA and P-256, P-384, P-521, SHA-1 signatures.
-absl::StatusOr<CertificateFacts> ReadCertificate(const TlsCertificatePem& pem);
+// Of `leaf`, the first certificate of `pem` in DER. Refuses what no sender should trust (RSA below
+// 2048 bits, SHA-1 signatures) and what cannot be served: RSA above 4096 bits, other key types than
+// RSA and P-256, P-384, P-521, the serial number 0.
+absl::StatusOr<CertificateFacts> ReadCertificate(const TlsCertificatePem& pem,
+                                                 std::string_view leaf);
 
 // Finds the usual mistakes before wolfSSL is asked, whose words for them are few.
 absl::Status CheckKeyPem(const TlsCertificatePem& pem);
 
-// The RSAPrivateKey (RFC 8017 A.1.2) of a PEM that wolfSSL has accepted, in DER without the
-// envelope of PKCS #8. Empty: there is none.
-Secret ReadRsaKey(const TlsCertificatePem& pem);
+// The key of a PEM that wolfSSL has accepted, in DER: of RSA the RSAPrivateKey (RFC 8017 A.1.2)
+// without the envelope of PKCS #8. Empty: there is none.
+Secret ReadKeyDer(const TlsCertificatePem& pem);
 
 }  // namespace ringpost
 

@@ -283,7 +283,7 @@ absl::StatusOr<LoadedCrls> LoadCrls(const std::vector<NamedText>& files, std::in
   LoadedCrls loaded;
   std::vector<std::unique_ptr<const Crl>> lists;
   for (const NamedText& file : files) {
-    PemBlocks blocks = ReadPemBlocks(file.text, "X509 CRL");
+    PemBlocks blocks = ReadPemOrDer(file.text, "X509 CRL");
     if (blocks.der.empty() || blocks.broken > 0) {
       return absl::InvalidArgumentError(absl::StrCat(
           file.path,

@@ -10,6 +10,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "certificate.h"
+#include "certificate_chain.h"
+#include "key_proof.h"
 #include "rsa_signer.h"
 #include "suites.h"
 #include "tls_callbacks.h"
@@ -144,6 +146,23 @@ absl::StatusOr<std::shared_ptr<const TlsContextSet>> TlsContextSet::Load(
   return std::shared_ptr<const TlsContextSet>(std::move(set));
 }
 
+absl::Status TlsContextSet::ProveKey(const TlsCertificatePem& certificate) {
+  TlsContextOptions options;
+  options.certificates = {certificate};
+  const absl::StatusOr<std::shared_ptr<const TlsContextSet>> set = Load(options, 0);
+  if (!set.ok()) {
+    return set.status();
+  }
+  const absl::StatusOr<std::vector<std::string>> chain = ReadCertificateChain(certificate);
+  if (!chain.ok() || !KeySigns(certificate, (*set)->entries_.front().kind, chain->front())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the key ", certificate.key_path, " makes no signature that the certificate ",
+        certificate.cert_path,
+        " verifies, so no handshake would work; is the key damaged? Have the pair issued again"));
+  }
+  return absl::OkStatus();
+}
+
 TlsContextSet::TlsContextSet() = default;
 
 TlsContextSet::~TlsContextSet() {
@@ -153,7 +172,11 @@ TlsContextSet::~TlsContextSet() {
 }
 
 absl::Status TlsContextSet::Add(const TlsCertificatePem& certificate, std::int64_t now) {
-  absl::StatusOr<CertificateFacts> facts = ReadCertificate(certificate);
+  const absl::StatusOr<std::vector<std::string>> read = ReadCertificateChain(certificate);
+  if (!read.ok()) {
+    return read.status();
+  }
+  absl::StatusOr<CertificateFacts> facts = ReadCertificate(certificate, read->front());
   if (!facts.ok()) {
     return facts.status();
   }
@@ -174,9 +197,10 @@ absl::Status TlsContextSet::Add(const TlsCertificatePem& certificate, std::int64
         "this wolfSSL was built without a suite, group or feature that ringpost needs; remove the "
         "folder subprojects/wolfssl-* and set up the build again");
   }
+  const std::string chain_pem = CertificateChainPem(*read);
   const int chain = wolfSSL_CTX_use_certificate_chain_buffer_format(
-      context, reinterpret_cast<const unsigned char*>(certificate.cert_pem.data()),
-      static_cast<long>(certificate.cert_pem.size()), WOLFSSL_FILETYPE_PEM);
+      context, reinterpret_cast<const unsigned char*>(chain_pem.data()),
+      static_cast<long>(chain_pem.size()), WOLFSSL_FILETYPE_PEM);
   if (chain != WOLFSSL_SUCCESS) {
     return absl::InvalidArgumentError(absl::StrCat("the certificate chain in ",
                                                    certificate.cert_path,
@@ -192,7 +216,7 @@ absl::Status TlsContextSet::Add(const TlsCertificatePem& certificate, std::int64
   }
 
   if (facts->kind == TlsKeyKind::kRsa) {
-    entries_.back().signer = RsaSigner::Make(ReadRsaKey(certificate).view());
+    entries_.back().signer = RsaSigner::Make(ReadKeyDer(certificate).view());
     if (entries_.back().signer == nullptr) {
       return absl::InvalidArgumentError(
           absl::StrCat("the RSA key ", certificate.key_path,

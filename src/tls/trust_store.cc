@@ -213,7 +213,7 @@ std::span<const std::unique_ptr<const Anchor>> TrustStore::Impl::AnchorsOf(
 
 absl::Status TrustStore::Impl::AddFile(const NamedText& file, std::int64_t now,
                                        std::vector<std::string>& warnings) {
-  PemBlocks blocks = ReadPemBlocks(file.text, "CERTIFICATE");
+  PemBlocks blocks = ReadPemOrDer(file.text, "CERTIFICATE");
   std::size_t unreadable = blocks.broken;
   std::size_t usable = 0;
   for (std::string& der : blocks.der) {

@@ -948,6 +948,20 @@ DEFECTS = (
               "    if (true || std::any_of(issuers.begin(), issuers.end(), usable)) {\n"),),
         TLS, r"FAILED  \] Modes/Revoked.ForgedList"),
     Defect(
+        "key-that-does-not-sign",
+        "a private key that makes no good signature is loaded",
+        (Edit("src/tls/key_proof.cc", "         CheckSignature(rsa ? PssAlgorithm() : EcdsaAlgorithm(), kText, signature,\n",
+              "         SignatureVerdict::kBad != CheckSignature(\"\", kText, signature,\n"),
+         Edit("src/tls/key_proof.cc", "                        PublicKeyOf(leaf)) == SignatureVerdict::kGood;\n",
+              "                        PublicKeyOf(leaf));\n")),
+        unit("tests/tls/tls_test", "TlsContextTest.*"), r"FAILED  \] TlsContextTest.EveryKeySignsOnce"),
+    Defect(
+        "trust-settings-sent",
+        "what OpenSSL writes behind a trusted certificate is sent with it",
+        (Edit("src/tls/certificate_chain.cc", "    blocks.der[i].resize(length);\n", ""),),
+        unit("tests/tls/tls_test", "TlsContextTest.*"),
+        r"FAILED  \] TlsContextTest.TrustedCertificateIsCutAtItsOwnLength"),
+    Defect(
         "secret-not-wiped",
         "a queue that held a secret gives its blocks back as they are",
         (Edit("src/base/byte_queue.cc",

@@ -87,7 +87,7 @@ TEST(RsaSignerTest, WolfsslVerifies) {
   for (const int bits : {2048, 3072, 4096}) {
     for (const bool pkcs1 : {false, true}) {
       SCOPED_TRACE(std::to_string(bits) + (pkcs1 ? " PKCS #1" : " PKCS #8"));
-      const Secret der = ReadRsaKey(RsaPem(bits, pkcs1));
+      const Secret der = ReadKeyDer(RsaPem(bits, pkcs1));
       const auto signer = RsaSigner::Make(der.view());
       ASSERT_NE(signer, nullptr);
       Verifier verifier(der);
@@ -112,7 +112,7 @@ TEST(RsaSignerTest, WolfsslVerifies) {
 }
 
 TEST(RsaSignerTest, SaltsEverySignature) {
-  const auto signer = RsaSigner::Make(ReadRsaKey(RsaPem(2048)).view());
+  const auto signer = RsaSigner::Make(ReadKeyDer(RsaPem(2048)).view());
   ASSERT_NE(signer, nullptr);
   Octets first(256);
   Octets second(256);
@@ -122,7 +122,7 @@ TEST(RsaSignerTest, SaltsEverySignature) {
 }
 
 TEST(RsaSignerTest, RefusesWhatItCannotSign) {
-  const auto signer = RsaSigner::Make(ReadRsaKey(RsaPem(2048)).view());
+  const auto signer = RsaSigner::Make(ReadKeyDer(RsaPem(2048)).view());
   ASSERT_NE(signer, nullptr);
   Octets signature(256, 0xee);
   for (const std::size_t bytes : {0U, 20U, 31U, 33U, 65U}) {
@@ -140,7 +140,7 @@ TEST(RsaSignerTest, RefusesWhatItCannotSign) {
 }
 
 TEST(RsaSignerTest, RefusesOtherKeys) {
-  const std::string good(ReadRsaKey(RsaPem(2048)).view());
+  const std::string good(ReadKeyDer(RsaPem(2048)).view());
   EXPECT_EQ(RsaSigner::Make(""), nullptr);
   EXPECT_EQ(RsaSigner::Make("no key"), nullptr);
   EXPECT_EQ(RsaSigner::Make(good.substr(0, good.size() - 1)), nullptr);
@@ -149,11 +149,11 @@ TEST(RsaSignerTest, RefusesOtherKeys) {
   ASSERT_EQ(more_primes.substr(4, 3), std::string("\x02\x01\x00", 3));
   more_primes[6] = '\x01';
   EXPECT_EQ(RsaSigner::Make(more_primes), nullptr);
-  EXPECT_EQ(RsaSigner::Make(ReadRsaKey(Certificate("ecdsa")).view()), nullptr);
+  EXPECT_EQ(RsaSigner::Make(ReadKeyDer(Certificate("ecdsa")).view()), nullptr);
 }
 
 TEST(RsaSignerTest, ReadsNoNegativeNumbers) {
-  std::string negative(ReadRsaKey(RsaPem(2048)).view());
+  std::string negative(ReadKeyDer(RsaPem(2048)).view());
   // 30 82 xx xx 02 01 00 02 82 01 01 00 N...: without the zero in front, N is negative.
   ASSERT_EQ(negative.substr(7, 5), std::string("\x02\x82\x01\x01\x00", 5));
   negative.erase(11, 1);

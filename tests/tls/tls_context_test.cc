@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -95,6 +97,97 @@ TEST(TlsContextTest, Errors) {
   ExpectError(SelfSigned("sha1", "-algorithm RSA -pkeyopt rsa_keygen_bits:2048", "-sha1"), "SHA-1");
 
   EXPECT_FALSE(TlsContextSet::Load({}, kNow).ok());
+}
+
+std::string CaPath() {
+  return std::filesystem::path(Certificate("ecdsa").cert_path).parent_path() / "ca.pem";
+}
+std::string Path(const std::string& name) { return TemporaryFolder() + "/" + name; }
+
+// What no handshake could use is refused when it is loaded.
+TEST(TlsContextTest, RsaKeysOfMoreThan4096Bits) {
+  const auto made = [](const std::string& bits) {
+    return SelfSigned("rsa" + bits, "-algorithm RSA -pkeyopt rsa_keygen_bits:" + bits);
+  };
+  const TlsCertificatePem longest = made("4096");
+  EXPECT_EQ(Contexts({longest})->summaries().front().key, "RSA 4096");
+  EXPECT_TRUE(TlsContextSet::ProveKey(longest).ok());
+  ExpectError(made("4104"), "4104 bits; at most 4096");
+}
+
+TEST(TlsContextTest, EveryKeySignsOnce) {
+  for (const std::string curve : {"P-256", "P-384", "P-521"}) {
+    const auto pem =
+        SelfSigned("sign" + curve, "-algorithm EC -pkeyopt ec_paramgen_curve:" + curve);
+    EXPECT_TRUE(TlsContextSet::ProveKey(pem).ok()) << curve;
+  }
+  const TlsCertificatePem rsa = Certificate("rsa");
+  EXPECT_TRUE(TlsContextSet::ProveKey(rsa).ok());
+  TlsCertificatePem other = rsa;
+  other.key_pem = Certificate("ecdsa").key_pem;
+  EXPECT_FALSE(TlsContextSet::ProveKey(other).ok());
+  // Modulus and public exponent are right, so that the pair seems to match; what it needs to sign
+  // is not.
+  TlsCertificatePem damaged = rsa;
+  const std::string der = Path("damaged.der");
+  RunCommand("openssl rsa -in " + rsa.key_path + " -traditional -outform DER -out " + der +
+             " 2>/dev/null");
+  std::string octets = ReadFile(der);
+  octets[400] ^= 0x10;                 // in the private exponent
+  octets[octets.size() - 20] ^= 0x10;  // in the coefficient
+  { std::ofstream(der, std::ios::binary) << octets; }
+  damaged.key_path = Path("damaged.key");
+  RunCommand("(echo '-----BEGIN RSA PRIVATE KEY-----'; base64 " + der +
+             "; echo '-----END RSA PRIVATE KEY-----') > " + damaged.key_path);
+  damaged.key_pem = Secret(ReadFile(damaged.key_path));
+  TlsContextOptions options;
+  options.certificates = {damaged};
+  ASSERT_TRUE(TlsContextSet::Load(options, kNow).ok());
+  const absl::Status status = TlsContextSet::ProveKey(damaged);
+  EXPECT_NE(status.message().find("damaged.key makes no signature"), std::string::npos) << status;
+}
+
+// OpenSSL writes what the certificate is trusted for behind it: no client takes that.
+TEST(TlsContextTest, TrustedCertificateIsCutAtItsOwnLength) {
+  TlsCertificatePem pem = Certificate("ecdsa");
+  const std::string trusted = Path("trusted.pem");
+  RunCommand("openssl x509 -in " + pem.cert_path + " -trustout -addtrust serverAuth -out " +
+             trusted + " && cat '" + CaPath() + "' >> " + trusted);
+  pem.cert_pem = ReadFile(trusted);
+  ASSERT_NE(pem.cert_pem.find("BEGIN TRUSTED CERTIFICATE"), std::string::npos);
+  const auto contexts = Contexts({pem});
+  TlsClientOptions options;
+  options.ca_pem = CaPem();
+  const auto client_context = ClientContext(options);
+  TlsPair pair;
+  pair.Start(contexts.get(), client_context.get());
+  EXPECT_EQ(pair.Handshake().client, TlsOutcome::kDone) << pair.client.engine->error();
+}
+
+TEST(TlsContextTest, CertificatesThatNoClientCouldRead) {
+  const TlsCertificatePem good = Certificate("ecdsa");
+  TlsCertificatePem pem = good;
+  const std::string ca = CaPem();
+  pem.cert_pem = good.cert_pem + "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+  ExpectError(pem, "certificate number 3 in");
+  pem.cert_pem = good.cert_pem + ca.substr(0, ca.size() / 2);
+  ExpectError(pem, "certificate number 3 in");
+  pem.cert_pem = good.cert_pem;
+  pem.cert_pem.insert(pem.cert_pem.rfind("-----END") - 30, "*");
+  ExpectError(pem, "certificate number 2 in");
+  const std::string der = Path("leaf.der");
+  RunCommand("openssl x509 -in " + good.cert_path + " -outform DER -out " + der);
+  pem.cert_pem = ReadFile(der);
+  ExpectError(pem, "openssl x509 -inform DER");
+  // Other texts in the file are nobody's business, also one that begins like DER.
+  pem.cert_pem = "0 our certificate:\n" + good.cert_pem + std::string(good.key_pem.view());
+  EXPECT_NE(Contexts({pem}), nullptr);
+}
+
+TEST(TlsContextTest, SerialNumberZero) {
+  ExpectError(
+      SelfSigned("serial0", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256", "-set_serial 0"),
+      "serial number 0");
 }
 
 TEST(TlsContextTest, CommonNameServesWhereThereIsNoSan) {

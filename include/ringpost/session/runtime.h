@@ -59,8 +59,8 @@ struct LoadedFiles {
   std::shared_ptr<const PartnerTable> partners;
   std::vector<std::string> warnings;
 };
-// `now` is in seconds since the epoch, here and below. Errors name the file and what is wrong with
-// it.
+// Each private key has signed once, and its certificate has verified that. `now` is in seconds
+// since the epoch, here and below. Errors name the file and what is wrong with it.
 [[nodiscard]] absl::StatusOr<LoadedFiles> LoadFiles(const Config& config, std::int64_t now);
 
 // Random keys, or those of --ticket_key_file.

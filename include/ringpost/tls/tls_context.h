@@ -64,6 +64,10 @@ class TlsContextSet {
   // yet valid is no error: see warnings(). `now` is in seconds since the epoch.
   static absl::StatusOr<std::shared_ptr<const TlsContextSet>> Load(const TlsContextOptions& options,
                                                                    std::int64_t now);
+  // Signs once with the key and checks the signature with the certificate: what Load() takes must
+  // serve. An error is a sentence, also for what Load() would refuse. Up to 5 ms (RSA 4096), so
+  // once for all shards.
+  [[nodiscard]] static absl::Status ProveKey(const TlsCertificatePem& certificate);
   ~TlsContextSet();
   TlsContextSet(const TlsContextSet&) = delete;
   TlsContextSet& operator=(const TlsContextSet&) = delete;
