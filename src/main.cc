@@ -10,6 +10,7 @@
 #include "ringpost/config/config.h"
 #include "ringpost/config/flags.h"
 #include "ringpost/process/server.h"
+#include "ringpost/process/start_check.h"
 #include "ringpost/tls/tls_context.h"
 
 namespace {
@@ -36,15 +37,23 @@ int ListCiphers() {
   return Print(text);
 }
 
-// Everything a start would check, short of listening.
 int CheckConfig(const std::shared_ptr<const ringpost::Config>& config) {
-  if (const absl::Status status = ringpost::Server::CheckFiles(config); !status.ok()) {
-    return Fail(status);
+  const absl::StatusOr<ringpost::StartCheck> check = ringpost::CheckStart(config);
+  if (!check.ok()) {
+    return Fail(check.status());
   }
-  for (const std::string& warning : config->warnings) {
+  for (const std::string& warning : check->warnings) {
     std::fprintf(stderr, "ringpost: warning: %s\n", warning.c_str());
   }
-  return Print(ringpost::DescribeConfig(*config));
+  for (const std::string& held : check->held) {
+    std::fprintf(stderr, "ringpost: %s\n", held.c_str());
+  }
+  // Behind the file, so that nothing is called valid that was not printed.
+  const int printed = Print(ringpost::DescribeConfig(*config));
+  if (printed == 0) {
+    std::fputs("ringpost: the configuration is valid\n", stderr);
+  }
+  return printed;
 }
 
 int Serve(std::shared_ptr<const ringpost::Config> config) {

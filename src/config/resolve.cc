@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <optional>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -204,6 +206,7 @@ class Resolver {
       for (const Given& address : from.addresses) {
         absl::StatusOr<Endpoint> endpoint = ParseEndpoint(address.text);
         if (!endpoint.ok()) return Refuse(address, std::string(endpoint.status().message()));
+        WarnOfMissingFolder(upstream.name, *endpoint);
         upstream.addresses.push_back(*std::move(endpoint));
       }
       if (from.identity.has_value()) {
@@ -228,6 +231,20 @@ class Resolver {
       config_.upstreams.push_back(std::move(upstream));
     }
     return absl::OkStatus();
+  }
+
+  // No error: the mail server may start later, and make it.
+  void WarnOfMissingFolder(const std::string& upstream, const Endpoint& endpoint) {
+    if (endpoint.address.any.sa_family != AF_UNIX) return;
+    const std::filesystem::path folder =
+        std::filesystem::path(endpoint.address.un.sun_path).parent_path();
+    std::error_code error;
+    const auto kind = std::filesystem::status(folder.empty() ? "." : folder, error).type();
+    if (kind == std::filesystem::file_type::not_found) {
+      Warn(absl::StrCat("upstream \"", upstream, "\": there is no folder ", folder.string(),
+                        " for the socket ", endpoint.text,
+                        "; clients are told 421 until the mail server has made both"));
+    }
   }
 
   absl::Status ResolveCertificates(const std::vector<CertificateSettings>& from,

@@ -32,12 +32,13 @@ absl::Status SystemError(const Endpoint& endpoint, const char* call) {
                                           ": ", call, ": ", std::strerror(errno)));
 }
 
-// Removes what a process that was killed has left behind, and nothing else.
-absl::Status RemoveStale(const Endpoint& endpoint) {
+}  // namespace
+
+absl::StatusOr<PolicySocket::Occupant> PolicySocket::OccupantOf(const Endpoint& endpoint) {
   const char* const path = endpoint.address.un.sun_path;
   struct stat file{};
   if (lstat(path, &file) != 0) {
-    return errno == ENOENT ? absl::OkStatus() : SystemError(endpoint, "lstat");
+    return errno == ENOENT ? Occupant{} : absl::StatusOr<Occupant>(SystemError(endpoint, "lstat"));
   }
   if (!S_ISSOCK(file.st_mode)) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -49,18 +50,44 @@ absl::Status RemoveStale(const Endpoint& endpoint) {
   if (fd < 0) {
     return SystemError(endpoint, "socket");
   }
-  const bool refused =
-      connect(fd, &endpoint.address.any, endpoint.length) != 0 && errno == ECONNREFUSED;
-  close(fd);
-  if (!refused) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("another program answers on ", endpoint.text,
-                     "; stop it or choose another path for the policy service"));
+  Occupant occupant{.is_there = true};
+  const bool connected = connect(fd, &endpoint.address.any, endpoint.length) == 0;
+  occupant.answers = connected || errno != ECONNREFUSED;
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (connected && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0) {
+    occupant.pid = peer.pid;
   }
-  return unlink(path) == 0 ? absl::OkStatus() : SystemError(endpoint, "unlink");
+  close(fd);
+  return occupant;
 }
 
-}  // namespace
+absl::Status PolicySocket::AnotherAnswers(const Endpoint& endpoint) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("another program answers on ", endpoint.text,
+                   "; stop it or choose another path for the policy service"));
+}
+
+// Removes what a process that was killed has left behind, and nothing else.
+absl::Status PolicySocket::RemoveStale(const Endpoint& endpoint) {
+  const absl::StatusOr<Occupant> occupant = OccupantOf(endpoint);
+  if (!occupant.ok() || !occupant->is_there) {
+    return occupant.status();
+  }
+  if (occupant->answers) {
+    return AnotherAnswers(endpoint);
+  }
+  return unlink(endpoint.address.un.sun_path) == 0 ? absl::OkStatus()
+                                                   : SystemError(endpoint, "unlink");
+}
+
+absl::Status PolicySocket::CheckFolder(const Endpoint& endpoint) {
+  const std::string path = endpoint.address.un.sun_path;
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  return access(folder.c_str(), W_OK | X_OK) == 0 ? absl::OkStatus()
+                                                  : SystemError(endpoint, "access");
+}
 
 absl::Status PolicySocket::Open(const Endpoint& endpoint) {
   if (endpoint.address.any.sa_family == AF_UNIX) {

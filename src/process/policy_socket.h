@@ -27,7 +27,21 @@ class PolicySocket {
   void Close();  // and removes the file, if it is still ours
   [[nodiscard]] int fd() const { return fd_; }
 
+  // What Open() would meet at the path of a unix socket. An error is what it would say.
+  struct Occupant {
+    bool is_there = false;
+    bool answers = false;
+    pid_t pid = 0;  // of who answers; 0: it cannot be told
+  };
+  [[nodiscard]] static absl::StatusOr<Occupant> OccupantOf(const Endpoint& endpoint);
+  // What Open() says where another process answers.
+  [[nodiscard]] static absl::Status AnotherAnswers(const Endpoint& endpoint);
+  // The same of its folder: kFailedPrecondition where there is none, kPermissionDenied where this
+  // user may not write to it.
+  [[nodiscard]] static absl::Status CheckFolder(const Endpoint& endpoint);
+
  private:
+  [[nodiscard]] static absl::Status RemoveStale(const Endpoint& endpoint);
   [[nodiscard]] absl::Status OpenUnix(const Endpoint& endpoint);
 
   int fd_ = -1;

@@ -87,18 +87,6 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Create(std::shared_ptr<const Con
   return server;
 }
 
-absl::Status Server::CheckFiles(const std::shared_ptr<const Config>& config) {
-  const absl::StatusOr<LoadedFiles> files = LoadFiles(*config, WallClock());
-  if (!files.ok()) {
-    return files.status();
-  }
-  const absl::StatusOr<std::unique_ptr<TicketKeys>> keys = LoadTicketKeys(*config, WallClock());
-  if (!keys.ok()) {
-    return keys.status();
-  }
-  return MakeRuntime(config, *files, keys->get(), WallClock()).status();
-}
-
 absl::Status Server::Load() {
   absl::StatusOr<std::unique_ptr<TicketKeys>> keys = LoadTicketKeys(*config_, WallClock());
   if (!keys.ok()) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ringpost/process/start_log.h"
 
+#include <algorithm>
+#include <string_view>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
@@ -48,9 +51,6 @@ void LogConfiguration(Logger& logger, const Runtime& runtime,
     for (const TlsCertificateSummary& summary : described->summaries()) {
       logger.Event(LogLevel::kInfo, "certificate", CertificateSentence(summary));
     }
-    for (const std::string& warning : described->warnings()) {
-      logger.Event(LogLevel::kWarning, "certificate", warning);
-    }
   }
   if (!config.partners.empty()) {
     logger.Event(LogLevel::kInfo, "partners", absl::StrCat(config.partners.size(), " partner(s)"));
@@ -61,17 +61,36 @@ void LogConfiguration(Logger& logger, const Runtime& runtime,
                               View(RevocationName(trust.revocation)),
                               trust.crl.empty() ? "" : absl::StrCat(" by ", trust.crl)));
   }
-  for (const std::unique_ptr<TrustStore>& trust : runtime.trusts) {
-    for (const std::string& warning : trust->warnings()) {
-      logger.Event(LogLevel::kWarning, "trust", warning);
+  for (const StartWarning& warning : StartWarnings(runtime, file_warnings)) {
+    logger.Event(LogLevel::kWarning, warning.component, warning.sentence);
+  }
+}
+
+std::vector<StartWarning> StartWarnings(const Runtime& runtime,
+                                        const std::vector<std::string>& file_warnings) {
+  std::vector<StartWarning> warnings;
+  // Routes may share a certificate, and what is to be said of it.
+  const auto add = [&warnings](std::string_view component, const std::vector<std::string>& more) {
+    for (const std::string& sentence : more) {
+      const bool known =
+          std::any_of(warnings.begin(), warnings.end(),
+                      [&](const StartWarning& warning) { return warning.sentence == sentence; });
+      if (!known) {
+        warnings.push_back({component, sentence});
+      }
+    }
+  };
+  for (const ListenerRuntime& listener : runtime.listeners) {
+    if (listener.contexts != nullptr) {
+      add("certificate", listener.contexts->warnings());
     }
   }
-  for (const std::string& warning : file_warnings) {
-    logger.Event(LogLevel::kWarning, "trust", warning);
+  for (const std::unique_ptr<TrustStore>& trust : runtime.trusts) {
+    add("trust", trust->warnings());
   }
-  for (const std::string& warning : config.warnings) {
-    logger.Event(LogLevel::kWarning, "config", warning);
-  }
+  add("trust", file_warnings);
+  add("config", runtime.config->warnings);
+  return warnings;
 }
 
 }  // namespace ringpost

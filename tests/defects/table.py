@@ -962,6 +962,11 @@ DEFECTS = (
         unit("tests/tls/tls_test", "TlsContextTest.*"),
         r"FAILED  \] TlsContextTest.TrustedCertificateIsCutAtItsOwnLength"),
     Defect(
+        "own-port-taken-for-a-failure",
+        "--check_config fails beside the ringpost that it is for",
+        (Edit("src/process/start_check.cc", "    if (!IsThisProgram(owner.program)) {\n", "    if (true) {\n"),),
+        e2e("start.check_config_beside"), r"FAIL start.check_config_beside"),
+    Defect(
         "secret-not-wiped",
         "a queue that held a secret gives its blocks back as they are",
         (Edit("src/base/byte_queue.cc",

@@ -38,9 +38,6 @@ class Server {
   // Certificates, ring, listeners: all of it, or a sentence that says what to change.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Server>> Create(
       std::shared_ptr<const Config> config, ConfigLoader load_config);
-  // What Create() would find wrong with certificates, keys, CAs, revocation lists and the ticket
-  // secret. For --check_config.
-  [[nodiscard]] static absl::Status CheckFiles(const std::shared_ptr<const Config>& config);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

@@ -6,6 +6,7 @@
 #define RINGPOST_PROCESS_START_LOG_H_
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ringpost/log/log.h"
@@ -13,7 +14,14 @@
 
 namespace ringpost {
 
-// `file_warnings` are those of LoadFiles().
+struct StartWarning {
+  std::string_view component;  // of the log line
+  std::string sentence;
+};
+// Each once. `file_warnings` are those of LoadFiles().
+[[nodiscard]] std::vector<StartWarning> StartWarnings(
+    const Runtime& runtime, const std::vector<std::string>& file_warnings);
+
 void LogConfiguration(Logger& logger, const Runtime& runtime,
                       const std::vector<std::string>& file_warnings);
 

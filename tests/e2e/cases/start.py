@@ -288,11 +288,89 @@ def check_config_prints_a_file_that_can_be_used(world):
 
 
 @case
-def check_config_does_not_listen(world):
+def check_config_finds_a_port_in_use(world):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        code, said = refuse(world, *good_words(world, listen=f"127.0.0.1:{port}"), "--check_config")
-        equal(code, 0, f"exit code although the port is taken; it said {said!r}")
+        for listen in (f"127.0.0.1:{port}", f"0.0.0.0:{port}"):
+            refused(world, [*good_words(world, listen=listen), "--check_config"], f"{listen} is already in use by",
+                    f"(pid {os.getpid()})")
+        refused(world, [*good_words(world, policy_service=f"127.0.0.1:{port}"), "--check_config"], "is already in use by")
+    refused(world, [*good_words(world, listen="192.0.2.1:2525"), "--check_config"], "no address 192.0.2.1:2525")
+
+
+@case
+def check_config_beside_the_ringpost_that_it_is_for(world):
+    """As before a reload: what ringpost has itself is no failure, and nobody is disturbed."""
+    policy = world.folder / "policy-socket"
+    with world.private(world.sink.port, policy_service=f"unix:{policy}") as proxy:
+        words = [word for word in proxy.command[1:] if not word.startswith("--log_format")]
+        with Client(proxy.address) as client:
+            client.open(world.tls)
+            code, output, errors = run([world.ringpost_path, *words, "--check_config"])
+            equal(code, 0, f"exit code; it said {errors!r}")
+            for place in (f"127.0.0.1:{proxy.port}", f"127.0.0.1:{proxy.implicit_port}", f"unix:{policy}"):
+                contains(errors, f"(pid {proxy.process.pid}) has {place} already", "what it said")
+            contains(errors, "ringpost: the configuration is valid", "what it said")
+            check("valid" not in output, f"the file alone on standard output: {output!r}")
+            client.quit()
+        with Client(proxy.address) as client:
+            client.open(world.tls)
+            client.quit()
+
+
+@case
+def check_config_of_somebody_who_may_not_look(world):
+    if os.geteuid() != 0:
+        raise Skip("wants to run as root, to become somebody else")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, output, errors = run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", world.ringpost_path,
+                                    f"--listen=127.0.0.1:{port},127.0.0.1:25", "--upstream=127.0.0.1:10025", "--shards=1",
+                                    "--check_config"])
+    if "setpriv" in errors or code == 126:
+        raise Skip("the build folder is not readable for others")
+    equal(code, 0, f"exit code; it said {output + errors!r}")
+    contains(errors, f"warning: the address 127.0.0.1:{port} is already in use, and this user cannot see", "what it said")
+    contains(errors, "warning: this user may not listen on 127.0.0.1:25", "what it said")
+    contains(errors, "the configuration is valid", "what it said")
+
+
+@case
+def check_config_finds_a_missing_folder(world):
+    policy = f"unix:{world.folder}/nowhere/policy"
+    for words in ([], ["--check_config"]):
+        refused(world, [*good_words(world, policy_service=policy), *words], "the folder of the policy service's socket",
+                "does not exist")
+    plain = world.folder / "no-socket"
+    plain.write_text("x", encoding="utf-8")
+    for words in ([], ["--check_config"]):
+        refused(world, [*good_words(world, policy_service=f"unix:{plain}"), *words], "is no socket")
+    check(plain.exists(), "the file in the way is still there")
+    code, said = refuse(world, *good_words(world, upstream=f"unix:{world.folder}/nowhere/mta"), "--check_config")
+    equal(code, 0, f"exit code; the mail server may come later; it said {said!r}")
+    contains(said, f"warning: upstream \"default\": there is no folder {world.folder}/nowhere", "what it said")
+
+
+@case
+def check_config_prints_the_warnings_of_a_start(world):
+    pki = world.pki
+    old = pki["self-signed and expired"]
+    key = world.folder / "expired.key"
+    key.touch(mode=0o600)
+    key.write_bytes(old.key_path.read_bytes())
+    settings = {"cert": old.cert_path, "key": key, "client_ca": pki.ca_a, "crl": pki.stale_crl,
+                "command_timeout": "10s", "backend_identity": "none"}
+    code, said = refuse(world, *good_words(world, hostname="mx.example.test", **settings), "--check_config")
+    equal(code, 0, f"exit code; it said {said!r}")
+    marker = "ringpost: warning: "
+    printed = [line.removeprefix(marker) for line in said.splitlines() if line.startswith(marker)]
+    for part in ("expired on", "is out of date since", "command_timeout is 10s", "identity none"):
+        check(any(part in line for line in printed), f"{part!r} in {printed}")
+    contains(said, "the configuration is valid", "what it said")
+    with world.private(world.sink.port, listen_tls=None, **settings) as proxy:
+        logged = [event["message"] for component in ("certificate", "trust", "config") for event in proxy.events(component)
+                  if event["level"] == "warning"]
+        equal(sorted(printed), sorted(logged), "warnings of --check_config and of the start")
 
 
 @case

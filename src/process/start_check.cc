@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/process/start_check.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <ctime>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "policy_socket.h"
+#include "port_owner.h"
+#include "ringpost/process/start_log.h"
+#include "ringpost/session/runtime.h"
+
+namespace ringpost {
+namespace {
+
+// 0: it could be listened on; or the errno of bind(2). Nobody can connect meanwhile, because
+// nothing listens.
+int TryAddress(const Endpoint& endpoint) {
+  const int fd = socket(endpoint.address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    return errno;
+  }
+  const int one = 1;
+  const bool ipv6 = endpoint.address.any.sa_family == AF_INET6;
+  const bool bound = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+                     (!ipv6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) == 0) &&
+                     bind(fd, &endpoint.address.any, endpoint.length) == 0;
+  const int error = bound ? 0 : errno;
+  close(fd);
+  return error;
+}
+
+void Hold(const Endpoint& endpoint, pid_t pid, StartCheck* check) {
+  check->held.push_back(absl::StrCat("a ringpost that runs (pid ", pid, ") has ", endpoint.text,
+                                     " already: right for its reload or restart, but a second one "
+                                     "could not start"));
+}
+
+absl::Status CheckAddress(const Endpoint& endpoint, StartCheck* check) {
+  const int error = TryAddress(endpoint);
+  if (error == 0) {
+    return absl::OkStatus();
+  }
+  if (error != EADDRINUSE && error != EACCES) {
+    return absl::FailedPreconditionError(
+        error == EADDRNOTAVAIL
+            ? absl::StrCat("this machine has no address ", endpoint.text, " to listen on")
+            : absl::StrCat("cannot listen on ", endpoint.text, ": ", std::strerror(error)));
+  }
+  const std::vector<PortOwner> owners = PortOwners(endpoint);
+  for (const PortOwner& owner : owners) {
+    if (!IsThisProgram(owner.program)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the address ", endpoint.text, " is already in use by ", owner.program,
+                       " (pid ", owner.pid, "); stop it or choose another address"));
+    }
+  }
+  if (!owners.empty()) {
+    Hold(endpoint, owners.front().pid, check);
+  } else if (error == EACCES) {
+    check->warnings.push_back(absl::StrCat(
+        "this user may not listen on ", endpoint.text,
+        "; ports below 1024 need root or the capability cap_net_bind_service at the start"));
+  } else {
+    check->warnings.push_back(absl::StrCat(
+        "the address ", endpoint.text,
+        " is already in use, and this user cannot see by which program (root can); if it is not "
+        "ringpost itself, a start would fail"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPolicySocket(const Endpoint& endpoint, StartCheck* check) {
+  if (endpoint.address.any.sa_family != AF_UNIX) {
+    return CheckAddress(endpoint, check);
+  }
+  absl::Status folder = PolicySocket::CheckFolder(endpoint);
+  if (absl::IsPermissionDenied(folder)) {  // it may be another user that starts it
+    check->warnings.push_back(absl::StrCat("for this user: ", folder.message()));
+    folder = absl::OkStatus();
+  }
+  const absl::StatusOr<PolicySocket::Occupant> occupant = PolicySocket::OccupantOf(endpoint);
+  if (!folder.ok() || absl::IsPermissionDenied(occupant.status())) {
+    return folder;
+  }
+  if (!occupant.ok() || !occupant->answers) {
+    return occupant.status();
+  }
+  if (occupant->pid == 0) {
+    check->warnings.push_back(absl::StrCat("it cannot be seen which program answers on ",
+                                           endpoint.text,
+                                           "; if it is not ringpost itself, a start would fail"));
+  } else if (IsThisProgram(ProgramOf(occupant->pid))) {
+    Hold(endpoint, occupant->pid, check);
+  } else {
+    return PolicySocket::AnotherAnswers(endpoint);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<StartCheck> CheckStart(const std::shared_ptr<const Config>& config) {
+  const std::int64_t now = std::time(nullptr);
+  const absl::StatusOr<LoadedFiles> files = LoadFiles(*config, now);
+  if (!files.ok()) {
+    return files.status();
+  }
+  const absl::StatusOr<std::unique_ptr<TicketKeys>> keys = LoadTicketKeys(*config, now);
+  if (!keys.ok()) {
+    return keys.status();
+  }
+  const absl::StatusOr<std::shared_ptr<const Runtime>> runtime =
+      MakeRuntime(config, *files, keys->get(), now);
+  if (!runtime.ok()) {
+    return runtime.status();
+  }
+  StartCheck check;
+  for (StartWarning& warning : StartWarnings(**runtime, files->warnings)) {
+    check.warnings.push_back(std::move(warning.sentence));
+  }
+  for (const IngressConfig& route : config->ingress) {
+    for (const ListenerConfig& listener : route.listeners) {
+      if (absl::Status status = CheckAddress(listener.endpoint, &check); !status.ok()) {
+        return status;
+      }
+    }
+  }
+  if (config->policy_service.has_value()) {
+    if (absl::Status status = CheckPolicySocket(*config->policy_service, &check); !status.ok()) {
+      return status;
+    }
+  }
+  return check;
+}
+
+}  // namespace ringpost
