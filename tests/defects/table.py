@@ -73,6 +73,13 @@ def e2e(*names, seconds=60):
                     needs=("ringpost-sink", "ringpost-load"))
 
 
+def world(*names):
+    """Real mail clients, through the broken ringpost."""
+    return Detector(f"world {' '.join(names)}", "ringpost",
+                    ("python3", "{root}/tests/world/run.py", "--build", "{folder}", *names), needs=("ringpost-sink",),
+                    sound=False)
+
+
 SMTP = unit("tests/smtp/smtp_test")
 DIALOGUES = unit("tests/session/session_dialogue_test")
 URING = unit("tests/io/io_test", "UringTest.*")
@@ -1177,6 +1184,11 @@ DEFECTS = (
         "the same, seen by a real client",
         (Edit(ENGINE, "  if (std::exchange(engine.ticket_next_, false) &&\n", "  if (false &&\n"),),
         e2e("tls.a_ticket_waits"), r"FAIL .*a_ticket_waits_for_the_first_reply\[full\]"),
+    Defect(
+        "no-ticket-opens",
+        "no session ticket is taken, and every handshake is a full one",
+        (Edit("src/tls/ticket_callback.cc", "  if (chain >= kTicketChainMax || !set", "  if (true || !set"),),
+        world("openssl"), r"the last message in a resumed TLS session: found False"),
     Defect(
         "ticket-behind-its-number",
         "a ticket is sent behind the record that was sealed after it",

@@ -8,7 +8,8 @@ import urllib.parse
 
 from harness.world import ROOT
 
-STORE = ROOT / ".cache/world"
+STORE, SERVERS = ROOT / ".cache/world", ROOT / ".cache/servers"
+BOTH = ("starttls", "implicit")
 CLIENTS = []
 
 
@@ -23,15 +24,21 @@ class Client:
         body      a file with the message's text alone
         subject   the message's subject
         ca        the certificate of the authority, which is the only one of the machine's store as well
+
+    With `at_once` it is run once and sends all messages, each in a session of its own: message, message_crlf and body
+    then name all files. So a client can resume that keeps its TLS sessions in memory.
     """
     name: str
     send: str
-    packages: str = ""      # of Debian; the first gives the version. "npm:NAME" for what npm/package.json pins
+    packages: str = ""      # of Debian; the first gives the version. "npm:NAME" for what npm/package.json pins,
+                            # "servers:npm:NAME" for what tools/fetch-servers has from there
+    shares: str = ""        # the client that has the same packages
     title: str = ""         # for people, if not the name
     files: dict = dataclasses.field(default_factory=dict)  # path from the root → text
     users: tuple = ()
     prepare: str = ""       # once, before the first message
-    ways: tuple = ("starttls", "implicit")
+    ways: tuple = BOTH
+    at_once: bool = False
     adds: str = ""          # header fields that it adds
     rewrites: str = ""      # header fields that it writes in its own way
     composes: bool = False  # makes the message by itself: only the text is compared, once decoded
@@ -40,7 +47,7 @@ class Client:
     longest: int = 990      # the longest line that it takes
     tls: str = "TLSv1.3"
     reason: str = "quit"    # how a session of it ends
-    resumes: bool = False   # the second message travels in a resumed TLS session
+    resumes: tuple = ()     # the ways in which its last session is a resumed one of TLS; in the others none is
     note: str = ""          # for the table
     trouble: str = ""       # what it is known to fail from
     seconds: int = 40       # for all messages of one way
@@ -52,15 +59,26 @@ class Client:
 
     @property
     def folder(self):
-        """Under STORE."""
-        return "npm" if self.packages.startswith("npm:") else self.name
+        """Under `store`."""
+        return "npm" if "npm:" in self.packages else self.shares or self.name
+
+    @property
+    def store(self):
+        return SERVERS if self.packages.startswith("servers:") else STORE
+
+    @property
+    def to_fetch(self):
+        """A line for tools/fetch-clients: where it lies, and the packages if that does not say it all."""
+        if self.folder == "npm":
+            return "servers npm" if self.store == SERVERS else "npm"
+        return f"{self.folder} {self.packages}"
 
     def version(self):
         """Of the first package, or "" where it is not there."""
         if not self.packages:
             return ""
-        first = self.packages.split()[0]
-        complete = STORE / self.folder / ".complete"
+        first = self.packages.split()[0].removeprefix("servers:")
+        complete = self.store / self.folder / ".complete"
         if not complete.exists():
             return ""
         if first.startswith("npm:"):

@@ -83,8 +83,7 @@ def main():
             print(f"{client.name:20} {client.version() or 'not obtained':20} {client.note}".rstrip())
         return 0
     if options.packages:
-        for client in chosen:
-            print(client.folder, *([] if client.folder == "npm" else client.packages.split()))
+        print("\n".join(dict.fromkeys(client.to_fetch for client in chosen)))
         return 0
 
     signal.signal(signal.SIGALRM, alarm)

@@ -5,7 +5,7 @@ import email.policy
 import re
 
 import names
-from client import STORE
+from client import SERVERS
 from harness.case import Failure, check, equal, eventually
 from harness.process import run
 from harness.ringpost import Ringpost, Sink
@@ -24,8 +24,7 @@ SETTINGS = """
 export way={way} host={host} port={port} from={sender} to={recipient} ca=/etc/ssl/certs/ca-certificates.crt
 """
 ONE = """
-export message=/etc/world/message{number} message_crlf=/etc/world/message{number}.crlf body=/etc/world/body{number} \
-subject='{subject}'
+export message='{message}' message_crlf='{message_crlf}' body='{body}' subject='{subject}'
 bash -euo pipefail /etc/world/send
 echo 'sent {number}'
 """
@@ -33,7 +32,7 @@ echo 'sent {number}'
 
 def start_client(client, way, port, messages, authority, folder, one=ONE, prefix=()):
     """The client in mounts of its own, with these messages to send. `authority` is the file of the only one that it
-    trusts, `one` what is run for each message, `prefix` what stands in front of the command."""
+    trusts, `one` what is run for each message or, if the client takes them at once, for all; `prefix` what stands in front of the command."""
     _, output, _ = run(["openssl", "x509", "-hash", "-noout", "-in", authority])
     certificate = authority.read_text()
     files = {**client.files, "etc/world/send": client.send,
@@ -46,9 +45,15 @@ def start_client(client, way, port, messages, authority, folder, one=ONE, prefix
         files.update({base: message.text, f"{base}.crlf": message.text.replace("\n", "\r\n"),
                       f"etc/world/body{message.number}": message.body})
     steps += client.prepare
-    steps += "".join(one.format(number=message.number, subject=message.subject) for message in messages)
+    for run_of in [messages] if client.at_once else [[message] for message in messages]:
+        numbers = [message.number for message in run_of]
+        steps += one.format(
+            number=numbers[0], subject=run_of[0].subject, body=" ".join(f"/etc/world/body{number}" for number in numbers),
+            message=" ".join(f"/etc/world/message{number}" for number in numbers),
+            message_crlf=" ".join(f"/etc/world/message{number}.crlf" for number in numbers))
     return Sandbox(folder.name, client.folder if client.packages else None, [*prefix, "bash", "-euc", steps], folder,
-                   users=client.users, files=files, store=STORE, fetcher="tools/fetch-clients")
+                   users=client.users, files=files, store=client.store,
+                   fetcher="tools/fetch-servers" if client.store == SERVERS else "tools/fetch-clients")
 
 
 class Trial:
@@ -81,7 +86,7 @@ class Trial:
                 compare(message, stored, client)
             except Failure as fault:
                 raise Failure(f"message {message.number}, {fault}") from None
-        return self.judge(client, before, len(messages))
+        return self.judge(client, way, before, len(messages))
 
     def stored(self, subject):
         """The message with this subject, however that is encoded; None if it has not come."""
@@ -99,7 +104,7 @@ class Trial:
         return "".join("\n" + str({key: record.get(key) for key in ("tls", "messages", "reason", "detail")})
                        for record in self.proxy.records()[before:])
 
-    def judge(self, client, before, wanted):
+    def judge(self, client, way, before, wanted):
         """What the log says of the sessions that carried mail, in a few words."""
         def sessions():
             found = [record for record in self.proxy.records()[before:] if record["messages"]]
@@ -111,9 +116,9 @@ class Trial:
             check(record["reason"] in client.reason.split(), f"reason in the log: {record['reason']}, not {client.reason}")
             equal((record["refused"], record["refused_commands"], record["bare_newlines"]), (0, 0, 0),
                   "refused messages, refused commands and bare newlines in the log")
-        if client.resumes:
-            check(found[-1]["resumed"], "the second message in a resumed TLS session")
-        words = [client.tls.replace("TLSv", "TLS ")] + (["resumed"] if client.resumes else [])
+        resumes = way in client.resumes
+        equal(found[-1]["resumed"], resumes, "the last message in a resumed TLS session")
+        words = [client.tls.replace("TLSv", "TLS ")] + (["resumed"] if resumes else [])
         return ", ".join(words)
 
 

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from client import Client
 
-# Without --crlf a lone LF goes out as it is, and no dot behind it is doubled.
+# Without --crlf a lone LF goes out as it is, and no dot behind it is doubled. One run of curl keeps its TLS sessions,
+# and its connections too, but for the one that is bound to an address. After STARTTLS it keeps the session under the name
+# of smtps, and does not find it under that of smtp.
 SEND = r"""
 url=smtp
 [ $way = starttls ] || url=smtps
-curl --silent --show-error --ssl-reqd --max-time 20 --crlf --mail-from $from --mail-rcpt $to --upload-file $message \
-    $url://$host:$port/client.example.test
+words=()
+for one in $message; do
+  words+=(--ssl-reqd --max-time 20 --crlf --mail-from $from --mail-rcpt $to --upload-file $one
+          $url://$host:$port/client.example.test --next --interface 127.0.0.1)
+done
+curl --silent --show-error "${words[@]:0:${#words[@]}-3}"
 """
-Client("curl", title="curl (OpenSSL)", packages="curl", quick=True, send=SEND)
+Client("curl", title="curl (OpenSSL)", packages="curl", at_once=True, resumes=("implicit",), quick=True, send=SEND)

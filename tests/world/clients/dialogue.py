@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-from client import Client, here
+from client import BOTH, Client, here
 
 # TLS clients that know nothing of mail: a small program speaks SMTP through them.
 SPEAK = "python3 -I /etc/world/dialogue.py"
 FILES = {"etc/world/dialogue.py": here("dialogue.txt")}
 
-Client("openssl", title="openssl s_client", packages="openssl", quick=True, files=FILES, send=f"""
+Client("openssl", title="openssl s_client", packages="openssl", resumes=BOTH, quick=True, files=FILES, send=f"""
 how="-starttls smtp"
 [ $way = starttls ] || how=
+[ ! -f $HOME/session ] || how="$how -sess_in $HOME/session"
 {SPEAK} openssl s_client -connect $host:$port $how -servername $host -CAfile $ca -verify_return_error \\
-    -verify_hostname $host -quiet -nocommands
+    -verify_hostname $host -quiet -nocommands -sess_out $HOME/session
 """)
-Client("gnutls-cli", title="gnutls-cli", packages="gnutls-bin", quick=True, files=FILES, send=f"""
+# With --resume it has a connection before, in which it says nothing: a ticket comes with the greeting, but with no reply.
+Client("gnutls-cli", title="gnutls-cli", packages="gnutls-bin", resumes=("implicit",), quick=True, files=FILES, send=f"""
 how="--starttls-proto=smtp"
 [ $way = starttls ] || how=
-{SPEAK} gnutls-cli --port=$port $how --x509cafile=$ca --logfile=$HOME/log $host
+{SPEAK} gnutls-cli --resume --port=$port $how --x509cafile=$ca --logfile=$HOME/log $host
 """)
 Client("tstclnt", title="NSS tstclnt", packages="libnss3-tools", files=FILES, ways=("implicit",),
        prepare="mkdir $HOME/db; certutil -N -d sql:$HOME/db --empty-password; "
                "certutil -A -d sql:$HOME/db -n ca -t C,, -i $ca\n",
        send=f"{SPEAK} tstclnt -h $host -p $port -d sql:$HOME/db -V tls1.2:tls1.3")
 Client("botan", title="Botan tls_client", packages="botan", files=FILES, ways=("implicit",), tls="TLSv1.2",
-       send=f"{SPEAK} stdbuf -o0 botan tls_client $host --port=$port --skip-system-cert-store --trusted-cas=$ca")
+       resumes=BOTH, send=f"{SPEAK} stdbuf -o0 botan tls_client $host --port=$port --skip-system-cert-store --trusted-cas=$ca "
+            "--session-db=$HOME/sessions --session-db-pass=secret")

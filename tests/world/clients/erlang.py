@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-from client import Client, here
+from client import BOTH, Client, here
 
-Client("erlang", title="Erlang ssl", packages="erlang-ssl erlang-base", files={"etc/world/send.escript": here("erlang_send.txt")},
+Client("erlang", title="Erlang ssl", packages="erlang-ssl erlang-base", at_once=True,
+       resumes=BOTH, files={"etc/world/send.escript": here("erlang_send.txt")},
        send="/usr/lib/erlang/bin/escript /etc/world/send.escript")

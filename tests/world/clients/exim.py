@@ -21,8 +21,9 @@ onward:
   hosts_require_tls = *
   tls_verify_certificates = /etc/ssl/certs/ca-certificates.crt
   tls_verify_hosts = *
+  tls_resumption_hosts = *
 """
-Client("exim", title="Exim (GnuTLS)", packages="exim4-daemon-light", users=("Debian-exim",), adds="received", quick=True,
+Client("exim", title="Exim (GnuTLS)", packages="exim4-daemon-light", users=("Debian-exim",), adds="received", resumes=("starttls",), quick=True,
        files={"etc/exim4/exim4.conf": CONFIGURATION}, send="""
 protocol=smtp
 [ $way = starttls ] || protocol=smtps

@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-from client import Client, here
+from client import BOTH, Client, here
 
-# Both read the same program; only the names of their packages differ.
-def java(name, title, jar, package, prefix):
-    Client(name, title=title, packages=f"{package} default-jdk-headless", resumes=False, seconds=90,
+JAVAMAIL = ("libmail-java", "/usr/share/java/javax.mail.jar:/usr/share/java/javax.activation.jar", "javax")
+JAKARTA = ("libjakarta-mail-java libjakarta-activation-java",
+           "/usr/share/java/jakarta-mail.jar:/usr/share/java/jakarta-activation.jar", "jakarta")
+
+
+# All read the same program; only the names of their packages differ.
+def java(name, title, library, before="", after="", **more):
+    package, jars, prefix = library
+    Client(name, title=title, packages=f"{package} default-jdk-headless", at_once=True, resumes=BOTH, seconds=90,
            files={"etc/world/Send.java": here("Send.java.txt").replace("PREFIX", prefix)},
            prepare="/usr/lib/jvm/default-java/bin/keytool -importcert -noprompt -alias ca -file $ca "
                    "-storepass changeit -keystore $HOME/trust >/dev/null 2>&1\n",
-           send=f"/usr/lib/jvm/default-java/bin/java -cp {jar} "
-                "-Djavax.net.ssl.trustStore=$HOME/trust -Djavax.net.ssl.trustStorePassword=changeit /etc/world/Send.java")
+           send=f"{before} /usr/lib/jvm/default-java/bin/java -cp {jars} -Djavax.net.ssl.trustStore=$HOME/trust "
+                f"-Djavax.net.ssl.trustStorePassword=changeit /etc/world/Send.java {after}",
+           **more)
 
 
-java("javamail", "JavaMail", "/usr/share/java/javax.mail.jar:/usr/share/java/javax.activation.jar", "libmail-java", "javax")
-java("jakartamail", "Jakarta Mail", "/usr/share/java/jakarta-mail.jar:/usr/share/java/jakarta-activation.jar",
-     "libjakarta-mail-java libjakarta-activation-java", "jakarta")
+java("javamail", "JavaMail", JAVAMAIL)
+java("jakartamail", "Jakarta Mail", JAKARTA)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-from client import Client
+from client import BOTH, Client
 
 # Its smtp client, of the Postfix that the machine has.
 CONFIGURATION = """
@@ -19,7 +19,7 @@ smtp_tls_CAfile = /etc/ssl/certs/ca-certificates.crt
 smtp_tls_wrappermode = WRAPPED
 smtp_tls_session_cache_database = btree:$data_directory/sessions
 """
-Client("postfix", title="Postfix smtp", packages="postfix", adds="received", resumes=True, quick=True,
+Client("postfix", title="Postfix smtp", packages="postfix", adds="received", resumes=BOTH, quick=True,
        files={"etc/world/postfix/main.cf": CONFIGURATION}, send=r"""
 wrapped=no
 [ $way = starttls ] || wrapped=yes
