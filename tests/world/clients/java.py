@@ -19,4 +19,7 @@ def java(name, title, library, before="", after="", **more):
 
 
 java("javamail", "JavaMail", JAVAMAIL)
+java("javamail-bdat", "JavaMail with BDAT", JAVAMAIL, before="chunksize=20000", shares="javamail", dots=False,
+     after=">$HOME/log; [ $(grep -ac 'BDAT [0-9]* LAST$' $HOME/log) = 2 ]",
+     note="doubles dots at the start of lines")
 java("jakartamail", "Jakarta Mail", JAKARTA)
