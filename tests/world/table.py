@@ -18,7 +18,8 @@ SERVERS = {
     "nginx (mail)": ("nginx", "libnginx-mod-mail"), "HAProxy": ("haproxy", "haproxy"),
     "Dovecot submission": ("dovecot", "dovecot-submissiond"), "chasquid": ("chasquid", "chasquid"),
     "Courier": ("courier", "courier-mta"), "qpsmtpd": ("qpsmtpd", "qpsmtpd"), "sendmail": ("sendmail", "sendmail-bin"),
-    "msmtpd": ("msmtpd", "msmtp-mta"),
+    "msmtpd": ("msmtpd", "msmtp-mta"), "Dovecot LMTP": ("dovecot lmtp", "dovecot-lmtpd"),
+    "Cyrus LMTP": ("cyrus lmtp", "cyrus-imapd"),
 }
 OUTCOMES = {"failed": "fails", "skipped": "not tried"}
 
@@ -55,7 +56,9 @@ def server_rows():
     matrix = importlib.import_module("cases.backends").MATRIX
     rows = ["| server | version | identities |", "|---|---|---|"]
     for title, (setup, package) in sorted(SERVERS.items(), key=lambda item: item[0].lower()):
-        fitting = {identity for name, pairs in matrix.items() if name.split()[0] == setup and name != "dovecot lmtp"
+        # Set-ups begin with the server's name; a service for LMTP is another server.
+        fitting = {identity for name, pairs in matrix.items()
+                   if name == setup or name.split()[0] == setup and not name.endswith(" lmtp")
                    for identity, pair in pairs.items() if pair.client}
         rows.append(f"| {title} | {server_version(package)} | {', '.join(f'`{one}`' for one in sorted(fitting)) or '–'} |")
     return rows

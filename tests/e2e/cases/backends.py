@@ -203,6 +203,12 @@ MATRIX = {
         "xclient": refuses("XCLIENT"),
         "none": refuses("answered EHLO and HELO with"),
     },
+    "cyrus lmtp": {
+        "proxy-v2": refuses(GREETS),
+        "proxy-v1": refuses(GREETS),
+        "xclient": refuses("XCLIENT"),
+        "none": refuses("answered EHLO and HELO with"),
+    },
     "dovecot": {
         "proxy-v2": refuses(GREETS),
         "proxy-v1": refuses(GREETS),

@@ -2,7 +2,7 @@
 """Real mail servers behind ringpost, each in the ways it may be set up for ringpost or not."""
 
 from harness.servers import (
-    aiosmtpd, chasquid, courier, exim, lmtp, msmtpd, node, opensmtpd, postfix, qpsmtpd, relays, sendmail)
+    aiosmtpd, chasquid, courier, cyrus, exim, lmtp, msmtpd, node, opensmtpd, postfix, qpsmtpd, relays, sendmail)
 
 _ALONE = {
     **dict.fromkeys(exim.SETUPS, exim.Exim),
@@ -14,6 +14,7 @@ _ALONE = {
     **dict.fromkeys(chasquid.SETUPS, chasquid.Chasquid),
     **dict.fromkeys(msmtpd.SETUPS, msmtpd.Msmtpd),
     **dict.fromkeys(lmtp.SETUPS, lmtp.DovecotLmtp),
+    **dict.fromkeys(cyrus.SETUPS, cyrus.CyrusLmtp),
     **{setup: kind for kind in node.KINDS for setup in kind.SETUPS},
 }
 _RELAYS = {setup: kind for kind in relays.KINDS for setup in kind.SETUPS}
