@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A crowd that costs its members next to nothing: thousands of idle TLS sessions, hundreds of clients that send an
-octet now and then, and one that never reads."""
+octet now and then, one that never reads, and hundreds that send commands and never read."""
 
 import contextlib
+import errno
+import multiprocessing
 import resource
 import socket
 import threading
+import time
 
 from harness.case import eventually
 from harness.meter import Load, status
@@ -119,3 +122,61 @@ class Deaf:
 
     def __exit__(self, *unused):
         self.client.drop()
+
+
+class Pipelining:
+    """A process that keeps `count` connections open from each of `sources`, sends NOOPs on them as fast as `rate`
+    allows (bytes per second, for each source), and never reads. A connection that ends is made again."""
+
+    CHUNK = b"NOOP\r\n" * 1000
+    TICK = 0.01
+
+    def __init__(self, address, sources, count=500, rate=3_000_000):
+        self.wanted = (address, [source for source in sources for _ in range(count)], rate * len(sources))
+        self.made = multiprocessing.Value("Q")  # connections, those made again included
+        self.sent = multiprocessing.Value("Q")  # bytes
+        self.process = multiprocessing.Process(target=self._run, daemon=True)
+
+    def __enter__(self):
+        self.process.start()
+        return self
+
+    def __exit__(self, *unused):
+        self.process.kill()
+        self.process.join()
+
+    def _run(self):
+        address, sources, rate = self.wanted
+        peers = [None] * len(sources)
+        due, at, last = 0.0, 0, time.monotonic()
+        while True:
+            time.sleep(self.TICK)
+            now = time.monotonic()
+            due, last = min(due + (now - last) * rate, rate / 10), now
+            for _ in peers:  # once around at most
+                if due <= 0:
+                    break
+                at = (at + 1) % len(peers)
+                due -= self._send(peers, at, address, sources[at])
+
+    def _send(self, peers, at, address, source):
+        try:
+            if peers[at] is None:
+                peers[at] = self._connect(address, source)
+            sent = peers[at].send(self.CHUNK)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.ENOTCONN):
+                if peers[at] is not None:
+                    peers[at].close()
+                peers[at] = None
+            return 0
+        self.sent.value += sent
+        return sent
+
+    def _connect(self, address, source):
+        peer = socket.socket()
+        peer.setblocking(False)
+        peer.bind((source, 0))
+        peer.connect_ex(address)
+        self.made.value += 1
+        return peer
