@@ -4,8 +4,6 @@ from client import Client, here
 CONFIGURATION = """
 hostname: "client.example.test"
 smtp_address: "127.0.0.2:2525"
-submission_address: ""
-submission_over_tls_address: ""
 mail_log_path: "<stderr>"
 data_dir: "/run/chasquid"
 """

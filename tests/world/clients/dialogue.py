@@ -22,6 +22,8 @@ Client("tstclnt", title="NSS tstclnt", packages="libnss3-tools", files=FILES, wa
        prepare="mkdir $HOME/db; certutil -N -d sql:$HOME/db --empty-password; "
                "certutil -A -d sql:$HOME/db -n ca -t C,, -i $ca\n",
        send=f"{SPEAK} tstclnt -h $host -p $port -d sql:$HOME/db -V tls1.2:tls1.3")
-Client("botan", title="Botan tls_client", packages="botan", files=FILES, ways=("implicit",), tls="TLSv1.2",
-       resumes=BOTH, send=f"{SPEAK} stdbuf -o0 botan tls_client $host --port=$port --skip-system-cert-store --trusted-cas=$ca "
-            "--session-db=$HOME/sessions --session-db-pass=secret")
+botan = Client("botan", title="Botan tls_client", packages="botan", files=FILES, ways=("implicit",), resumes=BOTH,
+               send=f"{SPEAK} stdbuf -o0 botan tls_client $host --port=$port --skip-system-cert-store --trusted-cas=$ca "
+                    "--session-db=$HOME/sessions --session-db-pass=secret")
+if botan.version().startswith("2."):
+    botan.tls = "TLSv1.2"  # it has nothing later
