@@ -18,10 +18,12 @@ how="--starttls-proto=smtp"
 [ $way = starttls ] || how=
 {SPEAK} gnutls-cli --resume --port=$port $how --x509cafile=$ca --logfile=$HOME/log $host
 """)
+# Its sessions are kept for the connections of one run, each of which lasts until its input ends.
 Client("tstclnt", title="NSS tstclnt", packages="libnss3-tools", files=FILES, ways=("implicit",),
        prepare="mkdir $HOME/db; certutil -N -d sql:$HOME/db --empty-password; "
                "certutil -A -d sql:$HOME/db -n ca -t C,, -i $ca\n",
-       send=f"{SPEAK} tstclnt -h $host -p $port -d sql:$HOME/db -V tls1.2:tls1.3")
+       at_once=True, resumes=("implicit",),
+       send=f"{SPEAK} --terminal tstclnt -h $host -p $port -d sql:$HOME/db -V tls1.2:tls1.3 -u -L 2")
 botan = Client("botan", title="Botan tls_client", packages="botan", files=FILES, ways=("implicit",), resumes=BOTH,
                send=f"{SPEAK} stdbuf -o0 botan tls_client $host --port=$port --skip-system-cert-store --trusted-cas=$ca "
                     "--session-db=$HOME/sessions --session-db-pass=secret")
