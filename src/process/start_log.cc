@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <string_view>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "ringpost/config/resolve.h"
 
 namespace ringpost {
 namespace {
@@ -34,6 +36,40 @@ std::string CertificateSentence(const TlsCertificateSummary& summary) {
       summary.cert_path, ": ", summary.key, " for ", absl::StrJoin(summary.names, ", "),
       ", issued by ", summary.issuer, ", expires ",
       absl::FormatTime("%Y-%m-%d", absl::FromUnixSeconds(summary.not_after), absl::UTCTimeZone()));
+}
+
+// `hostname` is the only name that is known of a listener. It counts where somebody has chosen it:
+// a machine's own name need not be the one that clients look for.
+std::vector<std::string> HostnameWarning(const Runtime& runtime) {
+  const std::string& hostname = runtime.config->hostname;
+  if (hostname == ThisMachine().hostname || hostname.find('[') != std::string::npos) {
+    return {};
+  }
+  const std::string wanted = absl::AsciiStrToLower(hostname);
+  std::vector<std::string> names;
+  for (const ListenerRuntime& listener : runtime.listeners) {
+    if (listener.contexts == nullptr) {
+      continue;
+    }
+    for (const TlsCertificateSummary& summary : listener.contexts->summaries()) {
+      names.insert(names.end(), summary.names.begin(), summary.names.end());
+    }
+  }
+  const bool any = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+    return TlsNameMatches(name, wanted);
+  });
+  if (names.empty() || any) {
+    return {};
+  }
+  constexpr std::size_t kNamesMax = 8;
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  const bool more = names.size() > kNamesMax;
+  names.resize(std::min(names.size(), kNamesMax));
+  return {absl::StrCat("no certificate is for ", hostname, " (hostname), but for ",
+                       absl::StrJoin(names, ", "), more ? ", ..." : "",
+                       "; clients that verify look for the name by which they know this server, "
+                       "such as that of its MX record")};
 }
 
 }  // namespace
@@ -89,6 +125,7 @@ std::vector<StartWarning> StartWarnings(const Runtime& runtime,
     add("trust", trust->warnings());
   }
   add("trust", file_warnings);
+  add("certificate", HostnameWarning(runtime));
   add("config", runtime.config->warnings);
   return warnings;
 }

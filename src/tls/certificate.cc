@@ -16,6 +16,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "der.h"
+#include "pem.h"
 #include "x509.h"
 
 namespace ringpost {
@@ -197,6 +199,20 @@ absl::Status CheckKeyPem(const TlsCertificatePem& pem) {
         " holds no private key in PEM form (it should contain \"-----BEGIN PRIVATE KEY-----\")"));
   }
   return absl::OkStatus();
+}
+
+bool DescribesItsCurve(const TlsCertificatePem& pem) {
+  PemBlocks blocks = ReadPemBlocks(pem.key_pem.view(), {"EC PRIVATE KEY"});
+  bool describes = false;
+  for (std::string& block : blocks.der) {
+    const Secret der(std::move(block));
+    DerReader reader(DerReader(der.view()).Take(kDerSequence).content);
+    reader.Take(kDerInteger);
+    reader.Take(kDerOctetString);
+    DerReader curve(reader.TakeIf(DerContextConstructed(0)).content);
+    describes = describes || curve.PeekTag() == kDerSequence;
+  }
+  return describes;
 }
 
 Secret ReadKeyDer(const TlsCertificatePem& pem) {

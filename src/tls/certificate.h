@@ -25,6 +25,10 @@ absl::StatusOr<CertificateFacts> ReadCertificate(const TlsCertificatePem& pem,
 // Finds the usual mistakes before wolfSSL is asked, whose words for them are few.
 absl::Status CheckKeyPem(const TlsCertificatePem& pem);
 
+// An ECDSA key in the older form (RFC 5915) that gives the numbers of its curve in place of the
+// curve's name: wolfSSL does not read it.
+[[nodiscard]] bool DescribesItsCurve(const TlsCertificatePem& pem);
+
 // The key of a PEM that wolfSSL has accepted, in DER: of RSA the RSAPrivateKey (RFC 8017 A.1.2)
 // without the envelope of PKCS #8. Empty: there is none.
 Secret ReadKeyDer(const TlsCertificatePem& pem);

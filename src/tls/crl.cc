@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "der.h"
 #include "pem.h"
+#include "trust_files.h"
 
 namespace ringpost {
 namespace {
@@ -283,6 +284,12 @@ absl::StatusOr<LoadedCrls> LoadCrls(const std::vector<NamedText>& files, std::in
   LoadedCrls loaded;
   std::vector<std::unique_ptr<const Crl>> lists;
   for (const NamedText& file : files) {
+    if (std::string why =
+            files.size() > 1 ? WhyLeftOut(file, TrustFileKind::kRevocationLists) : std::string();
+        !why.empty()) {
+      loaded.warnings.push_back(std::move(why));
+      continue;
+    }
     PemBlocks blocks = ReadPemOrDer(file.text, "X509 CRL");
     if (blocks.der.empty() || blocks.broken > 0) {
       return absl::InvalidArgumentError(absl::StrCat(
@@ -314,6 +321,10 @@ absl::StatusOr<LoadedCrls> LoadCrls(const std::vector<NamedText>& files, std::in
       }
       lists.push_back(std::move(list));
     }
+  }
+  if (lists.empty() && !files.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("crl names no file with a revocation list: ", loaded.warnings.front()));
   }
   loaded.crls = std::make_shared<const CrlSet>(std::move(lists));
   return loaded;

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "certificate.h"
 #include "certificate_chain.h"
+#include "chain_warnings.h"
 #include "key_proof.h"
 #include "rsa_signer.h"
 #include "suites.h"
@@ -106,6 +107,26 @@ Fit FitFor(TlsKeyKind kind, const ClientHello& hello) {
                      (kind == TlsKeyKind::kEcdsaP256 && (hello.groups & kGroupP256) != 0) ||
                      (kind == TlsKeyKind::kEcdsaP384 && (hello.groups & kGroupP384) != 0);
   return curve ? Fit::kGood : Fit::kLastResort;
+}
+
+absl::Status WhyKeyDoesNotFit(const TlsCertificatePem& pem, const std::vector<std::string>& chain) {
+  if (DescribesItsCurve(pem)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the key ", pem.key_path,
+        " spells out its curve instead of naming it; write it anew with: openssl pkey -in ",
+        pem.key_path, " -ec_param_enc named_curve -out NEW.key"));
+  }
+  for (std::size_t i = 1; i < chain.size(); ++i) {
+    const absl::StatusOr<CertificateFacts> facts = ReadCertificate(pem, chain[i]);
+    if (facts.ok() && KeySigns(pem, facts->kind, chain[i])) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "the key ", pem.key_path, " is that of certificate number ", i + 1, " in ", pem.cert_path,
+          "; put that one first, and behind it the one that signed it, and so on"));
+    }
+  }
+  return absl::InvalidArgumentError(absl::StrCat("the key ", pem.key_path,
+                                                 " does not match the certificate ", pem.cert_path,
+                                                 "; give the pair that was issued together"));
 }
 
 }  // namespace
@@ -210,9 +231,7 @@ absl::Status TlsContextSet::Add(const TlsCertificatePem& certificate, std::int64
       context, reinterpret_cast<const unsigned char*>(certificate.key_pem.view().data()),
       static_cast<long>(certificate.key_pem.view().size()), WOLFSSL_FILETYPE_PEM);
   if (key != WOLFSSL_SUCCESS || wolfSSL_CTX_check_private_key(context) != WOLFSSL_SUCCESS) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the key ", certificate.key_path, " does not match the certificate ",
-                     certificate.cert_path, "; give the pair that was issued together"));
+    return WhyKeyDoesNotFit(certificate, *read);
   }
 
   if (facts->kind == TlsKeyKind::kRsa) {
@@ -238,6 +257,9 @@ absl::Status TlsContextSet::Add(const TlsCertificatePem& certificate, std::int64
   } else if (now < summary.not_before) {
     warnings_.push_back(absl::StrCat("the certificate ", certificate.cert_path,
                                      " is valid only from ", day(summary.not_before)));
+  }
+  for (std::string& warning : ChainWarnings(*read, certificate.cert_path, now)) {
+    warnings_.push_back(std::move(warning));
   }
   return absl::OkStatus();
 }

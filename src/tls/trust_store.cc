@@ -26,6 +26,7 @@
 #include "ringpost/base/check.h"
 #include "signature.h"
 #include "tls_library.h"
+#include "trust_files.h"
 #include "x509.h"
 
 namespace ringpost {
@@ -441,10 +442,20 @@ absl::StatusOr<std::unique_ptr<TrustStore>> TrustStore::Load(const TrustOptions&
     return absl::InvalidArgumentError(
         "client_ca names no file with a CA certificate; give a PEM file, or a folder of them");
   }
+  const bool folder = options.ca_files.size() > 1;
   for (const NamedText& file : options.ca_files) {
+    if (std::string why = folder ? WhyLeftOut(file, TrustFileKind::kCertificates) : std::string();
+        !why.empty()) {
+      store->warnings_.push_back(std::move(why));
+      continue;
+    }
     if (absl::Status status = store->impl_->AddFile(file, now, store->warnings_); !status.ok()) {
       return status;
     }
+  }
+  if (store->impl_->anchors.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("client_ca names no file with a CA certificate: ", store->warnings_.front()));
   }
   store->impl_->Sort();
   if (absl::Status status = store->impl_->CheckLists(); !status.ok()) {

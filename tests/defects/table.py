@@ -969,6 +969,16 @@ DEFECTS = (
         unit("tests/tls/tls_test", "TlsContextTest.*"),
         r"FAILED  \] TlsContextTest.TrustedCertificateIsCutAtItsOwnLength"),
     Defect(
+        "missing-intermediate-not-said",
+        "a server's certificate without its intermediate is sent, and nobody is told",
+        (Edit("src/tls/chain_warnings.cc", "      JudgeEnd();\n", ""),),
+        unit("tests/tls/tls_test", "ChainWarningsTest.*"), r"FAILED  \] ChainWarningsTest.IntermediateMissing"),
+    Defect(
+        "broken-list-left-out",
+        "a file that should be a revocation list and is none is passed over, and the revoked are let in",
+        (Edit("src/tls/trust_files.cc", "  if (IsReadme(file.path) && ", "  if ("),),
+        unit("tests/tls/tls_test", "CrlFiles.*"), r"FAILED  \] CrlFiles.OtherFilesInTheFolder"),
+    Defect(
         "own-port-taken-for-a-failure",
         "--check_config fails beside the ringpost that it is for",
         (Edit("src/process/start_check.cc", "    if (!IsThisProgram(owner.program)) {\n", "    if (true) {\n"),),

@@ -460,6 +460,33 @@ TEST(CrlFiles, ThatAreNone) {
   EXPECT_TRUE(LoadCrls({}, kNow).ok());
 }
 
+// Of a folder: only what is certainly no list is passed over. A page of an error in place of a list
+// is not.
+TEST(CrlFiles, OtherFilesInTheFolder) {
+  const Party root = Issue(CertificateSpec::Ca("Root"), nullptr);
+  const NamedText list{"x/root.crl", Pem("X509 CRL", IssueCrl({}, root))};
+  const auto loaded = LoadCrls(
+      {{"x/ReadMe.txt", "Lists"}, {"x/ca.pem", root.pem()}, {"x/ca.der", root.der}, list}, kNow);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->crls->all().size(), 1U);
+  ASSERT_EQ(loaded->warnings.size(), 3U);
+  EXPECT_EQ(loaded->warnings[0].find("x/ReadMe.txt is left out"), 0U) << loaded->warnings[0];
+  EXPECT_EQ(loaded->warnings[1].find("x/ca.pem is left out"), 0U) << loaded->warnings[1];
+  EXPECT_EQ(loaded->warnings[2].find("x/ca.der is left out"), 0U) << loaded->warnings[2];
+  for (const NamedText& bad :
+       std::vector<NamedText>{{"x/other.crl", "<html>404 Not Found</html>"},
+                              {"x/other.crl", Pem("X509 CRL", "junk")},
+                              {"x/other.crl", root.pem() + "-----BEGIN X509 CRL-----\nAAAA"},
+                              {"x/README", "-----BEGIN X509 CRL-----\nAAAA"}}) {
+    const auto refused = LoadCrls({bad, list}, kNow);
+    ASSERT_FALSE(refused.ok()) << bad.text;
+    EXPECT_NE(std::string(refused.status().message()).find(bad.path), std::string::npos);
+  }
+  EXPECT_FALSE(LoadCrls({{"x/README", "Lists"}, {"x/ca.pem", root.pem()}}, kNow).ok());
+  const auto text = LoadCrls({{"list.crl", "0\n" + list.text}}, kNow);
+  EXPECT_TRUE(text.ok()) << text.status();
+}
+
 TEST(CrlFiles, CutAndChangedAnywhere) {
   const Party root = Issue(CertificateSpec::Ca("Root"), nullptr);
   const std::string list = IssueCrl({.serials = {"\x01", "\x02\x03"}}, root);

@@ -36,7 +36,8 @@ TEST(TlsContextTest, Summaries) {
 
 TEST(TlsContextTest, Expiry) {
   TlsContextOptions options;
-  options.certificates = {Certificate("ecdsa")};
+  options.certificates = {SelfSigned("expiry", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256",
+                                     "-addext subjectAltName=DNS:odd.example")};
   const auto probe = TlsContextSet::Load(options, 0);
   ASSERT_TRUE(probe.ok());
   ASSERT_EQ((*probe)->warnings().size(), 1U);

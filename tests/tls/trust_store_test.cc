@@ -476,6 +476,40 @@ TEST_F(Trust, FilesThatAreNone) {
             std::string::npos);
 }
 
+// Of a folder: what is certainly something else is named and passed over.
+TEST_F(Trust, OtherFilesInTheFolder) {
+  const std::string list = IssueCrl({}, root_);
+  TrustOptions options;
+  options.ca_files = {{"x/README", "Our CAs"},
+                      {"x/ca.pem", root_.pem()},
+                      {"x/list.crl", Pem("X509 CRL", list)},
+                      {"x/list.der", list}};
+  const auto store = TrustStore::Load(options, kNow);
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_EQ((*store)->warnings().size(), 3U);
+  EXPECT_NE((*store)->warnings()[0].find("x/README is left out"), std::string::npos);
+  EXPECT_NE((*store)->warnings()[1].find("x/list.crl is left out"), std::string::npos);
+  EXPECT_NE((*store)->warnings()[2].find("x/list.der is left out"), std::string::npos);
+  EXPECT_EQ((*store)->Verify(Presented({Leaf(root_)}), kNow), PolicyFault::kNone);
+  EXPECT_NE(LoadError({{"README", "x"}, {"list.crl", Pem("X509 CRL", list)}}).find("README"),
+            std::string::npos);
+  // Alone it was meant, and what is broken is no README.
+  EXPECT_NE(LoadError({{"x/README", "Our CAs"}}).find("x/README holds no certificate"),
+            std::string::npos);
+  EXPECT_NE(LoadError({{"x/README", "-----BEGIN CERTIFICATE-----\nAAAA"}, {"ca.pem", root_.pem()}})
+                .find("x/README"),
+            std::string::npos);
+}
+
+TEST_F(Trust, TextThatBeginsLikeDer) {
+  TrustOptions options;
+  options.ca_files = {{"ca.pem", "0 is the first of our CAs\n" + root_.pem()}};
+  const auto store = TrustStore::Load(options, kNow);
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_TRUE((*store)->warnings().empty());
+  EXPECT_EQ((*store)->Verify(Presented({Leaf(root_)}), kNow), PolicyFault::kNone);
+}
+
 TEST_F(Trust, BundleWithSomeThatCannotBeUsed) {
   CertificateSpec weak = CertificateSpec::Ca("Weak");
   weak.key = Key::Rsa(1024);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Starting ringpost: what it refuses, in which words, and what it prints."""
 
+import base64
 import errno
 import os
 import re
@@ -66,6 +67,43 @@ def bad_flags(world, variant):
 @case
 def key_does_not_match(world):  # PROTOCOL 47
     refused(world, good_words(world, key=f"{world.certs}/rsa.key"), "ecdsa.pem", "rsa.key")
+
+
+def damaged_key(world):
+    """An RSA key that belongs to rsa.pem by its public half, but makes no good signature."""
+    path = world.folder / "damaged.key"
+    code, _, errors = run(["openssl", "rsa", "-in", f"{world.certs}/rsa.key", "-traditional", "-outform", "DER", "-out", f"{path}"])
+    equal(code, 0, f"exit code of openssl; it said {errors!r}")
+    octets = bytearray(path.read_bytes())
+    octets[400] ^= 0x10  # in the private exponent
+    octets[-20] ^= 0x10  # in the coefficient
+    text = base64.encodebytes(bytes(octets)).decode()
+    path.write_text(f"-----BEGIN RSA PRIVATE KEY-----\n{text}-----END RSA PRIVATE KEY-----\n", encoding="ascii")
+    path.chmod(0o600)
+    return path
+
+
+@case
+def a_key_that_does_not_sign(world):
+    """What could serve nobody is refused wherever it is loaded, also as the second certificate."""
+    bad = damaged_key(world)
+    certs = world.certs
+    alone = {"cert": f"{certs}/rsa.pem", "key": bad}
+    second = {"cert": f"{certs}/ecdsa.pem,{certs}/rsa.pem", "key": f"{certs}/ecdsa.key,{bad}"}
+    for settings in (alone, second):
+        for words in ([], ["--check_config"]):
+            refused(world, [*good_words(world, **settings), *words], f"{bad} makes no signature")
+    key = world.folder / "replaced.key"
+    key.write_bytes((certs / "rsa.key").read_bytes())
+    key.chmod(0o600)
+    with world.private(world.sink.port, cert=f"{certs}/rsa.pem", key=key) as proxy:
+        key.write_bytes(bad.read_bytes())
+        proxy.process.signal(signal.SIGHUP)
+        eventually(lambda: any(event["level"] == "error" and "makes no signature" in event["message"]
+                               for event in proxy.events("reload")), "the log says that the reload failed, and why")
+        with Client(proxy.address) as client:
+            client.open(world.tls)
+            client.quit()
 
 
 @case
