@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 
+#include <array>
 #include <charconv>
 #include <cstddef>
 #include <cstring>
@@ -21,6 +22,21 @@ absl::string_view View(std::string_view text) { return {text.data(), text.size()
 absl::Status Refuse(std::string_view text, std::string_view why) {
   return absl::InvalidArgumentError(
       absl::StrCat("\"", View(text), "\" ", View(why), "; write ", kExamples));
+}
+
+// What Postfix, systemd and others write in front of an address.
+constexpr std::array<std::string_view, 8> kForeignPrefixes = {
+    "inet:", "inet6:", "tcp:", "tcp4:", "tcp6:", "smtp:", "smtps:", "local:"};
+
+absl::Status RefusePrefix(std::string_view text, std::string_view prefix) {
+  std::string_view rest = text.substr(prefix.size());
+  if (rest.starts_with("//")) rest.remove_prefix(2);
+  const std::string meant =
+      absl::StrCat(rest.starts_with('/') ? View(kUnixPrefix) : "", View(rest));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "\"", View(text), "\" begins with \"", View(prefix), "\", which ringpost does not write; ",
+      ParseEndpoint(meant).ok() ? absl::StrCat("write ", meant)
+                                : absl::StrCat("write ", kExamples)));
 }
 
 bool ReadPort(std::string_view text, std::uint16_t* port) {
@@ -74,6 +90,13 @@ absl::StatusOr<Endpoint> ParseEndpoint(std::string_view text) {
   if (!text.empty() && text.front() == '/') {
     return absl::InvalidArgumentError(
         absl::StrCat("\"", View(text), "\" looks like a unix socket; write unix:", View(text)));
+  }
+
+  for (const std::string_view prefix : kForeignPrefixes) {
+    if (text.starts_with(prefix)) return RefusePrefix(text, prefix);
+  }
+  if (text.starts_with(' ') || text.ends_with(' ')) {
+    return Refuse(text, "has a blank at its beginning or end; leave it out");
   }
 
   const std::size_t colon = text.rfind(':');

@@ -3,6 +3,7 @@
 
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -12,6 +13,7 @@
 #include <initializer_list>
 #include <map>
 #include <optional>
+#include <span>
 #include <sstream>
 #include <utility>
 #include <vector>
@@ -19,6 +21,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "readers.h"
+#include "toml_hint.h"
 
 namespace ringpost {
 namespace {
@@ -52,13 +55,58 @@ class FileReader {
     status_.Update(absl::InvalidArgumentError(absl::StrCat(Where(source), ": ", View(sentence))));
   }
 
+  // Where a key belongs that is no unknown word, but stands in the wrong place; empty: nowhere, or
+  // nobody can tell.
+  static std::string PlaceOf(std::string_view key, const Keys& known) {
+    const auto is_known = [&known](std::string_view name) {
+      return std::find(known.begin(), known.end(), name) != known.end();
+    };
+    if ((key == "cert" || key == "key") && is_known("certificates")) {
+      return "; write certificates = [{ cert = \"fullchain.pem\", key = \"privkey.pem\" }]";
+    }
+    // A line below a [table] is a part of it, whatever stands between them.
+    const std::span<const Tuning> tunings = AllTuning();
+    if (key == "own_domains" ||
+        std::any_of(tunings.begin(), tunings.end(),
+                    [key](const Tuning& tuning) { return tuning.name == key; })) {
+      return "; it is for the whole file: move it to the top, above the first [table]";
+    }
+    struct Place {
+      std::string_view key;
+      std::string_view table;
+    };
+    constexpr std::array<Place, 17> kPlaces = {
+        {{"certificates", "[tls] or [[ingress]]"},
+         {"client_ca", "[tls], [[ingress]] or [[partner]]"},
+         {"crl", "[tls], [[ingress]] or [[partner]]"},
+         {"revocation", "[tls], [[ingress]] or [[partner]]"},
+         {"addresses", "[[upstream]]"},
+         {"identity", "[[upstream]]"},
+         {"proxy_tlvs", "[[upstream]]"},
+         {"listen", "[[ingress]]"},
+         {"listen_tls", "[[ingress]]"},
+         {"implicit_tls", "[[ingress]]"},
+         {"auth", "[[ingress]]"},
+         {"partners", "[[ingress]]"},
+         {"sender_domains", "[[partner]]"},
+         {"networks", "[[partner]]"},
+         {"restrict_to_networks", "[[partner]]"},
+         {"restrict_to_certificate", "[[partner]]"},
+         {"certificate_names", "[[ingress]] or [[partner]]"}}};
+    for (const Place& place : kPlaces) {
+      if (place.key == key) return absl::StrCat("; it belongs into ", View(place.table));
+    }
+    return {};
+  }
+
   void CheckKeys(const toml::table& table, std::string_view where, const Keys& known) {
     for (const auto& [key, node] : table) {
       bool found = false;
       for (const std::string_view candidate : known) found = found || key.str() == candidate;
       if (!found) {
+        const std::string place = PlaceOf(key.str(), known);
         Fail(key.source(), absl::StrCat("unknown key \"", View(key.str()), "\" in ", View(where),
-                                        Suggestion(key.str(), known)));
+                                        place.empty() ? Suggestion(key.str(), known) : place));
       }
     }
   }
@@ -363,9 +411,9 @@ absl::StatusOr<Settings> ParseConfigText(std::string_view text, const std::strin
     if (!settings.ok()) return OnOneLine(settings.status());
     return settings;
   } catch (const toml::parse_error& error) {
-    return OnOneLine(absl::InvalidArgumentError(absl::StrCat(path, ":", error.source().begin.line,
-                                                             ":", error.source().begin.column, ": ",
-                                                             View(error.description()))));
+    return OnOneLine(absl::InvalidArgumentError(
+        absl::StrCat(path, ":", error.source().begin.line, ":", error.source().begin.column, ": ",
+                     View(error.description()), TomlHint(text, error.source().begin.line))));
   }
 }
 

@@ -4,7 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <optional>
+#include <set>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -14,6 +18,7 @@
 #include "absl/flags/parse.h"
 #include "absl/flags/reflection.h"
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "ringpost/config/file.h"
@@ -190,8 +195,9 @@ std::vector<Given> FlagList(const absl::Flag<Text>& flag) {
   std::vector<Given> list;
   const std::optional<Given> whole = Flag(flag);
   if (!whole.has_value()) return list;
+  // A blank behind the comma is how people write; no name or address begins with one.
   for (const absl::string_view part : absl::StrSplit(whole->text, ',')) {
-    list.push_back({std::string(part), whole->where});
+    list.push_back({std::string(absl::StripAsciiWhitespace(part)), whole->where});
   }
   return list;
 }
@@ -208,14 +214,53 @@ std::string_view FlagName(std::string_view argument) {
   return argument.substr(0, argument.find('='));
 }
 
+// Those whose values are lists, separated by commas.
+constexpr auto kListFlags =
+    std::to_array<std::string_view>({"listen", "listen_tls", "upstream", "cert", "key",
+                                     "certificate_names", "fingerprints", "own_domains"});
+
+// What was given more than once: absl's own reader keeps the last and forgets the others.
+class RepeatedFlags {
+ public:
+  absl::Status Add(std::string_view name, std::string_view value) {
+    const auto [at, is_new] = values_.try_emplace(std::string(name), value);
+    // Several certificates may have one key, and files are paired by their number.
+    const bool paired = name == "cert" || name == "key";
+    if (is_new || (at->second == value && !paired)) return absl::OkStatus();
+    if (std::find(kListFlags.begin(), kListFlags.end(), name) == kListFlags.end()) {
+      return absl::InvalidArgumentError(absl::StrCat("--", View(name), " is given twice, as \"",
+                                                     at->second, "\" and as \"", View(value),
+                                                     "\"; leave one of them out"));
+    }
+    absl::StrAppend(&at->second, ",", View(value));
+    repeated_.insert(at->first);
+    return absl::OkStatus();
+  }
+
+  // Lists add up. After absl has read the command line.
+  void Join() const {
+    for (const std::string& name : repeated_) {
+      std::string ignored;
+      absl::FindCommandLineFlag(name)->ParseFrom(values_.find(name)->second, &ignored);
+    }
+  }
+
+ private:
+  std::map<std::string, std::string, std::less<>> values_;
+  std::set<std::string, std::less<>> repeated_;
+};
+
 // absl::ParseCommandLine ends the process in words of its own; what can be refused is refused
 // before.
-absl::Status CheckArguments(int argc, char** argv) {
+absl::Status CheckArguments(int argc, char** argv, RepeatedFlags* repeated) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
     if (argument.size() < 2 || argument.front() != '-' || argument == "--") {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "\"", argv[i], "\" is not a flag; ringpost takes only flags, see ringpost --help"));
+      const bool behind_comma = i > 1 && std::string_view(argv[i - 1]).ends_with(',');
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", argv[i], "\" is not a flag; ",
+                       behind_comma ? "leave out the blank behind the comma before it"
+                                    : "ringpost takes only flags, see ringpost --help"));
     }
     const std::string_view name = FlagName(argument);
     const absl::CommandLineFlag* flag = absl::FindCommandLineFlag(View(name));
@@ -227,11 +272,15 @@ absl::Status CheckArguments(int argc, char** argv) {
       return absl::InvalidArgumentError(absl::StrCat(
           "unknown flag --", View(name), Suggestion(name, kFlags), "; see ringpost --help"));
     }
-    if (flag->IsOfType<bool>() || argument.find('=') != std::string_view::npos) continue;
-    if (++i == argc) {
+    if (flag->IsOfType<bool>()) continue;
+    const std::size_t equals = argument.find('=');
+    if (equals == std::string_view::npos && ++i == argc) {
       return absl::InvalidArgumentError(
           absl::StrCat("--", View(name), " needs a value: --", View(name), "=..."));
     }
+    const std::string_view value =
+        equals == std::string_view::npos ? std::string_view(argv[i]) : argument.substr(equals + 1);
+    if (absl::Status status = repeated->Add(name, value); !status.ok()) return status;
   }
   return absl::OkStatus();
 }
@@ -306,9 +355,11 @@ absl::StatusOr<FlagAction> ParseFlags(int argc, char** argv) {
     if (argument == "--help" || argument == "-h" || argument == "-help") return FlagAction::kHelp;
     if (argument == "--version" || argument == "-version") return FlagAction::kVersion;
   }
-  const absl::Status status = CheckArguments(argc, argv);
+  RepeatedFlags repeated;
+  const absl::Status status = CheckArguments(argc, argv, &repeated);
   if (!status.ok()) return status;
   absl::ParseCommandLine(argc, argv);
+  repeated.Join();
   if (absl::GetFlag(FLAGS_list_ciphers)) return FlagAction::kListCiphers;
   if (absl::GetFlag(FLAGS_check_config)) return FlagAction::kCheckConfig;
   return FlagAction::kRun;
@@ -334,7 +385,9 @@ std::string HelpText() {
     }
     absl::StrAppend(&text, line, "\n");
   }
-  text += "\nDurations have a unit: 500ms, 30s, 5m, 1h. docs/CONFIGURATION.md has the file.\n";
+  text +=
+      "\nLists separated by commas may also be given by the same flag several times. Durations\n"
+      "have a unit: 500ms, 30s, 5m, 1h. docs/CONFIGURATION.md has the file.\n";
   return text;
 }
 

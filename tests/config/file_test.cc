@@ -148,6 +148,44 @@ TEST(ConfigFile, UnknownKeys) {
   Bad("[[ingres]]\n", "did you mean \"ingress\"?");
 }
 
+TEST(ConfigFile, LinesThatAreNoToml) {
+  Bad("hostname = mx.example\n", "/etc/r.toml:1:12: ");
+  Bad("hostname = mx.example # ours\n", "; a text must stand in quotes: \"mx.example\"");
+  Bad("command_timeout = 300s", "; a text must stand in quotes: \"300s\"");
+  Bad("ticket_key_file = /etc/keys", "; a text must stand in quotes: \"/etc/keys\"");
+  Bad("[[upstream]]\naddresses = [127.0.0.1:10025]", "/etc/r.toml:2:");
+  Bad("[[upstream]]\naddresses = [127.0.0.1:10025]",
+      "; a text must stand in quotes: \"127.0.0.1:10025\"");
+  Bad("[[upstream]]\naddresses = [\"127.0.0.1:1\", 127.0.0.1:2]", "quotes: \"127.0.0.1:2\"");
+  Bad("[[upstream]]\naddresses = [\n  \"127.0.0.1:1\",\n  127.0.0.1:2,\n]",
+      "quotes: \"127.0.0.1:2\"");
+  Bad("[[ingress]]\nlisten = [[::]:25]", "; an address must stand in quotes: \"[::1]:25\"");
+  Bad("[tls]\ncertificates = [{ cert = a.pem, key = \"b\" }]", "quotes: \"a.pem\"");
+  Bad("hostname = \xe2\x80\x9cmx\xe2\x80\x9d", "; write straight quotes: \"");
+  Bad("hostname: \"mx.example\"", "; write key = value, with an equals sign");
+  Bad("hostname = \"mx.example", "; a quote is not closed");
+  // What is not about quotes gets no such advice.
+  for (const char* text : {"shards = 1\nshards = 2", "[tls", "= 1", "hello", "a = \"b\" \"c\""}) {
+    const std::string said(ParseConfigText(text, "/etc/r.toml").status().message());
+    EXPECT_EQ(said.find("quotes"), std::string::npos) << said;
+  }
+}
+
+TEST(ConfigFile, KeysInTheWrongPlace) {
+  Bad("[tls]\nshards = 2",
+      "/etc/r.toml:2:1: unknown key \"shards\" in [tls]; it is for the whole "
+      "file: move it to the top, above the first [table]");
+  Bad("[[ingress]]\nname = \"x\"\nlog_format = \"json\"", "above the first [table]");
+  Bad("[[partner]]\nown_domains = []", "above the first [table]");
+  Bad("[tls]\ncert = \"a.pem\"\nkey = \"a.key\"",
+      "; write certificates = [{ cert = \"fullchain.pem\", key = \"privkey.pem\" }]");
+  Bad("[[ingress]]\nkey = \"a.key\"", "; write certificates = [{");
+  Bad("client_ca = \"ca.pem\"", "in the file; it belongs into [tls], [[ingress]] or [[partner]]");
+  Bad("listen = [\"0.0.0.0:25\"]", "it belongs into [[ingress]]");
+  Bad("[[ingress]]\nidentity = \"none\"", "it belongs into [[upstream]]");
+  Bad("[[partner]]\ncert = \"a.pem\"", "did you mean \"crl\"?");
+}
+
 TEST(ConfigFile, LaterVocabularyIsRefusedNotSkipped) {
   Bad("[[egress]]\nname = \"x\"", "\"egress\" is not supported in this version");
   Bad("shards = 1\n[admin]\nlisten = \"x\"", "/etc/r.toml:2:1: \"admin\" is not supported");

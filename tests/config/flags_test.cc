@@ -75,6 +75,52 @@ TEST_F(FlagsTest, Refused) {
   ExpectSaying(Parse({""}).status(), "is not a flag");
 }
 
+// The first one must not be lost silently.
+TEST_F(FlagsTest, GivenTwice) {
+  ExpectSaying(Parse({"--shards=1", "--shards=2"}).status(),
+               "--shards is given twice, as \"1\" and as \"2\"; leave one of them out");
+  ExpectSaying(Parse({"-log_level", "info", "--log_level=debug"}).status(),
+               "--log_level is given twice");
+  ExpectSaying(Parse({"--config=a", "--config=b"}).status(), "--config is given twice");
+  EXPECT_TRUE(Parse({"--shards=1", "--shards", "1", "--check_config", "--check_config"}).ok());
+}
+
+TEST_F(FlagsTest, ListsAddUp) {
+  const std::string cert = folder_.Path("cert.pem");
+  const std::string key = folder_.Path("key.pem");
+  const auto action = Parse({"--listen=127.0.0.1:2525", "--listen=127.0.0.1:2525,[::1]:2525",
+                             "--listen_tls", "127.0.0.1:2465", "--listen_tls=127.0.0.1:2466",
+                             "--upstream=127.0.0.1:10025", "--upstream=127.0.0.1:10026", "--cert",
+                             cert.c_str(), "--key", key.c_str(), "--cert", key.c_str(), "--key",
+                             key.c_str(), "--own_domains=a.example", "--own_domains=b.example"});
+  ASSERT_TRUE(action.ok()) << action.status();
+  ExpectSaying(LoadConfig().status(), "\"127.0.0.1:2525\" is already listened on");
+  absl::SetFlag(&FLAGS_listen, "127.0.0.1:2525,[::1]:2525");
+  const auto loaded = LoadConfig();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const IngressConfig& route = (*loaded)->ingress.at(0);
+  ASSERT_EQ(route.listeners.size(), 4U);
+  EXPECT_EQ(route.listeners[2].endpoint.text, "127.0.0.1:2465");
+  EXPECT_EQ(route.listeners[3].endpoint.text, "127.0.0.1:2466");
+  ASSERT_EQ(route.certificates.size(), 2U);
+  EXPECT_EQ(route.certificates[0].cert, cert);
+  EXPECT_EQ(route.certificates[1].cert, key);
+  EXPECT_EQ(route.certificates[1].key, key);
+  EXPECT_EQ((*loaded)->upstreams.at(0).addresses.size(), 2U);
+  EXPECT_EQ((*loaded)->own_domains.size(), 4U);
+}
+
+TEST_F(FlagsTest, BlanksBehindCommas) {
+  SetRoute();
+  absl::SetFlag(&FLAGS_listen, "127.0.0.1:2525, [::1]:2525");
+  const auto loaded = LoadConfig();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ((*loaded)->ingress[0].listeners.at(1).endpoint.text, "[::1]:2525");
+  // The shell has made two words of it.
+  ExpectSaying(Parse({"--listen=127.0.0.1:2525,", "[::1]:2525"}).status(),
+               "\"[::1]:2525\" is not a flag; leave out the blank behind the comma");
+}
+
 TEST_F(FlagsTest, Actions) {
   EXPECT_EQ(*Parse({"--unknown", "--help"}), FlagAction::kHelp);
   EXPECT_EQ(*Parse({"--version"}), FlagAction::kVersion);

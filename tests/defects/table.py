@@ -979,6 +979,11 @@ DEFECTS = (
         (Edit("src/tls/trust_files.cc", "  if (IsReadme(file.path) && ", "  if ("),),
         unit("tests/tls/tls_test", "CrlFiles.*"), r"FAILED  \] CrlFiles.OtherFilesInTheFolder"),
     Defect(
+        "first-flag-lost",
+        "of a flag that is given twice the first is forgotten",
+        (Edit("src/config/flags.cc", "  repeated.Join();\n", ""),),
+        unit("tests/config/flags_test"), r"FAILED  \] FlagsTest.ListsAddUp"),
+    Defect(
         "own-port-taken-for-a-failure",
         "--check_config fails beside the ringpost that it is for",
         (Edit("src/process/start_check.cc", "    if (!IsThisProgram(owner.program)) {\n", "    if (true) {\n"),),

@@ -107,6 +107,20 @@ def a_key_that_does_not_sign(world):
 
 
 @case
+def flags_that_add_up(world):
+    certs, first, second = world.certs, free_port(), free_port()
+    words = [f"--listen=127.0.0.1:{first}", f"--listen=127.0.0.1:{second}", "--upstream=127.0.0.1:10025",
+             f"--cert={certs}/ecdsa.pem", f"--key={certs}/ecdsa.key", f"--cert={certs}/rsa.pem", f"--key={certs}/rsa.key"]
+    code, output, errors = run([world.ringpost_path, *words, "--check_config"])
+    equal(code, 0, f"exit code; it said {errors!r}")
+    for part in (f'"127.0.0.1:{first}", "127.0.0.1:{second}"', "ecdsa.pem", "rsa.pem"):
+        contains(output, part, "the configuration")
+    refused(world, [*words, "--shards=1", "--shards=2"], '--shards is given twice, as "1" and as "2"')
+    refused(world, ["--listen=127.0.0.1:1,", "127.0.0.1:2"], "leave out the blank behind the comma")
+    refused(world, good_words(world, upstream="inet:127.0.0.1:10025"), "write 127.0.0.1:10025")
+
+
+@case
 def descriptors_do_not_suffice(world):
     def lower():
         resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
