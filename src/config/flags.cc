@@ -4,10 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <functional>
-#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +18,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "repeated_flags.h"
 #include "ringpost/config/file.h"
 #include "ringpost/config/resolve.h"
 
@@ -213,42 +211,6 @@ std::string_view FlagName(std::string_view argument) {
   argument.remove_prefix(argument.substr(0, 2) == "--" ? 2 : 1);
   return argument.substr(0, argument.find('='));
 }
-
-// Those whose values are lists, separated by commas.
-constexpr auto kListFlags =
-    std::to_array<std::string_view>({"listen", "listen_tls", "upstream", "cert", "key",
-                                     "certificate_names", "fingerprints", "own_domains"});
-
-// What was given more than once: absl's own reader keeps the last and forgets the others.
-class RepeatedFlags {
- public:
-  absl::Status Add(std::string_view name, std::string_view value) {
-    const auto [at, is_new] = values_.try_emplace(std::string(name), value);
-    // Several certificates may have one key, and files are paired by their number.
-    const bool paired = name == "cert" || name == "key";
-    if (is_new || (at->second == value && !paired)) return absl::OkStatus();
-    if (std::find(kListFlags.begin(), kListFlags.end(), name) == kListFlags.end()) {
-      return absl::InvalidArgumentError(absl::StrCat("--", View(name), " is given twice, as \"",
-                                                     at->second, "\" and as \"", View(value),
-                                                     "\"; leave one of them out"));
-    }
-    absl::StrAppend(&at->second, ",", View(value));
-    repeated_.insert(at->first);
-    return absl::OkStatus();
-  }
-
-  // Lists add up. After absl has read the command line.
-  void Join() const {
-    for (const std::string& name : repeated_) {
-      std::string ignored;
-      absl::FindCommandLineFlag(name)->ParseFrom(values_.find(name)->second, &ignored);
-    }
-  }
-
- private:
-  std::map<std::string, std::string, std::less<>> values_;
-  std::set<std::string, std::less<>> repeated_;
-};
 
 // absl::ParseCommandLine ends the process in words of its own; what can be refused is refused
 // before.

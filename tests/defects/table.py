@@ -981,7 +981,8 @@ DEFECTS = (
     Defect(
         "first-flag-lost",
         "of a flag that is given twice the first is forgotten",
-        (Edit("src/config/flags.cc", "  repeated.Join();\n", ""),),
+        (Edit("src/config/repeated_flags.cc", '  absl::StrAppend(&at->second, ",", View(value));\n',
+              "  at->second = value;\n"),),
         unit("tests/config/flags_test"), r"FAILED  \] FlagsTest.ListsAddUp"),
     Defect(
         "own-port-taken-for-a-failure",

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "certificate_chain.h"
 #include "hello_builder.h"
 #include "ringpost/tls/client_hello.h"
 #include "tls_fixture.h"
@@ -156,6 +157,8 @@ TEST(TlsContextTest, TrustedCertificateIsCutAtItsOwnLength) {
              trusted + " && cat '" + CaPath() + "' >> " + trusted);
   pem.cert_pem = ReadFile(trusted);
   ASSERT_NE(pem.cert_pem.find("BEGIN TRUSTED CERTIFICATE"), std::string::npos);
+  // As it is sent: not each client looks behind a certificate for what should not be there.
+  EXPECT_EQ(*ReadCertificateChain(pem), *ReadCertificateChain(Certificate("ecdsa")));
   const auto contexts = Contexts({pem});
   TlsClientOptions options;
   options.ca_pem = CaPem();
