@@ -143,12 +143,12 @@ struct Uring::Ring {
     RINGPOST_CHECK(!operation.in_flight);
     io_uring_sqe* sqe = io_uring_get_sqe(&ring);
     while (sqe == nullptr) [[unlikely]] {
-        const int result = io_uring_submit(&ring);
-        sqe = io_uring_get_sqe(&ring);
-        if (sqe == nullptr) {
-          Failed(result < 0 ? -result : EAGAIN);  // nothing else can be done meanwhile
-        }
+      const int result = io_uring_submit(&ring);
+      sqe = io_uring_get_sqe(&ring);
+      if (sqe == nullptr) {
+        Failed(result < 0 ? -result : EAGAIN);  // nothing else can be done meanwhile
       }
+    }
     operation.in_flight = true;
     return sqe;
   }

@@ -137,7 +137,9 @@ TEST(TlsContextTest, EveryKeySignsOnce) {
   std::string octets = ReadFile(der);
   octets[400] ^= 0x10;                 // in the private exponent
   octets[octets.size() - 20] ^= 0x10;  // in the coefficient
-  { std::ofstream(der, std::ios::binary) << octets; }
+  {
+    std::ofstream(der, std::ios::binary) << octets;
+  }
   damaged.key_path = Path("damaged.key");
   RunCommand("(echo '-----BEGIN RSA PRIVATE KEY-----'; base64 " + der +
              "; echo '-----END RSA PRIVATE KEY-----') > " + damaged.key_path);
