@@ -42,7 +42,7 @@ bool IsWildcard(const Endpoint& endpoint) {
 // Does a socket at `address`, of one of the tables, keep `endpoint` from being listened on?
 bool IsInTheWay(std::string_view address, const Endpoint& endpoint) {
   if (address == kAnyIpv6) {
-    return true;  // may be of both families; one of IPv6 alone is only looked at by mistake
+    return true;
   }
   const bool ipv4 = endpoint.address.any.sa_family == AF_INET;
   if (IsWildcard(endpoint)) {
@@ -115,8 +115,13 @@ bool IsThisProgram(std::string_view program) {
 
 std::vector<PortOwner> PortOwners(const Endpoint& endpoint) {
   std::set<std::string> sockets;
-  FindListeners("/proc/net/tcp", endpoint, sockets);
-  FindListeners("/proc/net/tcp6", endpoint, sockets);
+  const bool ipv4 = endpoint.address.any.sa_family == AF_INET;
+  FindListeners(ipv4 ? "/proc/net/tcp" : "/proc/net/tcp6", endpoint, sockets);
+  if (ipv4 && sockets.empty()) {
+    // One at [::] may be of both families. Nothing tells it from one of IPv6 alone, which is in
+    // nobody's way, but that something is.
+    FindListeners("/proc/net/tcp6", endpoint, sockets);
+  }
   std::vector<PortOwner> owners;
   if (sockets.empty()) {
     return owners;

@@ -371,6 +371,21 @@ def check_config_beside_the_ringpost_that_it_is_for(world):
 
 
 @case
+def check_config_and_the_other_family(world):
+    """A socket at [::] may have the port of IPv4 as well, or not."""
+    if not socket.has_dualstack_ipv6():
+        raise Skip("no IPv6")
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as taken:
+        port = taken.getsockname()[1]
+        refused(world, [*good_words(world, listen=f"0.0.0.0:{port}"), "--check_config"], f"(pid {os.getpid()})")
+    with world.private(world.sink.port) as proxy:
+        with socket.create_server(("::", proxy.port), family=socket.AF_INET6):
+            code, said = refuse(world, *good_words(world, listen=f"127.0.0.1:{proxy.port}"), "--check_config")
+            equal(code, 0, f"exit code; it said {said!r}")
+            contains(said, f"(pid {proxy.process.pid}) has 127.0.0.1:{proxy.port} already", "what it said")
+
+
+@case
 def check_config_of_somebody_who_may_not_look(world):
     if os.geteuid() != 0:
         raise Skip("wants to run as root, to become somebody else")
