@@ -227,7 +227,8 @@ class _Dialogue:
                 self._is_probe()
             self._expect_silence(verb)
             if verb in ("EHLO", "HELO"):
-                self.pipelining = b"PIPELINING" in self.replies.get(verb, b"")
+                scripted = self.replies.get(verb)  # may also be DROP or the like
+                self.pipelining = isinstance(scripted, bytes) and b"PIPELINING" in scripted
             if verb == "EHLO" and "EHLO" not in self.replies:
                 self._ehlo()
                 continue
