@@ -27,6 +27,7 @@ BufferPool::BufferPool(std::size_t large_count, std::size_t small_count)
   memory_ = static_cast<std::byte*>(mapping);
 
   blocks_.resize(large_count + small_count);
+  held_.resize(1);
   // Back to front, so that Take() begins with the lowest addresses.
   free_large_.reserve(large_count);
   for (std::size_t id = large_count; id > 0; --id) {
@@ -54,7 +55,8 @@ std::optional<BlockId> BufferPool::Take(BlockSize size) {
   }
   const BlockId block = free.back();
   free.pop_back();
-  blocks_[block] = {.used = 0, .references = 1};
+  blocks_[block] = {.used = 0, .references = 1, .holder = holder_};
+  ++held_[holder_][static_cast<std::size_t>(size)];
   return block;
 }
 
@@ -66,7 +68,27 @@ void BufferPool::AddReference(BlockId block) {
 void BufferPool::Release(BlockId block) {
   RINGPOST_CHECK(blocks_[block].references > 0);
   if (--blocks_[block].references == 0) {
-    (block < large_count_ ? free_large_ : free_small_).push_back(block);
+    const BlockSize size = block < large_count_ ? BlockSize::kLarge : BlockSize::kSmall;
+    --held_[blocks_[block].holder][static_cast<std::size_t>(size)];
+    (size == BlockSize::kLarge ? free_large_ : free_small_).push_back(block);
+  }
+}
+
+void BufferPool::SetHolderCount(std::size_t count) {
+  RINGPOST_CHECK(count > 0 && holder_ == kNobody);
+  RINGPOST_CHECK(free_large_.size() + free_small_.size() ==
+                 blocks_.size() - held_[kNobody][0] - held_[kNobody][1]);
+  held_.resize(count);
+}
+
+void BufferPool::Adopt(BlockId block) {
+  Block& adopted = blocks_[block];
+  if (adopted.holder == kNobody) {
+    const auto size =
+        static_cast<std::size_t>(block < large_count_ ? BlockSize::kLarge : BlockSize::kSmall);
+    --held_[kNobody][size];
+    ++held_[holder_][size];
+    adopted.holder = holder_;
   }
 }
 

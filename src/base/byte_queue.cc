@@ -100,6 +100,7 @@ void ByteQueue::AppendBlock(BlockId block, std::size_t length) {
     pool_->Release(block);
     return;
   }
+  pool_->Adopt(block);
   PushBackNew(block, 0, length);
 }
 

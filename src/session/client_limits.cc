@@ -2,7 +2,6 @@
 #include "ringpost/session/client_limits.h"
 
 #include <arpa/inet.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <bit>
@@ -10,6 +9,7 @@
 #include <cstring>
 
 #include "ringpost/base/check.h"
+#include "ringpost/base/sip_hash.h"
 
 namespace ringpost {
 namespace {
@@ -25,55 +25,6 @@ constexpr std::uint32_t kSweepStepsFull = 64;
 constexpr std::uint64_t kIpv4 = std::uint64_t{1} << 32;
 
 std::uint64_t FromIpv4(std::uint32_t network_order) { return kIpv4 | ntohl(network_order); }
-
-// SipHash-2-4 (Aumasson, Bernstein 2012) of one word.
-class SipHash {
- public:
-  explicit SipHash(const ClientLimits::HashKey& key)
-      : a_(key[0] ^ 0x736f6d6570736575),
-        b_(key[1] ^ 0x646f72616e646f6d),
-        c_(key[0] ^ 0x6c7967656e657261),
-        d_(key[1] ^ 0x7465646279746573) {}
-
-  std::uint64_t Of(std::uint64_t word) {
-    Word(word);
-    Word(sizeof word << 56);
-    c_ ^= 0xff;
-    for (int round = 0; round < 4; ++round) Round();
-    return a_ ^ b_ ^ c_ ^ d_;
-  }
-
- private:
-  void Word(std::uint64_t word) {
-    d_ ^= word;
-    Round();
-    Round();
-    a_ ^= word;
-  }
-  void Round() {
-    a_ += b_;
-    c_ += d_;
-    b_ = std::rotl(b_, 13) ^ a_;
-    d_ = std::rotl(d_, 16) ^ c_;
-    a_ = std::rotl(a_, 32);
-    c_ += b_;
-    a_ += d_;
-    b_ = std::rotl(b_, 17) ^ c_;
-    d_ = std::rotl(d_, 21) ^ a_;
-    c_ = std::rotl(c_, 32);
-  }
-
-  std::uint64_t a_;
-  std::uint64_t b_;
-  std::uint64_t c_;
-  std::uint64_t d_;
-};
-
-ClientLimits::HashKey RandomKey() {
-  ClientLimits::HashKey key;
-  RINGPOST_CHECK(getrandom(key.data(), sizeof key, 0) == static_cast<ssize_t>(sizeof key));
-  return key;
-}
 
 }  // namespace
 
@@ -115,7 +66,8 @@ std::uint64_t ClientLimits::BytesFor(std::uint32_t sessions_max) {
   return std::uint64_t{kStripes} * SlotsFor(sessions_max) * sizeof(Slot);
 }
 
-ClientLimits::ClientLimits(std::uint32_t sessions_max) : ClientLimits(sessions_max, RandomKey()) {}
+ClientLimits::ClientLimits(std::uint32_t sessions_max)
+    : ClientLimits(sessions_max, SipHash::RandomKey()) {}
 
 ClientLimits::ClientLimits(std::uint32_t sessions_max, const HashKey& key)
     : key_(key),

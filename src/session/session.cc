@@ -22,6 +22,9 @@ constexpr std::size_t kTightOctets = BufferPool::kLargeBytes;
 constexpr std::size_t kTightPart = 4;
 static_assert(kAuthLineMax <= kTightOctets);
 
+// What is read from a client that has sent more commands than were answered.
+constexpr std::size_t kOverrunOctets = BufferPool::kSmallBytes;
+
 // Whether what an address says first is no SMTP reply at all. A refusal is one, and the client's to
 // hear: it may be about this client only.
 bool GreetingIsForeign(std::string_view readable) {
@@ -252,6 +255,9 @@ Session::Moved Session::RelayFrom(Side side) {
     (void)TryNextBackend(CloseReason::kBackendProtocol, 0);
     return Moved::kNothing;
   }
+  if (overran_ && side == Side::kFront && !MayGoOn()) [[unlikely]] {
+    return Moved::kNothing;
+  }
   Moved moved = Moved::kNothing;
   const std::size_t output_max = IsTight() ? kTightOctets : Leg::kOutputMax;
   while (turn_octets_ < kTurnOctetsMax && to.output_octets() < output_max &&
@@ -266,9 +272,15 @@ Session::Moved Session::RelayFrom(Side side) {
                                          .eof = from.input_ended(),
                                          .other_total = to.input().size()});
     if (step.kind == StepKind::kBlocked) {
+      if (!readable.empty()) [[unlikely]] {
+        NoteOverrun(side);
+      }
       return moved;
     }
     if (step.kind == StepKind::kNeedInput) {
+      if (overran_ && side == Side::kFront) [[unlikely]] {
+        EndOverrun();
+      }
       if (readable.size() == input.size() || readable.size() >= BufferPool::kLargeBytes) {
         return moved;
       }
@@ -355,6 +367,37 @@ void Session::CarryOut(const Step& step, Side side) {
   }
 }
 
+// A client that does not wait for its replies, as RFC 2920 3.1 has it wait, or sends more in one
+// group than is noted down at a time, has its commands done in turn with those of its other
+// sessions. While nobody waits for a turn it keeps its own.
+bool Session::MayGoOn() {
+  if (relay_.in_content()) {
+    EndOverrun();
+    return true;
+  }
+  ClientShares& shares = host_->shares();
+  if (share.has_turn) {
+    if (!std::exchange(share.has_used_turn, true) || !shares.OthersWait(share)) {
+      return true;
+    }
+    if (relay_.owes_reply()) {
+      return false;
+    }
+    host_->EndTurn(*this);
+  }
+  share.has_used_turn = shares.TakeTurn(share);
+  return share.has_turn;
+}
+
+void Session::NoteOverrun(Side side) {
+  overran_ = overran_ || (side == Side::kFront && relay_.owes_reply());
+}
+
+void Session::EndOverrun() {
+  overran_ = false;
+  host_->EndTurn(*this);
+}
+
 void Session::SealAndArm() {
   if (!front_.tls_pending() && HasBlocks() && front_.SealRecords() == TlsOutcome::kFailed) {
     TlsFailed(TlsOutcome::kFailed);
@@ -364,9 +407,24 @@ void Session::SealAndArm() {
   ArmSend(front_);
   ArmSend(back_);
   AckUnanswered();
-  // A ClientHello in many records needs more room than it has octets.
-  front_.ArmRecv(io, IsTight() && !front_.tls_pending() ? kTightOctets : Leg::kInputMax);
+  ArmFrontRecv();
   back_.ArmRecv(io);
+}
+
+void Session::ArmFrontRecv() {
+  if (front_.receiving()) {
+    return;
+  }
+  if (ClientShares& shares = host_->shares(); shares.IsOver(share)) [[unlikely]] {
+    shares.WaitForShare(share);
+    return;
+  }
+  // A ClientHello in many records needs more room than it has octets.
+  const std::size_t input_max = front_.tls_pending() ? Leg::kInputMax
+                                : overran_           ? kOverrunOctets
+                                : IsTight()          ? kTightOctets
+                                                     : Leg::kInputMax;
+  front_.ArmRecv(host_->io(), input_max);
 }
 
 void Session::ArmSend(Leg& leg, SendHint hint) {

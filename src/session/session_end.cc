@@ -43,6 +43,7 @@ void Session::Close(CloseReason reason, Farewell farewell) {
   proof_wanted_ = false;
   back_.ShutDown(host_->io());
   ReleaseBackendSocket();
+  host_->EndTurn(*this);
   host_->wheel().Set(timer, host_->io().Now() + kFlushTimeout);
   host_->MakeReady(*this);
   // What may need memory comes last: without it the session ends all the same.

@@ -9,6 +9,13 @@
 #include <utility>
 
 namespace ringpost {
+namespace {
+
+// How often clients with more blocks than their share are looked at where nothing else happens: not
+// all of them are in each turn.
+constexpr TimeNs kShareInterval = 10 * kNsPerMs;
+
+}  // namespace
 
 Shard::Shard(Io* io, BufferPool* pool, std::shared_ptr<const Runtime> runtime,
              const std::vector<int>& listeners, std::uint32_t sessions_max, int control,
@@ -18,6 +25,7 @@ Shard::Shard(Io* io, BufferPool* pool, std::shared_ptr<const Runtime> runtime,
       runtime_(std::move(runtime)),
       observer_(observer),
       wheel_(io->Now()),
+      shares_(pool, sessions_max),
       sessions_(sessions_max),
       registry_(registry),
       client_limits_(client_limits),
@@ -60,8 +68,12 @@ void Shard::Turn() {
     Guarded(session, [&] { session.OnDeadline(); });
   });
   WakeStarved();
+  if (shares_.any_waits_for_share()) [[unlikely]] {
+    WakeWithinShare();
+  }
   WakeShort();
   PumpReady();
+  pool_->set_holder(BufferPool::kNobody);
   if (updates_retry_at_ >= 0 && io_->Now() >= updates_retry_at_) [[unlikely]] {
     TakeUpdates();
   }
@@ -97,6 +109,7 @@ void Shard::Dispatch(const Completion& completion) {
       }
       break;
     case UserData::kProbe:
+      pool_->set_holder(BufferPool::kNobody);
       probes_at_ = 0;
       probers_[user_data.slot]->probe->OnCompletion(static_cast<OperationKind>(user_data.kind),
                                                     completion);
@@ -215,6 +228,7 @@ void Shard::Finished(Session& session) {
   session.is_finished = true;
   --*session.route_sessions;
   Leave(std::exchange(session.counted, std::nullopt));
+  HaveTurn(shares_.Leave(session.share));
   accept_paused_until_ = 0;  // two descriptors have come back
   observer_->SessionEnded(session, io_->Now());
 }
@@ -294,7 +308,8 @@ void Shard::TryFinish() {
 
 TimeNs Shard::WaitTimeout() const {
   // Blocks may also have returned while sessions were pumped.
-  if (ready_head_ != nullptr || CanWakeStarved() || CanWakeShort()) {
+  if (ready_head_ != nullptr || CanWakeStarved() || CanWakeShort() ||
+      shares_.next_is_within_share()) {
     return 0;
   }
   const TimeNs now = io_->Now();
@@ -304,6 +319,9 @@ TimeNs Shard::WaitTimeout() const {
   };
   if (accept_paused_until_ > now) {
     at_most(accept_paused_until_ - now);
+  }
+  if (shares_.any_waits_for_share()) {
+    at_most(kShareInterval);
   }
   if (reclaim_at_ >= 0) {
     at_most(std::max<TimeNs>(reclaim_at_ - now, 0));

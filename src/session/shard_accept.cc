@@ -84,6 +84,8 @@ void Shard::OnAccept(std::size_t index, const Completion& completion) {
   }
   session->route_sessions = &++route_sessions;
   session->counted = counted;
+  session->share.session = session;
+  shares_.Enter(session->share, client != nullptr ? ClientNetwork::Of(address.any) : std::nullopt);
   Guarded(*session, [&] { session->Start(client, backend_fd); });
   if (from.closing) {
     ReleaseListeners();

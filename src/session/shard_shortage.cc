@@ -24,9 +24,18 @@ constexpr TimeNs kBackendHolds = 30 * kNsPerSecond;
 constexpr std::size_t kSmallBlocksShare = 3;
 // Blocks are short when less than this part of them, without those lent to the ring, is free.
 constexpr std::size_t kShortPart = 8;
+// How many sessions of clients that have come within their share are read from again in one turn.
+constexpr int kWithinShareMost = 16;
 
-// How long a session may hold blocks. `starved`: others wait for them already.
-TimeNs PatienceWith(Session::Holding::For who, bool starved) {
+enum class Wanted : std::uint8_t {
+  kNo,        // blocks are only short
+  kByClient,  // there are some, but other sessions of the same client wait for its share of them
+  kByOthers,
+};
+
+// How long a session may hold blocks.
+TimeNs PatienceWith(Session::Holding::For who, Wanted wanted) {
+  const bool starved = wanted == Wanted::kByOthers;
   using For = Session::Holding::For;
   constexpr TimeNs kForever = std::numeric_limits<TimeNs>::max();
   switch (who) {
@@ -37,7 +46,7 @@ TimeNs PatienceWith(Session::Holding::For who, bool starved) {
     case For::kPipeline:
       return starved ? kClientHolds : kForever;
     case For::kBackend:
-      return starved ? kBackendHolds : kForever;
+      return wanted != Wanted::kNo ? kBackendHolds : kForever;
   }
   return kForever;
 }
@@ -61,14 +70,14 @@ void Shard::ReclaimBlocks() {
   const bool enough =
       pool_->free_count(BlockSize::kLarge) * kShortPart >= large &&
       pool_->free_count(BlockSize::kSmall) * kShortPart >= pool_->total_count(BlockSize::kSmall);
-  if (enough && starved_.empty()) [[likely]] {
+  if (enough && starved_.empty() && !shares_.any_waits_for_share()) [[likely]] {
     reclaim_at_ = -1;
     starved_lately_ = false;
     return;
   }
   const TimeNs now = io_->Now();
   if (reclaim_at_ >= 0 && now >= reclaim_at_) {
-    EndHolders(now);
+    EndHolders(now, enough);
     starved_lately_ = !starved_.empty();
     reclaim_at_ = -1;
   }
@@ -78,7 +87,7 @@ void Shard::ReclaimBlocks() {
 }
 
 // The ones that have not moved for longest.
-void Shard::EndHolders(TimeNs now) {
+void Shard::EndHolders(TimeNs now, bool enough) {
   struct Candidate {
     Session* session;
     TimeNs since;
@@ -86,9 +95,17 @@ void Shard::EndHolders(TimeNs now) {
   };
   std::array<Candidate, kReclaimMost> oldest;
   std::size_t count = 0;
+  const bool all = starved_lately_ || !enough;
   sessions_.ForEach([&](Session& session) {
+    const bool wanted_by_client = shares_.ClientWaitsForShare(session.share);
+    if (!all && !wanted_by_client) {
+      return;
+    }
+    const Wanted wanted = starved_lately_    ? Wanted::kByOthers
+                          : wanted_by_client ? Wanted::kByClient
+                                             : Wanted::kNo;
     const Session::Holding held = session.holding();
-    if (session.is_finished || now - held.since < PatienceWith(held.who, starved_lately_) ||
+    if (session.is_finished || now - held.since < PatienceWith(held.who, wanted) ||
         (held.blocks_large == 0 && held.blocks_small < kSmallBlocksShare)) {
       return;
     }
@@ -136,6 +153,22 @@ void Shard::WakeStarved() {
     return wake;
   });
   rounds_starved_ = false;
+}
+
+void Shard::HaveTurn(const ClientShares::Member* member) {
+  if (member != nullptr) {
+    MakeReady(*member->session);
+  }
+}
+
+void Shard::WakeWithinShare() {
+  for (int woken = 0; woken < kWithinShareMost && shares_.any_waits_for_share(); ++woken) {
+    const ClientShares::Member* const member = shares_.NextWithinShare();
+    if (member == nullptr) {
+      return;
+    }
+    MakeReady(*member->session);
+  }
 }
 
 void Shard::WaitForDescriptor(Session& session, int error) {

@@ -98,6 +98,7 @@ SERVER = unit("tests/process/shards_test")
 TABLE = unit("tests/session/session_table_test")
 POLICY = unit("tests/policy/policy_test")
 LIMITS = unit("tests/session/client_limits_test")
+SHARES = unit("tests/session/client_shares_test")
 RELOAD_MEMORY = unit("tests/session/reload_memory_test")
 
 FRONT = "src/smtp/smtp_relay_front.cc"
@@ -845,6 +846,21 @@ DEFECTS = (
         "a session that ends does not give its client's slot back: in the end nobody is let in",
         (Edit(SHARD_CC, "  Leave(std::exchange(session.counted, std::nullopt));\n", ""),),
         SERVER, r"CHECK failed"),
+    Defect(
+        "pipelining-without-turns",
+        "all sessions of a client have their pipelined commands with the mail server at the same time",
+        (Edit(SESSION, "  if (overran_ && side == Side::kFront && !MayGoOn()) [[unlikely]] {\n", "  if (false) {\n"),),
+        SHARD, r"FAILED  \] ShardTest.APipeliningClientsSessionsTakeTurns"),
+    Defect(
+        "one-client-holds-all-blocks",
+        "a client that holds more blocks than its share is read from all the same",
+        (Edit(SESSION, "shares.IsOver(share)) [[unlikely]] {\n", "false) [[unlikely]] {\n"),),
+        SHARD, r"FAILED  \] ShardTest.OneClientCannotHoldAllBlocks"),
+    Defect(
+        "turns-without-a-line",
+        "a session that ends its turn leaves it unused while others wait",
+        (Edit("src/session/client_shares.cc", "  GiveTurn(*next);\n", ""),),
+        SHARES, r"FAILED  \] ClientSharesTest.TurnsGoRound"),
     Defect(
         "client-slot-kept",
         "the table of clients does not count sessions down",

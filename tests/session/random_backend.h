@@ -59,7 +59,9 @@ class RandomBackend {
   static constexpr std::uint64_t kNoSession = ~std::uint64_t{0};
   [[nodiscard]] static std::uint64_t SessionOf(const SimPeer& peer);
   // What `client` truly is, for the oracle over identities. Empty: it has no session.
-  void OnWho(std::function<SocketAddress(std::uint64_t session)> who) { who_ = std::move(who); }
+  void OnWho(std::function<bool(std::uint64_t session, const std::string& client)> who) {
+    who_ = std::move(who);
+  }
 
   // The connections of this session, in order.
   [[nodiscard]] std::vector<const BackendLog*> LogsOf(std::uint64_t session) const;
@@ -126,7 +128,7 @@ class RandomBackend {
 
   SessionWorld* world_;
   RandomBackendOptions options_;
-  std::function<SocketAddress(std::uint64_t)> who_;
+  std::function<bool(std::uint64_t, const std::string&)> who_;
   std::shared_ptr<RandomBackend*> alive_;
   std::vector<std::unique_ptr<Connection>> connections_;
   RogueCounts rogue_counts_{};

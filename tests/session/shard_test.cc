@@ -71,6 +71,11 @@ class ShardTest : public testing::Test {
     return repeated;
   }
 
+  // The address of one of many clients.
+  [[nodiscard]] static std::string Numbered(int number) {
+    return "198.18.0." + std::to_string(number + 1);
+  }
+
   void ExpectEnd(CloseReason reason, std::size_t sessions = 1) {
     ASSERT_TRUE(world_->Until([&] { return world_->ended().size() == sessions; }, kPatience));
     EXPECT_EQ(CloseReasonName(world_->ended().back().reason), CloseReasonName(reason));
@@ -479,7 +484,7 @@ TEST_F(ShardTest, ThoseWhoDoNotReadCannotStarveTheOthers) {
   AnswerEachWith("250 " + std::string(400, 'x') + "\r\n");
   const std::string commands = Repeated("NOOP\r\n", 1'000);
   for (int i = 0; i < 60; ++i) {
-    ClientEnd& client = Connect();
+    ClientEnd& client = Connect(Numbered(i).c_str());
     client.set_reading(false);
     client.Say(commands);
   }
@@ -509,16 +514,20 @@ TEST_F(ShardTest, ThoseWhoDoNotEndTheirLineCannotStarveTheOthers) {
   WorldOptions options;
   options.large_blocks = 64;
   options.io.lent_blocks = 16;
-  Start(options);
-  for (int i = 0; i < 80; ++i) {
-    ClientEnd& client = Connect();
-    world_->Pass(2 * kNsPerMs);
-    client.Say("AUTH PLAIN " + std::string(11'000, 'A'));
+  for (const bool one_client : {false, true}) {
+    SCOPED_TRACE(one_client);
+    Start(options);
+    for (int i = 0; i < 80; ++i) {
+      ClientEnd& client = one_client ? Connect() : Connect(Numbered(i).c_str());
+      world_->Pass(2 * kNsPerMs);
+      client.Say("AUTH PLAIN " + std::string(11'000, 'A'));
+    }
+    world_->Pass(10 * kNsPerMs);
+    ClientEnd& late = Connect();  // of the same address, where that is one
+    EXPECT_TRUE(Hears(late, "220 ", 5 * kNsPerSecond));
+    Greet(late);
+    TearDown();
   }
-  world_->Pass(10 * kNsPerMs);
-  ClientEnd& late = Connect();
-  EXPECT_TRUE(Hears(late, "220 ", 5 * kNsPerSecond));
-  Greet(late);
 }
 
 // Those who pipeline more than their backend has answered hold blocks, and if they have all of them
@@ -533,7 +542,7 @@ TEST_F(ShardTest, AFloodOfCommandsCannotKeepTheAnswersOut) {
     Start(options);
     constexpr int kClients = 80;
     for (int i = 0; i < kClients; ++i) {
-      Greet(Connect());
+      Greet(Connect(Numbered(i).c_str()));
     }
     const std::string commands = Repeated(command, 10'000);
     for (const std::unique_ptr<ClientEnd>& client : clients_) {
@@ -556,6 +565,74 @@ TEST_F(ShardTest, AFloodOfCommandsCannotKeepTheAnswersOut) {
     }
     TearDown();
   }
+}
+
+// Sessions of one client whose commands came before their answers have them done in turn: however
+// many there are, what the mail server has to do for them is bounded, and others' commands are not
+// behind it.
+TEST_F(ShardTest, APipeliningClientsSessionsTakeTurns) {
+  Start(WorldOptions());
+  constexpr std::size_t kClients = 40;
+  for (std::size_t i = 0; i < kClients; ++i) {
+    Greet(Connect());
+  }
+  for (const std::unique_ptr<ClientEnd>& client : clients_) {
+    client->Say(Repeated("NOOP\r\n", 100));
+  }
+  std::vector<std::size_t> done(kClients);
+  const auto answer = [&] {
+    std::size_t asked = 0;
+    for (std::size_t i = 0; i < kClients; ++i) {
+      if (!backends_[i].Read().empty()) {
+        ++asked;
+        ++done[i];
+        backends_[i].Write("250 ok\r\n");
+      }
+    }
+    world_->Pass(100 * kNsPerMs);
+    return asked;
+  };
+  world_->Pass(100 * kNsPerMs);
+  EXPECT_EQ(answer(),
+            kClients);  // the first of each: it was sent before there was anything to wait for
+  for (int round = 0; round < 20; ++round) {
+    EXPECT_EQ(answer(), ClientShares::kTurns) << round;
+    const auto [least, most] = std::minmax_element(done.begin(), done.end());
+    EXPECT_LE(*most, *least + 1) << round;
+  }
+  ClientEnd& other = Connect("192.0.2.8");
+  Greet(other);
+  other.Say("NOOP\r\n");
+  EXPECT_TRUE(world_->Until([&] { return backends_.back().readable() > 0; }, kPatience));
+  // A turn ends with its session.
+  for (std::size_t i = 0; i < kClients - ClientShares::kTurns; ++i) {
+    clients_[i]->Reset();
+    backends_[i].Reset();
+  }
+  world_->Pass(100 * kNsPerMs);
+  for (std::size_t i = kClients - ClientShares::kTurns; i < kClients; ++i) {
+    EXPECT_GT(backends_[i].readable(), 0u) << i;
+  }
+}
+
+// Whoever came first: one client's sessions leave blocks for the next one.
+TEST_F(ShardTest, OneClientCannotHoldAllBlocks) {
+  WorldOptions options;
+  options.large_blocks = 64;
+  options.io.lent_blocks = 16;
+  Start(options);
+  for (int i = 0; i < 80; ++i) {
+    ClientEnd& client = Connect();
+    world_->Pass(2 * kNsPerMs);
+    client.Say("AUTH PLAIN " + std::string(11'000, 'A'));
+  }
+  world_->Pass(10 * kNsPerMs);
+  Greet(Connect("192.0.2.8"));
+  world_->shard().PostStatusRequest();
+  world_->Pass(kNsPerMs);
+  EXPECT_GE(world_->status().blocks_large_free, options.large_blocks / 4);
+  EXPECT_EQ(world_->status().starved, 0u);
+  EXPECT_EQ(world_->status().reclaimed, 0u);
 }
 
 // A drip of octets is no movement.

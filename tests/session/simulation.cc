@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "../tls/authority.h"
+#include "ringpost/io/socket.h"
 #include "wire_watch.h"
 
 namespace ringpost {
@@ -65,7 +66,9 @@ class SimulatedRun {
     wire_.set_arming(true);
     io().set_wire(&wire_);
     sim_process::UseClock(&io());
-    backend_->OnWho([this](std::uint64_t session) { return AddressOf(session); });
+    backend_->OnWho([this](std::uint64_t session, const std::string& client) {
+      return IsClientOf(session, client);
+    });
     world_->OnTurn([this] { JudgeTurn(); });
     if (plan_.resume) {
       plan_.client.tickets = &tickets_;
@@ -204,13 +207,23 @@ class SimulatedRun {
     }
   }
 
-  [[nodiscard]] SocketAddress AddressOf(std::uint64_t session) {
+  // Whether that is the session's client, "ADDRESS PORT". Which session a client has is known from
+  // its first operation on; until then, as where it has to wait for blocks, it may be any without
+  // one.
+  [[nodiscard]] bool IsClientOf(std::uint64_t session, const std::string& text) {
+    bool may_be = false;
     for (const std::unique_ptr<RandomClient>& client : clients_) {
-      if (RandomBackend::SessionOf(client->peer()) == session) {
-        return client->peer().address();
+      const SocketAddress& address = client->peer().address();
+      std::array<char, kAddressTextMax> host;
+      const bool same =
+          std::string(FormatHost(address, host)) + " " + std::to_string(PortOf(address)) == text;
+      const std::uint64_t its = RandomBackend::SessionOf(client->peer());
+      if (its == session) {
+        return same;
       }
+      may_be = may_be || (same && its == RandomBackend::kNoSession);
     }
-    return SimAddress("0.0.0.0", 0);
+    return may_be;
   }
 
   [[nodiscard]] bool AllDone() const {

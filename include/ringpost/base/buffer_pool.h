@@ -5,12 +5,16 @@
 // Blocks are reference counted so that a slice of a received block can move from queue to queue
 // without a copy.
 //
+// Each block in use is counted for a holder, say all sessions of one client: whoever set_holder()
+// named when it was taken, or adopted.
+//
 // Owner: the shard; one thread. It never grows: running out is a normal day and shows as nullopt.
 // Invariant: every block is free, or lent to the ring, or referenced by at least one ByteQueue
 // slice.
 #ifndef RINGPOST_BASE_BUFFER_POOL_H_
 #define RINGPOST_BASE_BUFFER_POOL_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -42,6 +46,19 @@ class BufferPool {
   void AddReference(BlockId block);
   void Release(BlockId block);  // the last reference frees it
 
+  // Holders are 0 to `count` - 1; 0 is nobody, for blocks that are lent to the ring or belong to no
+  // client. While nobody else holds any.
+  using Holder = std::uint32_t;
+  static constexpr Holder kNobody = 0;
+  void SetHolderCount(std::size_t count);
+  // For whom blocks are taken and adopted from here on.
+  void set_holder(Holder holder) { holder_ = holder; }
+  // Counts a block of nobody's for the present holder.
+  void Adopt(BlockId block);
+  [[nodiscard]] std::size_t held_count(Holder holder, BlockSize size) const {
+    return held_[holder][static_cast<std::size_t>(size)];
+  }
+
   [[nodiscard]] std::byte* data(BlockId block) const;
   [[nodiscard]] std::size_t capacity(BlockId block) const;
 
@@ -72,6 +89,7 @@ class BufferPool {
   struct Block {
     std::uint16_t used = 0;
     std::uint16_t references = 0;
+    Holder holder = kNobody;
   };
 
   std::size_t large_count_;
@@ -79,6 +97,8 @@ class BufferPool {
   std::size_t mapped_bytes_;
   std::byte* memory_;
   std::vector<Block> blocks_;
+  std::vector<std::array<std::uint32_t, 2>> held_;  // by holder, by size
+  Holder holder_ = kNobody;
   std::vector<BlockId> free_large_;
   std::vector<BlockId> free_small_;
   std::vector<Slice> slices_;

@@ -103,6 +103,7 @@ class Leg {
   [[nodiscard]] bool raw_input_empty() const { return raw_in_.empty(); }
   [[nodiscard]] bool plain_sealed() const { return plain_out_.empty(); }
   [[nodiscard]] bool output_sent() const { return raw_out_.empty() && !send_.in_flight; }
+  [[nodiscard]] bool receiving() const { return recv_.in_flight; }
   // A send is under way: its end is the peer's to bring about, by reading.
   [[nodiscard]] bool sending() const { return send_.in_flight; }
   [[nodiscard]] bool ended() const { return socket_ended_; }

@@ -21,6 +21,7 @@
 #include "ringpost/base/timer_wheel.h"
 #include "ringpost/io/io.h"
 #include "ringpost/session/client_limits.h"
+#include "ringpost/session/client_shares.h"
 #include "ringpost/session/leg.h"
 #include "ringpost/session/runtime.h"
 #include "ringpost/session/session_policy.h"
@@ -49,6 +50,10 @@ class SessionHost {
   // To be pumped again in the next turn, or when blocks have returned.
   virtual void MakeReady(Session& session) = 0;
   virtual void WaitForBlocks(Session& session) = 0;
+  // What the sessions of one client may take from the others.
+  [[nodiscard]] virtual ClientShares& shares() = 0;
+  // It has no more commands than were answered, or ends: another of its client may have its turn.
+  virtual void EndTurn(Session& session) = 0;
   // To be pumped again when a descriptor may be had; nothing is accepted before.
   virtual void WaitForDescriptor(Session& session, int error) = 0;
   // To be pumped again when a probe of an upstream has had its answer.
@@ -150,6 +155,7 @@ class Session final : private PolicyListener, private MailPolicy {
   std::uint32_t slot = 0;
   std::uint32_t* route_sessions = nullptr;  // the shard's count for this route
   std::optional<ClientNetwork> counted;     // in ClientLimits, until it is finished
+  ClientShares::Member share;
   bool is_ready = false;
   bool is_starved = false;
   bool needs_round = false;  // starved in the middle of what it had to do, not only by a receive
@@ -177,6 +183,11 @@ class Session final : private PolicyListener, private MailPolicy {
   void ArmSend(Leg& leg, SendHint hint = SendHint::kAtOnce);
   void AckUnanswered();
   [[nodiscard]] bool HasBlocks();
+  // A client that has sent more commands than were answered.
+  void NoteOverrun(Side side);
+  void EndOverrun();
+  [[nodiscard]] bool MayGoOn();
+  void ArmFrontRecv();
   // While few blocks are free no session takes more than its share of them.
   [[nodiscard]] bool IsTight() const;
 
@@ -266,6 +277,7 @@ class Session final : private PolicyListener, private MailPolicy {
   bool heard_in_tls_ = false;    // the client has said something inside it
   bool backend_wanted_ = false;  // connect as soon as the leg is idle
   bool proof_wanted_ = false;    // pick an address as soon as one is proven
+  bool overran_ = false;         // the client has sent more commands than were answered
   bool greeted_ = false;         // the backend has spoken since the identity was sent
 };
 

@@ -26,6 +26,7 @@
 #include "ringpost/base/timer_wheel.h"
 #include "ringpost/io/io.h"
 #include "ringpost/session/client_limits.h"
+#include "ringpost/session/client_shares.h"
 #include "ringpost/session/health_probe.h"
 #include "ringpost/session/runtime.h"
 #include "ringpost/session/session.h"
@@ -139,6 +140,8 @@ class Shard final : public SessionHost {
   [[nodiscard]] bool draining() const override { return draining_; }
   void MakeReady(Session& session) override;
   void WaitForBlocks(Session& session) override;
+  [[nodiscard]] ClientShares& shares() override { return shares_; }
+  void EndTurn(Session& session) override { HaveTurn(shares_.EndTurn(session.share)); }
   void WaitForDescriptor(Session& session, int error) override;
   void WaitForProof(Session& session) override;
   void HealthChanged() override { probes_at_ = 0; }
@@ -203,6 +206,7 @@ class Shard final : public SessionHost {
   // left half-way: Session::Close() needs none where nothing is said.
   template <typename Work>
   void Guarded(Session& session, const Work& work) {
+    pool_->set_holder(session.share.account);
     try {
       work();
     } catch (const std::bad_alloc&) {
@@ -253,10 +257,13 @@ class Shard final : public SessionHost {
   [[nodiscard]] bool HasBlocksForRound() const;
   [[nodiscard]] bool CanWakeStarved() const;
   void WakeStarved();
+  void HaveTurn(const ClientShares::Member* member);
+  void WakeWithinShare();
   [[nodiscard]] bool CanWakeShort() const;
   void WakeShort();
   void ReclaimBlocks();
-  void EndHolders(TimeNs now);
+  // `enough`: blocks are not short, but sessions wait for their client's share.
+  void EndHolders(TimeNs now, bool enough);
   void Drain();
   void Stop();
   void Close(Listener& listener);
@@ -268,6 +275,7 @@ class Shard final : public SessionHost {
   std::shared_ptr<const Runtime> runtime_;
   ShardObserver* observer_;
   TimerWheel wheel_;
+  ClientShares shares_;
   SessionTable sessions_;
   // By the slot in their user_data; null once closed.
   std::vector<std::unique_ptr<Listener>> listeners_;
