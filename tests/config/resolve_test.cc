@@ -123,17 +123,17 @@ TEST_F(ResolveTest, MemoryIsPlanned) {
   Settings settings = Tuned(Tuned(Minimal(), "sessions_max", "1000"), "shards", "2");
   settings = Tuned(Tuned(settings, "buffers_large", "256"), "buffers_small", "1024");
   const MemoryPlan plan = PlanMemory(*Good(settings));
-  EXPECT_EQ(plan.fixed, 19U << 20);
+  EXPECT_EQ(plan.fixed, 41U << 19);
   EXPECT_EQ(plan.idle(), plan.fixed + 1000 * 2450);
   EXPECT_EQ(plan.most(), plan.idle() + 1000 * (3250 + 17'400) + 2 * ((4U << 20) + (2U << 20)));
   EXPECT_EQ(
       MemorySentence(plan),
-      "memory: 19.0 MiB and 2450 octets for each idle TLS session (3250 more with TLS 1.2): 21 "
-      "MiB with all 1000; at most 53 MiB with all buffers in use and 17400 octets more for "
+      "memory: 20.5 MiB and 2450 octets for each idle TLS session (3250 more with TLS 1.2): 23 "
+      "MiB with all 1000; at most 55 MiB with all buffers in use and 17400 octets more for "
       "each session stopped within a TLS record");
   const MemoryPlan asked = PlanMemory(*Good(Tuned(settings, "policy_service", "127.0.0.1:10040")));
   EXPECT_EQ(asked.session_idle, plan.session_idle + 500);
-  EXPECT_NE(DescribeConfig(*Good(settings)).find("# memory: 19.0 MiB and 2450"), std::string::npos);
+  EXPECT_NE(DescribeConfig(*Good(settings)).find("# memory: 20.5 MiB and 2450"), std::string::npos);
 }
 
 // A quarter, but never so few that one honest server would meet it; 0 is asked for by name.
