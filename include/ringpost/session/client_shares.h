@@ -35,7 +35,7 @@ class Session;
 
 class ClientShares {
  public:
-  static constexpr std::uint32_t kTurns = 8;
+  static constexpr std::uint32_t kTurns = 4;
   // A client may hold one block for each kShareOfFree that are free, and one in kFloorPart of all
   // in any case.
   static constexpr std::size_t kShareOfFree = 2;
