@@ -687,7 +687,7 @@ DEFECTS = (
     Defect(
         "starved-for-ever",
         "a session that waits for blocks is never woken",
-        (Edit(SHARD_CC, "  WakeStarved();\n  WakeShort();\n", "  WakeShort();\n"),),
+        (Edit(SHARD_CC, "  WakeStarved();\n  if (shares_", "  if (shares_"),),
         SIMULATION, r"simulate --seed="),
     Defect(
         "accept-spins",
