@@ -723,7 +723,7 @@ DEFECTS = (
         "sim-wrong-client",
         "the backend is told the address of ringpost instead of the client's",
         WRONG_CLIENT,
-        SIMULATION, r"Which is: .198.51.100.1"),
+        SIMULATION, r"is told of 198\.51\.100\.1 25"),
     Defect(
         "sim-tls-memory-kept",
         "a TLS object is not given back with its session",
