@@ -33,6 +33,9 @@ constexpr std::uint64_t kRecordBytes = 17'400;
 // Until its end, a handshake may have as much of the client's messages in wolfSSL as the engine
 // lets through, where clients are asked for certificates (TlsEngine::kHandshakeBytesMax).
 constexpr std::uint64_t kCertificateHandshakeBytes = 64 << 10;
+// What is kept of a client's certificate afterwards (SessionPolicy::kKeptMax), and the policy that
+// keeps it; tests/e2e/cases/policy_memory.py holds the process to it.
+constexpr std::uint64_t kCertificateBytes = 8 << 10;
 
 double Mebibytes(std::uint64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
@@ -46,6 +49,7 @@ MemoryPlan PlanMemory(const Config& config) {
   plan.fixed = kProcessBytes + shards * kShardBytes;
   plan.session_idle = kSessionBytes + (config.policy_service.has_value() ? kRegistrationBytes : 0);
   plan.session_tls12 = kTls12Bytes;
+  plan.session_certificate = asks ? kCertificateBytes : 0;
   plan.session_record = asks ? kCertificateHandshakeBytes : kRecordBytes;
   plan.buffers = shards * (std::uint64_t{config.buffers_large} * BufferPool::kLargeBytes +
                            std::uint64_t{config.buffers_small} * BufferPool::kSmallBytes);
@@ -54,13 +58,17 @@ MemoryPlan PlanMemory(const Config& config) {
 }
 
 std::string MemorySentence(const MemoryPlan& plan) {
+  const std::string certificate =
+      plan.session_certificate == 0
+          ? ""
+          : absl::StrFormat(", up to %d with a client's certificate", plan.session_certificate);
   return absl::StrFormat(
-      "memory: %.1f MiB and %d octets for each idle TLS session (%d more with TLS 1.2): %.0f MiB "
+      "memory: %.1f MiB and %d octets for each idle TLS session (%d more with TLS 1.2%s): %.0f MiB "
       "with all %d; at most %.0f MiB with all buffers in use and %d octets more for each session "
       "stopped within a TLS "
       "record",
-      Mebibytes(plan.fixed), plan.session_idle, plan.session_tls12, Mebibytes(plan.idle()),
-      plan.sessions, Mebibytes(plan.most()), plan.session_record);
+      Mebibytes(plan.fixed), plan.session_idle, plan.session_tls12, certificate,
+      Mebibytes(plan.idle()), plan.sessions, Mebibytes(plan.most()), plan.session_record);
 }
 
 }  // namespace ringpost

@@ -23,9 +23,7 @@ bool GoTogether(std::string_view expected, std::string_view presented) {
 // The name of the certificate that is an expected one; empty: none is.
 std::string_view ExpectedName(const CertificateRule& rule, const ClientCertificate& certificate) {
   const auto is_expected = [&rule](std::string_view presented) {
-    return std::any_of(
-        rule.names.begin(), rule.names.end(),
-        [presented](const std::string& expected) { return GoTogether(expected, presented); });
+    return IsExpectedName(rule, presented);
   };
   // RFC 9525 6.3: a common name is no reference for whoever has dNSNames.
   if (certificate.names.empty()) {
@@ -164,6 +162,12 @@ PolicyFault JudgeCertificate(const CertificateRule& rule, const ClientFacts& cli
   if (!purpose) return PolicyFault::kWrongPurpose;
   CertificateMatch unasked;
   return JudgeWho(rule, certificate, match != nullptr ? *match : unasked);
+}
+
+bool IsExpectedName(const CertificateRule& rule, std::string_view presented) {
+  return std::any_of(
+      rule.names.begin(), rule.names.end(),
+      [presented](const std::string& expected) { return GoTogether(expected, presented); });
 }
 
 const PolicyDecision* PolicyDecisions::refusal() const {

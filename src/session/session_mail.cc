@@ -58,6 +58,7 @@ Session::Policies Session::TakePolicies(const std::shared_ptr<const Runtime>& ru
     judged_as_ = listener_;
     return Policies::kTaken;
   }
+  if (policy_ != nullptr && !policy_->can_be_replaced()) return Policies::kOutOfReach;
   const bool asks_anew = route->route->ask_certificate && !listener_->route->ask_certificate;
   const bool encrypts = route->relay.tls_policy >= TlsPolicy::kEncrypt;
   if (asks_anew || (encrypts && !tls_established_ && !listener_->relay.starttls_offered)) {

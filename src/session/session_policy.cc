@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ringpost/session/session_policy.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "ringpost/base/check.h"
@@ -37,8 +38,53 @@ void SessionPolicy::TlsEstablished(std::unique_ptr<ClientCertificate> certificat
   certificate_ = std::move(certificate);
   client_.certificate = certificate_.get();
   client_.now = session_->WallClock();
+  if (certificate_ != nullptr && certificate_->MemoryOctets() > kKeptMax) ShortenCertificate();
   MatchRoute();
   verified_ = route_match_.by != CertificateMatch::By::kNothing;
+}
+
+template <typename Visit>
+void SessionPolicy::ForEachRule(Visit visit) const {
+  visit(listener_->route->policy.certificate);
+  if (listener_->partners == nullptr) return;
+  for (const Partner& partner : listener_->partners->all()) visit(partner.certificate);
+}
+
+// Judged while its chain is there, and by all CAs, because the sender is not known yet.
+void SessionPolicy::ShortenCertificate() {
+  is_shortened_ = true;
+  if (certificate_->key_proven) {  // else nothing is asked of it
+    ForEachRule([this](const CertificateRule& rule) {
+      if (rule.trust != kNoTrust) (void)VerifyChain(rule.trust);
+    });
+  }
+  certificate_->chain = {};
+  if (certificate_->MemoryOctets() > kKeptMax) ShortenNames();
+}
+
+// To those that a rule asks for whose CA has signed the certificate: the first for each rule, and
+// the first of all.
+void SessionPolicy::ShortenNames() {
+  std::vector<std::string>& names = certificate_->names;
+  std::vector<std::size_t> kept;
+  if (certificate_->key_proven) {
+    ForEachRule([&](const CertificateRule& rule) {
+      if (rule.trust == kNoTrust || VerifyChain(rule.trust) != PolicyFault::kNone) return;
+      if (!names.empty()) kept.push_back(0);
+      const auto expected =
+          std::find_if(names.begin(), names.end(),
+                       [&rule](const std::string& name) { return IsExpectedName(rule, name); });
+      if (expected != names.end()) {
+        kept.push_back(static_cast<std::size_t>(expected - names.begin()));
+      }
+    });
+  }
+  std::sort(kept.begin(), kept.end());
+  kept.erase(std::unique(kept.begin(), kept.end()), kept.end());
+  std::vector<std::string> left;
+  left.reserve(kept.size());
+  for (const std::size_t index : kept) left.push_back(std::move(names[index]));
+  names = std::move(left);
 }
 
 // A partner's CA stands for its partner and for no name. The route's stands for all who come by

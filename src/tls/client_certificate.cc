@@ -9,6 +9,29 @@
 #include "x509.h"
 
 namespace ringpost {
+namespace {
+
+constexpr std::size_t kAllocation = 16;  // what glibc adds to each, and rounds up to
+
+std::size_t MemoryOf(const std::string& text) {
+  const bool within = text.capacity() <= std::string().capacity();
+  return within ? 0 : text.capacity() + 1 + kAllocation;
+}
+
+std::size_t MemoryOf(const std::vector<std::string>& texts) {
+  std::size_t octets = texts.capacity() * sizeof(std::string) + kAllocation;
+  for (const std::string& text : texts) {
+    octets += MemoryOf(text);
+  }
+  return octets;
+}
+
+}  // namespace
+
+std::size_t ClientCertificate::MemoryOctets() const {
+  return sizeof(ClientCertificate) + kAllocation + MemoryOf(chain) + MemoryOf(names) +
+         MemoryOf(subject) + MemoryOf(issuer) + MemoryOf(common_name) + MemoryOf(common_host_name);
+}
 
 std::unique_ptr<ClientCertificate> ReadClientCertificate(std::vector<std::string> chain) {
   constexpr std::size_t kTextMax = 256;

@@ -134,6 +134,14 @@ TEST_F(ResolveTest, MemoryIsPlanned) {
   const MemoryPlan asked = PlanMemory(*Good(Tuned(settings, "policy_service", "127.0.0.1:10040")));
   EXPECT_EQ(asked.session_idle, plan.session_idle + 500);
   EXPECT_NE(DescribeConfig(*Good(settings)).find("# memory: 20.5 MiB and 2450"), std::string::npos);
+  Config certificates = *Good(settings);
+  certificates.ingress.front().ask_certificate = true;
+  const MemoryPlan shown = PlanMemory(certificates);
+  EXPECT_EQ(shown.idle(), plan.idle());
+  EXPECT_EQ(shown.most(), plan.most() + 1000 * (8192 + 65536 - 17'400));
+  EXPECT_NE(MemorySentence(shown).find(
+                "(3250 more with TLS 1.2, up to 8192 with a client's certificate)"),
+            std::string::npos);
 }
 
 // A quarter, but never so few that one honest server would meet it; 0 is asked for by name.

@@ -1268,6 +1268,12 @@ DEFECTS = (
               "    engine->client_certificate_->key_proven = true;\n"),),
         unit("tests/tls/tls_test", "*ClientAuth*"), r"FAILED  \] Versions/ClientAuth.KeyThatCannotBeChecked"),
     Defect(
+        "large-certificate-kept-whole",
+        "a session keeps all of a client's certificate, however large it is",
+        (Edit("src/session/session_policy.cc",
+              "  if (certificate_ != nullptr && certificate_->MemoryOctets() > kKeptMax) ShortenCertificate();\n", ""),),
+        e2e("policy_memory.a_session"), r"FAIL policy_memory.a_session_keeps_what_was_planned\[large\]"),
+    Defect(
         "unproven-certificate-is-judged",
         "a certificate whose key was not proven meets a policy",
         (Edit("src/policy/judge.cc",

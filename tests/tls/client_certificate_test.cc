@@ -39,6 +39,18 @@ TEST(ClientCertificateFacts, Usual) {
   EXPECT_FALSE(facts.server_auth);
 }
 
+TEST(ClientCertificateFacts, MemoryCountsAll) {
+  ClientCertificate facts;
+  const std::size_t empty = facts.MemoryOctets();
+  EXPECT_GE(empty, sizeof(ClientCertificate));
+  facts.chain.emplace_back(3000, 'x');
+  facts.names.assign(100, std::string(50, 'n'));
+  facts.subject.assign(200, 's');
+  const std::size_t contents = 3000 + 100 * (50 + sizeof(std::string)) + 200;
+  EXPECT_GT(facts.MemoryOctets(), empty + contents);
+  EXPECT_LT(facts.MemoryOctets(), empty + contents * 3 / 2);
+}
+
 // The fingerprints are the ones that openssl prints.
 TEST(ClientCertificateFacts, FingerprintsAsOpensslPrintsThem) {
   const Party leaf = Issue({}, &Root());

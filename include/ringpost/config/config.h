@@ -138,18 +138,20 @@ struct Config {
 // What the process will need, in octets of resident memory, as measured (memory_plan.cc). CAs,
 // revocation lists and partners come on top; they are as large as their files, and shared.
 struct MemoryPlan {
-  std::uint64_t fixed = 0;           // program, libraries, and what shards touch when they work
-  std::uint64_t session_idle = 0;    // of each session that is through its TLS 1.3 handshake
-  std::uint64_t session_tls12 = 0;   // more, of each one with TLS 1.2
+  std::uint64_t fixed = 0;          // program, libraries, and what shards touch when they work
+  std::uint64_t session_idle = 0;   // of each session that is through its TLS 1.3 handshake
+  std::uint64_t session_tls12 = 0;  // more, of each one with TLS 1.2
+  // More, at most, of each one whose client has shown a certificate; 0: nobody is asked for one.
+  std::uint64_t session_certificate = 0;
   std::uint64_t session_record = 0;  // more, of each one whose client stopped within a TLS record
   std::uint64_t buffers = 0;         // all blocks of all shards, beyond what `fixed` has
   std::uint64_t sessions = 0;
-  // All sessions are open with TLS 1.3 and quiet. Lower than that is the normal day: memory is
-  // taken when it is first used.
+  // All sessions are open with TLS 1.3 and quiet, without certificates. Lower than that is the
+  // normal day: memory is taken when it is first used.
   [[nodiscard]] std::uint64_t idle() const { return fixed + sessions * session_idle; }
   // And nothing that a peer can do makes it more.
   [[nodiscard]] std::uint64_t most() const {
-    return idle() + sessions * (session_tls12 + session_record) + buffers;
+    return idle() + sessions * (session_tls12 + session_certificate + session_record) + buffers;
   }
 };
 [[nodiscard]] MemoryPlan PlanMemory(const Config& config);

@@ -61,6 +61,9 @@ struct CertificateMatch {
 [[nodiscard]] PolicyFault JudgeCertificate(const CertificateRule& rule, const ClientFacts& client,
                                            ChainVerifier& chain, CertificateMatch* match = nullptr);
 
+// Whether `presented`, a name of a certificate, is one that the rule asks for (PROTOCOL 44).
+[[nodiscard]] bool IsExpectedName(const CertificateRule& rule, std::string_view presented);
+
 struct PolicyDecision {
   const Partner* partner = nullptr;  // null: the route's own policy
   // What the partner was found by, or the sender's domain; a view into the Sender.

@@ -31,6 +31,7 @@ class PartnerTable {
 
   [[nodiscard]] bool empty() const { return partners_->empty(); }
   [[nodiscard]] std::size_t size() const { return partners_->size(); }
+  [[nodiscard]] const std::vector<Partner>& all() const { return *partners_; }
   // Whether any partner is known by the sender's domain, and whether any of those refuses mail.
   [[nodiscard]] bool has_domains() const { return !by_domain_.empty(); }
   [[nodiscard]] bool enforces_domains() const { return enforces_domains_; }

@@ -41,6 +41,10 @@ class PolicyListener {
 
 class SessionPolicy final : private ChainVerifier {
  public:
+  // What is kept of a client's certificate, in octets (ClientCertificate::MemoryOctets()). One that
+  // takes more is judged by all that may ever be asked of it, and then only its facts are kept.
+  static constexpr std::size_t kKeptMax = 7 * 1024;
+
   // All must outlive it.
   SessionPolicy(const Runtime* runtime, const ListenerRuntime* listener, PolicyListener* session);
   // Whether a session of this listener needs one.
@@ -49,7 +53,11 @@ class SessionPolicy final : private ChainVerifier {
   void set_client(const SocketAddress& client) { client_.address = ToIpAddress(client.any); }
   // A reload has brought others; nothing of what these said before counts.
   void Replace(const Runtime* runtime, const ListenerRuntime* listener);
-  // The handshake is complete; `certificate` may be null.
+  // Whether Replace() may be called: what its certificate is worth to others cannot be found out
+  // where only the facts are left of it.
+  [[nodiscard]] bool can_be_replaced() const { return !is_shortened_; }
+  // The handshake is complete; `certificate` may be null. A large one costs up to 100 µs for each
+  // CA that it may come from.
   void TlsEstablished(std::unique_ptr<ClientCertificate> certificate);
 
   [[nodiscard]] const ClientCertificate* certificate() const { return certificate_.get(); }
@@ -73,6 +81,10 @@ class SessionPolicy final : private ChainVerifier {
   [[nodiscard]] PolicyFault VerifyChain(std::size_t trust) override;
 
   void MatchRoute();
+  void ShortenCertificate();
+  void ShortenNames();
+  template <typename Visit>
+  void ForEachRule(Visit visit) const;
   [[nodiscard]] bool RefusesUnreadable(const PartnerTable& partners);
 
   const Runtime* runtime_;
@@ -85,6 +97,7 @@ class SessionPolicy final : private ChainVerifier {
   std::string reply_;
   CertificateMatch route_match_;
   bool verified_ = false;
+  bool is_shortened_ = false;  // of certificate_, only the facts are left
 };
 
 }  // namespace ringpost

@@ -10,6 +10,7 @@
 #ifndef RINGPOST_TLS_CLIENT_CERTIFICATE_H_
 #define RINGPOST_TLS_CLIENT_CERTIFICATE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -19,7 +20,8 @@
 namespace ringpost {
 
 struct ClientCertificate {
-  std::vector<std::string> chain;  // DER, the leaf first, as sent
+  // DER, the leaf first, as sent. Empty: too large to be kept (SessionPolicy::kKeptMax).
+  std::vector<std::string> chain;
   // False: wolfSSL has no code for a key of this kind, so that anybody may have presented this.
   bool key_proven = false;
   // For the log: "CN=mail.contoso.example, O=Contoso"; printable, at most 256 octets, cut with
@@ -44,6 +46,9 @@ struct ClientCertificate {
   // also where its key usage forbids signatures.
   bool client_auth = false;
   bool server_auth = false;
+
+  // What all of it takes in memory, in octets, what the allocator adds included.
+  [[nodiscard]] std::size_t MemoryOctets() const;
 };
 
 }  // namespace ringpost
