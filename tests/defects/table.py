@@ -1247,12 +1247,12 @@ DEFECTS = (
     Defect(
         "early-data-never-offered",
         "records that cannot be opened are skipped for any client",
-        (Edit("src/tls/tls_engine.cc", "    if (hello.early_data && hello.has_pre_shared_key) {\n", "    {\n"),),
+        (Edit("src/tls/tls_engine_hello.cc", "    if (hello.early_data && hello.has_pre_shared_key) {\n", "    {\n"),),
         EARLY_DATA, r"FAILED  \] Layers/EarlyDataTest.OnlyWhereItWasOffered"),
     Defect(
         "early-data-behind-the-second-hello",
         "after HelloRetryRequest early data is skipped behind the second hello as well",
-        (Edit("src/tls/tls_engine.cc", "  first_hello_.reset();\n  early_data_.reset();\n",
+        (Edit("src/tls/tls_engine_hello.cc", "  first_hello_.reset();\n  early_data_.reset();\n",
               "  first_hello_.reset();\n"),),
         EARLY_DATA, r"FAILED  \] Layers/EarlyDataTest.SkippedAfterHelloRetryRequest"),
     Defect(

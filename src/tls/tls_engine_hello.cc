@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// A server's part of the handshake before wolfSSL's: the first hello and the second, and what a
+// client may send between its messages that wolfSSL would not pass over.
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "early_data.h"
+#include "first_hello.h"
+#include "record_input.h"
+#include "ringpost/tls/client_hello.h"
+#include "ringpost/tls/tls_context.h"
+#include "ringpost/tls/tls_engine.h"
+#include "tls_callbacks.h"
+#include "tls_library.h"
+
+namespace ringpost {
+
+TlsOutcome TlsEngine::ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out) {
+  if (cipher_in.size() < hello_needed_) {
+    return TlsOutcome::kNeedInput;
+  }
+  const std::size_t visible = std::min(cipher_in.size(), kClientHelloBytesMax);
+  if (cipher_in.Linearize(visible) != Room::kOk) {
+    return End(TlsOutcome::kFailed, "out of blocks");
+  }
+  ClientHello hello;
+  const HelloResult result =
+      ReadClientHello(cipher_in.Front().substr(0, visible), Scratch(), hello);
+  switch (result.status) {
+    case HelloStatus::kNeedMore:
+      hello_needed_ = static_cast<std::uint32_t>(result.needed);
+      return TlsOutcome::kNeedInput;
+    case HelloStatus::kNotTls:
+      return End(TlsOutcome::kFailed, result.reason);
+    case HelloStatus::kMalformed:
+      return EndWithAlert(result.alert, result.reason, cipher_out);
+    case HelloStatus::kComplete:
+      break;
+  }
+  sni_ = hello.sni();
+  if (const std::optional<HelloRefusal> refusal = JudgeClientHello(hello)) {
+    return EndWithAlert(refusal->alert, refusal->reason, cipher_out);
+  }
+  WOLFSSL_CTX* const context = contexts_->Choose(hello);
+  if (context == nullptr) {
+    return EndWithAlert(TlsAlert::kHandshakeFailure, "no certificate that the client can verify",
+                        cipher_out);
+  }
+  ssl_ = wolfSSL_new(context);
+  if (ssl_ == nullptr) {
+    return EndWithAlert(TlsAlert::kInternalError, "out of memory", cipher_out);
+  }
+  wolfSSL_SetIOReadCtx(ssl_, this);
+  wolfSSL_SetIOWriteCtx(ssl_, this);
+  wolfSSL_SetCertCbCtx(ssl_, this);
+  if (hello.tls13) {
+    wolfSSL_set_tls13_secret_cb(ssl_, &TlsCallbacks::Secret, this);
+  }
+  if (!hello.tls13 || records_of_ == TlsRecords::kLibrary) {
+    // For the records only: given to the context, it would be asked about each hash as well.
+    wolfSSL_SetDevId(ssl_, TlsCryptoDevice());
+  }
+  if (RsaSigner* const signer = contexts_->SignerOf(context); signer != nullptr) {
+    wolfSSL_SetRsaSignCtx(ssl_, signer);
+    wolfSSL_SetRsaPssSignCtx(ssl_, signer);
+  }
+  // RFC 8446 4.2.9: a ticket could only be used in the mode that has no forward secrecy.
+  resumable_ = !hello.has_pre_shared_key || hello.psk_modes_dhe;
+  stage_ = Stage::kHandshake;
+  hello_needed_ = 1;
+  if (hello.tls13) {
+    first_hello_ = std::make_unique<FirstHello>(hello, result.message);
+    if (hello.early_data && hello.has_pre_shared_key) {
+      early_data_ = std::make_unique<EarlyData>();
+    }
+  }
+  // The first flight was bounded by the reader; NextRecord() counts what comes after.
+  if (result.record_count > 1) {
+    Reframe(result.message, 1);
+    cipher_in.Consume(result.octets);
+  }
+  return TlsOutcome::kDone;
+}
+
+void TlsEngine::Reframe(std::string_view message, char version_minor) {
+  const std::size_t length = message.size();
+  reframed_ = std::make_unique<std::string>();
+  reframed_->reserve(kHeaderBytes + length);
+  *reframed_ += {static_cast<char>(kTypeHandshake), 3, version_minor,
+                 static_cast<char>(length >> 8), static_cast<char>(length & 0xff)};
+  *reframed_ += message;
+}
+
+// After HelloRetryRequest, at the front of the input. Certificate, name and all else were decided
+// from the first hello, and wolfSSL goes by this one.
+TlsEngine::Record TlsEngine::ReadSecondHello() {
+  if (in_->size() < hello_needed_) {
+    return Record::kNeedInput;
+  }
+  const std::size_t visible = std::min(in_->size(), kClientHelloBytesMax);
+  if (in_->Linearize(visible) != Room::kOk) {
+    End(TlsOutcome::kFailed, "out of blocks");
+    return Record::kEnded;
+  }
+  ClientHello hello;
+  const HelloResult result = ReadClientHello(in_->Front().substr(0, visible), Scratch(), hello);
+  if (result.status == HelloStatus::kNeedMore) {
+    hello_needed_ = static_cast<std::uint32_t>(result.needed);
+    return Record::kNeedInput;
+  }
+  if (result.status == HelloStatus::kNotTls) {
+    End(TlsOutcome::kFailed, result.reason);
+    return Record::kEnded;
+  }
+  if (result.status == HelloStatus::kMalformed) {
+    EndWithAlert(result.alert, result.reason, *out_);
+    return Record::kEnded;
+  }
+  if (!first_hello_->MayBeFollowedBy(hello, result.message)) {
+    EndWithAlert(TlsAlert::kIllegalParameter, "the second ClientHello differs from the first",
+                 *out_);
+    return Record::kEnded;
+  }
+  first_hello_.reset();
+  early_data_.reset();
+  if (result.record_count > 1) {
+    Reframe(result.message, 3);  // RFC 8446 5.1
+    in_->Consume(result.octets);
+  }
+  return Record::kReady;
+}
+
+// Takes records of early data off the front of the input. kReady: what is there now is something
+// else.
+TlsEngine::Record TlsEngine::SkipEarlyData() {
+  while (true) {
+    if (!early_data_->pending()) {
+      if (in_->empty() || Octet(in_->Front().front()) != kTypeApplicationData) {
+        return Record::kReady;  // change_cipher_spec may come before it
+      }
+      std::array<char, kHeaderBytes> header;
+      if (CopyFront(*in_, header) < header.size()) {
+        return Record::kNeedInput;
+      }
+      const std::size_t length = Octet(header[3]) << 8 | Octet(header[4]);
+      const bool asked_again = first_hello_ != nullptr && sent_;
+      if (length > kSealedRecordMax13 || (!asked_again && !early_data_->has_secret()) ||
+          !early_data_->Begin(kHeaderBytes + length, asked_again ? EarlyData::Whose::kDropped
+                                                                 : EarlyData::Whose::kUnknown)) {
+        early_data_.reset();  // wolfSSL refuses it
+        return Record::kReady;
+      }
+    }
+    if (!early_data_->Take(*in_)) {
+      return Record::kNeedInput;
+    }
+    if (early_data_->IsHandshake(
+            static_cast<std::uint16_t>(wolfSSL_get_current_cipher_suite(ssl_)))) {
+      reframed_ = std::make_unique<std::string>(early_data_->TakeRecord());
+      early_data_.reset();
+      return Record::kReady;
+    }
+  }
+}
+
+// Takes off the front of the input what may stand before a client's message and is none of it.
+// kReady: what is there now is something else.
+TlsEngine::Record TlsEngine::SkipMeaningless() {
+  while (true) {
+    if (early_data_ != nullptr) {
+      const Record skipped = SkipEarlyData();
+      if (skipped != Record::kReady || reframed_ != nullptr) {
+        return skipped;
+      }
+    }
+    if (in_->empty() || Octet(in_->Front().front()) != kTypeChangeCipherSpec) {
+      return Record::kReady;
+    }
+    // RFC 8446 5: it means nothing, however often it comes. wolfSSL refuses the second one.
+    std::array<char, kHeaderBytes + 1> record;
+    const std::size_t there = CopyFront(*in_, record);
+    if (there < kHeaderBytes) {
+      return Record::kNeedInput;
+    }
+    if (record[3] != 0 || record[4] != 1) {
+      return Record::kReady;  // wolfSSL refuses it
+    }
+    if (there < record.size()) {
+      return Record::kNeedInput;
+    }
+    if (record.back() != 1) {
+      return Record::kReady;
+    }
+    if (!CountHandshakeRecord(record.size())) {
+      return Record::kEnded;
+    }
+    in_->Consume(record.size());
+  }
+}
+
+bool TlsEngine::CountHandshakeRecord(std::size_t octets) {
+  handshake_bytes_ += static_cast<std::uint32_t>(octets);
+  if (++handshake_records_ <= kHandshakeRecordsMax && handshake_bytes_ <= kHandshakeBytesMax) {
+    return true;
+  }
+  End(TlsOutcome::kFlood, "handshake too long");
+  return false;
+}
+
+}  // namespace ringpost
