@@ -9,7 +9,6 @@
 #include <cstring>
 
 #include "ringpost/base/check.h"
-#include "ringpost/base/sip_hash.h"
 
 namespace ringpost {
 namespace {

@@ -23,11 +23,6 @@ Value* Zeroed(std::size_t count) {
 
 void ClientShares::Freer::operator()(void* memory) const { std::free(memory); }
 
-std::uint64_t ClientShares::BytesFor(std::uint32_t sessions_max) {
-  return std::uint64_t{sessions_max} * sizeof(Account) +
-         std::uint64_t{IndexSize(sessions_max)} * sizeof(std::uint32_t);
-}
-
 ClientShares::ClientShares(BufferPool* pool, std::uint32_t sessions_max)
     : ClientShares(pool, sessions_max, SipHash::RandomKey()) {}
 

@@ -24,6 +24,7 @@
 #include <mutex>
 #include <optional>
 
+#include "ringpost/base/sip_hash.h"
 #include "ringpost/io/io.h"
 
 namespace ringpost {
@@ -44,7 +45,7 @@ class ClientNetwork {
 
 class ClientLimits {
  public:
-  using HashKey = std::array<std::uint64_t, 2>;
+  using HashKey = SipHash::Key;
 
   // Room for the clients of `sessions_max` sessions, all of different ones.
   explicit ClientLimits(std::uint32_t sessions_max);

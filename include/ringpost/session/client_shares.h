@@ -96,8 +96,6 @@ class ClientShares {
   }
 
   [[nodiscard]] std::uint32_t client_count() const { return used_; }
-  // What it takes once every page of it has been touched, in octets.
-  [[nodiscard]] static std::uint64_t BytesFor(std::uint32_t sessions_max);
 
  private:
   struct Line {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """8,000 idle sessions, 500 that drip, one that never reads: memory as planned, and others served as if alone. What
-they cost the others in time is a benchmark's to say: bench/measure crowd."""
+they cost the others in time is a benchmark's to say: bench/crowd idle."""
 
 from harness.case import case, check, equal, eventually
 from harness.crowd import Deaf, Drips, Idle, Pipelining, room
