@@ -20,7 +20,7 @@
 
 #include "ringpost/base/buffer_pool.h"
 #include "ringpost/base/byte_queue.h"
-#include "ringpost/tls/client_hello.h"
+#include "ringpost/tls/client_hello_reader.h"
 #include "ringpost/tls/ticket_keys.h"
 #include "ringpost/tls/tls_client.h"
 #include "ringpost/tls/tls_context.h"
@@ -174,9 +174,7 @@ class Pair {
     client.engine = TlsEngine::Client(client_context_.get(), "mx.example.test", nullptr);
     (void)client.engine->Handshake(client.cipher_in, client.cipher_out);
     ClientHello hello;
-    std::array<char, kClientHelloBytesMax> scratch;
-    if (ReadClientHello(client.cipher_out.Front(), scratch, hello).status !=
-        HelloStatus::kComplete) {
+    if (ClientHelloReader().Read(client.cipher_out, hello).status != HelloStatus::kComplete) {
       Stop("no hello");
     }
     return contexts_->Choose(hello);

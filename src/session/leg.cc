@@ -223,6 +223,9 @@ void Leg::CountBlocks(std::size_t* large, std::size_t* small) const {
   for (const ByteQueue* queue : {&raw_in_, &raw_out_, &plain_in_, &plain_out_}) {
     queue->CountBlocks(large, small);
   }
+  if (tls_ != nullptr) {
+    tls_->CountBlocks(large, small);
+  }
 }
 
 void Leg::CompactInput() {

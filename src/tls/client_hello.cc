@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ringpost/tls/client_hello.h"
 
-#include <algorithm>
 #include <bitset>
-#include <cstring>
+
+#include "record_input.h"
 
 namespace ringpost {
 namespace {
 
-constexpr std::size_t kRecordHeaderBytes = 5;
-constexpr std::size_t kMessageHeaderBytes = 4;
-constexpr std::size_t kRecordBytesMax = 1 << 14;  // RFC 8446 5.1
-constexpr unsigned kRecordHandshake = 22;
-constexpr unsigned kMessageClientHello = 1;
 constexpr std::size_t kExtensionTypes = 1 << 16;
 
 // Reads big-endian fields from the front; once it has failed it stays failed and yields zeros.
@@ -49,37 +44,10 @@ class Cursor {
   bool ok_ = true;
 };
 
-HelloResult Malformed(TlsAlert alert, std::string_view reason) {
-  HelloResult result;
-  result.status = HelloStatus::kMalformed;
-  result.alert = alert;
-  result.reason = reason;
-  return result;
-}
+// What is wrong with an extension, if anything.
+using Complaint = std::optional<HelloRefusal>;
 
-HelloResult NotTls() {
-  HelloResult result;
-  result.status = HelloStatus::kNotTls;
-  result.reason = "not TLS";
-  return result;
-}
-
-HelloResult NeedMore(std::size_t needed) {
-  if (needed > kClientHelloBytesMax) {
-    return Malformed(TlsAlert::kIllegalParameter, "ClientHello too long");
-  }
-  HelloResult result;
-  result.needed = needed;
-  return result;
-}
-
-// An extension's reader says what is wrong with it; empty: nothing.
-struct Complaint {
-  TlsAlert alert = TlsAlert::kDecodeError;
-  std::string_view reason;
-};
-
-constexpr Complaint kFine{};
+constexpr Complaint kFine;
 
 // Keeps the name if it is that of a host. An address, a blank or UTF-8 is what some clients send;
 // they get what they would get without a name.
@@ -109,7 +77,7 @@ void KeepHostName(std::string_view name, ClientHello& hello) {
 // RFC 6066 3. Names of other types begin with their length as well, and are passed over.
 Complaint ReadServerName(std::string_view content, ClientHello& hello) {
   constexpr unsigned kHostName = 0;
-  constexpr Complaint kBroken{TlsAlert::kDecodeError, "malformed server_name"};
+  constexpr HelloRefusal kBroken{TlsAlert::kDecodeError, "malformed server_name"};
   Cursor outer(content);
   Cursor list(outer.Vector(2));
   if (!outer.finished() || list.empty()) {
@@ -126,16 +94,16 @@ Complaint ReadServerName(std::string_view content, ClientHello& hello) {
       continue;
     }
     if (!host_name.empty()) {
-      return {TlsAlert::kIllegalParameter, "more than one server_name"};
+      return HelloRefusal{TlsAlert::kIllegalParameter, "more than one server_name"};
     }
     host_name = name;
   }
   // Nobody means well with these; what reads a name as C does would see another one.
   if (host_name.find('\0') != std::string_view::npos) {
-    return {TlsAlert::kIllegalParameter, "NUL in server_name"};
+    return HelloRefusal{TlsAlert::kIllegalParameter, "NUL in server_name"};
   }
   if (host_name.size() > hello.sni_octets.size()) {
-    return {TlsAlert::kIllegalParameter, "server_name too long"};
+    return HelloRefusal{TlsAlert::kIllegalParameter, "server_name too long"};
   }
   KeepHostName(host_name, hello);
   return kFine;
@@ -145,7 +113,7 @@ Complaint ReadSupportedVersions(std::string_view content, ClientHello& hello) {
   Cursor outer(content);
   Cursor list(outer.Vector(1));
   if (!outer.finished() || list.empty()) {
-    return {TlsAlert::kDecodeError, "malformed supported_versions"};
+    return HelloRefusal{TlsAlert::kDecodeError, "malformed supported_versions"};
   }
   // RFC 8446 4.2.1: where this extension is present it alone counts.
   hello.tls12 = false;
@@ -155,14 +123,14 @@ Complaint ReadSupportedVersions(std::string_view content, ClientHello& hello) {
     hello.tls12 |= version == 0x0303;
     hello.tls13 |= version == 0x0304;
   }
-  return list.ok() ? kFine : Complaint{TlsAlert::kDecodeError, "malformed supported_versions"};
+  return list.ok() ? kFine : Complaint({TlsAlert::kDecodeError, "malformed supported_versions"});
 }
 
 Complaint ReadSignatureAlgorithms(std::string_view content, ClientHello& hello) {
   Cursor outer(content);
   Cursor list(outer.Vector(2));
   if (!outer.finished() || list.empty()) {
-    return {TlsAlert::kDecodeError, "malformed signature_algorithms"};
+    return HelloRefusal{TlsAlert::kDecodeError, "malformed signature_algorithms"};
   }
   hello.has_signature_algorithms = true;
   while (!list.empty()) {
@@ -191,14 +159,14 @@ Complaint ReadSignatureAlgorithms(std::string_view content, ClientHello& hello) 
         break;
     }
   }
-  return list.ok() ? kFine : Complaint{TlsAlert::kDecodeError, "malformed signature_algorithms"};
+  return list.ok() ? kFine : Complaint({TlsAlert::kDecodeError, "malformed signature_algorithms"});
 }
 
 Complaint ReadSupportedGroups(std::string_view content, ClientHello& hello) {
   Cursor outer(content);
   Cursor list(outer.Vector(2));
   if (!outer.finished() || list.empty()) {
-    return {TlsAlert::kDecodeError, "malformed supported_groups"};
+    return HelloRefusal{TlsAlert::kDecodeError, "malformed supported_groups"};
   }
   hello.has_groups = true;
   while (!list.empty()) {
@@ -219,20 +187,20 @@ Complaint ReadSupportedGroups(std::string_view content, ClientHello& hello) {
         break;
     }
   }
-  return list.ok() ? kFine : Complaint{TlsAlert::kDecodeError, "malformed supported_groups"};
+  return list.ok() ? kFine : Complaint({TlsAlert::kDecodeError, "malformed supported_groups"});
 }
 
 Complaint ReadAlpn(std::string_view content, ClientHello& hello) {
   Cursor outer(content);
   Cursor list(outer.Vector(2));
   if (!outer.finished() || list.empty()) {
-    return {TlsAlert::kDecodeError, "malformed ALPN"};
+    return HelloRefusal{TlsAlert::kDecodeError, "malformed ALPN"};
   }
   hello.has_alpn = true;
   while (!list.empty()) {
     const std::string_view protocol = list.Vector(1);
     if (!list.ok() || protocol.empty()) {  // RFC 7301 3.1: never empty
-      return {TlsAlert::kDecodeError, "malformed ALPN"};
+      return HelloRefusal{TlsAlert::kDecodeError, "malformed ALPN"};
     }
     hello.alpn_smtp |= protocol == "smtp";
   }
@@ -243,7 +211,7 @@ Complaint ReadPskModes(std::string_view content, ClientHello& hello) {
   Cursor outer(content);
   const std::string_view modes = outer.Vector(1);
   if (!outer.finished() || modes.empty()) {
-    return {TlsAlert::kDecodeError, "malformed psk_key_exchange_modes"};
+    return HelloRefusal{TlsAlert::kDecodeError, "malformed psk_key_exchange_modes"};
   }
   hello.has_psk_modes = true;
   hello.psk_modes_dhe = modes.find('\x01') != std::string_view::npos;
@@ -273,7 +241,7 @@ Complaint ReadExtension(unsigned type, std::string_view content, ClientHello& he
     case 0xff01:
       // RFC 5746 3.6: empty in a first handshake, else handshake_failure.
       if (content != std::string_view("\0", 1)) {
-        return {TlsAlert::kHandshakeFailure, "renegotiation_info is not empty"};
+        return HelloRefusal{TlsAlert::kHandshakeFailure, "renegotiation_info is not empty"};
       }
       return kFine;
     default:
@@ -316,23 +284,26 @@ Complaint ReadExtensions(std::string_view octets, ClientHello& hello) {
     const unsigned type = list.Number(2);
     const std::string_view content = list.Vector(2);
     if (!list.ok()) {
-      return {TlsAlert::kDecodeError, "malformed extensions"};
+      return HelloRefusal{TlsAlert::kDecodeError, "malformed extensions"};
     }
     // RFC 8446 4.2: at most one of each type.
     if (seen.test(type)) {
-      return {TlsAlert::kIllegalParameter, "an extension occurs twice"};
+      return HelloRefusal{TlsAlert::kIllegalParameter, "an extension occurs twice"};
     }
     seen.set(type);
-    if (const Complaint complaint = ReadExtension(type, content, hello);
-        !complaint.reason.empty()) {
+    if (const Complaint complaint = ReadExtension(type, content, hello)) {
       return complaint;
     }
   }
   return kFine;
 }
 
-Complaint ReadBody(std::string_view body, ClientHello& hello) {
-  Cursor cursor(body);
+}  // namespace
+
+std::optional<HelloRefusal> ReadClientHello(std::string_view message, ClientHello& hello) {
+  hello = ClientHello{};
+  Cursor cursor(message);
+  cursor.Take(kMessageHeaderBytes);
   const unsigned legacy_version = cursor.Number(2);
   cursor.Take(32);  // random
   const std::string_view session_id = cursor.Vector(1);
@@ -340,7 +311,7 @@ Complaint ReadBody(std::string_view body, ClientHello& hello) {
   const std::string_view compression = cursor.Vector(1);
   if (!cursor.ok() || session_id.size() > 32 || suites.empty() || suites.size() % 2 != 0 ||
       compression.empty()) {
-    return {TlsAlert::kDecodeError, "malformed ClientHello"};
+    return HelloRefusal{TlsAlert::kDecodeError, "malformed ClientHello"};
   }
   // RFC 8446 4.2.1: without supported_versions TLS 1.2, whatever stands here above it.
   hello.tls12 = legacy_version >= 0x0303;
@@ -348,141 +319,18 @@ Complaint ReadBody(std::string_view body, ClientHello& hello) {
   if (!cursor.empty()) {
     const std::string_view extensions = cursor.Vector(2);
     if (!cursor.finished()) {
-      return {TlsAlert::kDecodeError, "malformed ClientHello"};
+      return HelloRefusal{TlsAlert::kDecodeError, "malformed ClientHello"};
     }
-    if (const Complaint complaint = ReadExtensions(extensions, hello); !complaint.reason.empty()) {
+    if (const Complaint complaint = ReadExtensions(extensions, hello)) {
       return complaint;
     }
   }
   // RFC 5246 7.4.1.2: null must be there; RFC 8446 4.1.2: and in TLS 1.3 nothing else.
   const bool has_null = compression.find('\0') != std::string_view::npos;
   if (!has_null || (hello.tls13 && compression.size() != 1)) {
-    return {TlsAlert::kIllegalParameter, "compression offered"};
+    return HelloRefusal{TlsAlert::kIllegalParameter, "compression offered"};
   }
   return kFine;
-}
-
-// The first octets decide whether this is TLS at all. nullopt: so far it is.
-std::optional<HelloResult> CheckFirstOctets(std::string_view received) {
-  const auto octet = [received](std::size_t i) { return static_cast<unsigned char>(received[i]); };
-  const unsigned type = octet(0);
-  if (type == kRecordHandshake) {
-    if (received.size() < 2) {
-      return NeedMore(2);
-    }
-    return octet(1) == 3 ? std::nullopt : std::optional(NotTls());
-  }
-  if ((type & 0x80) != 0) {
-    // An SSL 2.0 hello, as some clients of the 1990s wrapped an SSL 3.0 one: length, 1, version.
-    if (received.size() < 5) {
-      return NeedMore(5);
-    }
-    if (octet(2) == 1 && (octet(3) == 3 || (octet(3) == 0 && octet(4) == 2))) {
-      return Malformed(TlsAlert::kProtocolVersion, "SSL 2.0 hello");
-    }
-    return NotTls();
-  }
-  if (type >= 20 && type <= 23) {
-    if (received.size() < 2) {
-      return NeedMore(2);
-    }
-    if (octet(1) == 3) {
-      return Malformed(TlsAlert::kUnexpectedMessage, "first record is not a handshake");
-    }
-  }
-  return NotTls();
-}
-
-}  // namespace
-
-HelloResult ReadClientHello(std::string_view received, std::span<char> scratch,
-                            ClientHello& hello) {
-  if (received.empty()) {
-    return NeedMore(1);
-  }
-  if (const std::optional<HelloResult> early = CheckFirstOctets(received)) {
-    return *early;
-  }
-
-  std::size_t position = 0;          // of the next record
-  std::size_t assembled = 0;         // octets of the message so far
-  std::optional<std::size_t> total;  // known once the message's header is there
-  std::size_t record_count = 0;
-  std::string_view first_content;
-  while (true) {
-    if (received.size() < position + kRecordHeaderBytes) {
-      return NeedMore(position + kRecordHeaderBytes);
-    }
-    Cursor header(received.substr(position, kRecordHeaderBytes));
-    const unsigned type = header.Number(1);
-    const unsigned version_major = header.Number(1);
-    header.Take(1);
-    const std::size_t length = header.Number(2);
-    if (type != kRecordHandshake || version_major != 3 || length == 0) {
-      return Malformed(TlsAlert::kUnexpectedMessage, "ClientHello interrupted");
-    }
-    if (length > kRecordBytesMax) {
-      return Malformed(TlsAlert::kRecordOverflow, "oversized record");
-    }
-    const std::size_t end = position + kRecordHeaderBytes + length;
-    const std::string_view content =
-        received.substr(position + kRecordHeaderBytes,
-                        std::min(length, received.size() - position - kRecordHeaderBytes));
-    if (assembled == 0 && !content.empty() &&
-        static_cast<unsigned char>(content[0]) != kMessageClientHello) {
-      return Malformed(TlsAlert::kUnexpectedMessage, "first message is not a ClientHello");
-    }
-    if (received.size() < end) {
-      // One octet of content tells whether this is a ClientHello.
-      return NeedMore(assembled == 0 && content.empty() ? position + kRecordHeaderBytes + 1 : end);
-    }
-    if (end > kClientHelloBytesMax) {
-      return Malformed(TlsAlert::kIllegalParameter, "ClientHello too long");
-    }
-    ++record_count;
-    if (record_count == 1) {
-      first_content = content;
-    } else {
-      if (record_count == 2) {
-        std::memcpy(scratch.data(), first_content.data(), first_content.size());
-      }
-      std::memcpy(scratch.data() + assembled, content.data(), content.size());
-    }
-    assembled += length;
-    position = end;
-
-    const std::string_view message =
-        record_count == 1 ? first_content : std::string_view(scratch.data(), assembled);
-    if (!total && assembled >= kMessageHeaderBytes) {
-      total = kMessageHeaderBytes + Cursor(message.substr(1)).Number(3);
-      if (*total > kClientHelloBytesMax - kRecordHeaderBytes) {
-        return Malformed(TlsAlert::kIllegalParameter, "ClientHello too long");
-      }
-    }
-    if (total && assembled > *total) {
-      // RFC 8446 5.1: no message may follow in the record before the keys change.
-      return Malformed(TlsAlert::kUnexpectedMessage, "octets behind the ClientHello");
-    }
-    if (total && assembled == *total) {
-      break;
-    }
-    // At best the rest comes in one more record.
-    if (received.size() < position + kRecordHeaderBytes) {
-      return NeedMore(position + kRecordHeaderBytes);
-    }
-  }
-
-  HelloResult result;
-  result.message = record_count == 1 ? first_content : std::string_view(scratch.data(), assembled);
-  hello = ClientHello{};
-  const Complaint complaint = ReadBody(result.message.substr(kMessageHeaderBytes), hello);
-  if (!complaint.reason.empty()) {
-    return Malformed(complaint.alert, complaint.reason);
-  }
-  result.status = HelloStatus::kComplete;
-  result.octets = position;
-  result.record_count = record_count;
-  return result;
 }
 
 std::optional<HelloRefusal> JudgeClientHello(const ClientHello& hello) {

@@ -13,24 +13,18 @@
 
 #include "record_cipher.h"
 #include "ringpost/base/byte_queue.h"
-#include "ringpost/tls/client_hello.h"
 
 namespace ringpost {
 
 inline constexpr std::size_t kHeaderBytes = RecordCipher::kHeaderBytes;
+inline constexpr std::size_t kMessageHeaderBytes = 4;               // of the handshake
+inline constexpr std::size_t kPlainRecordMax = 1 << 14;             // RFC 8446 5.1
 inline constexpr std::size_t kSealedRecordMax13 = (1 << 14) + 256;  // RFC 8446 5.2
 inline constexpr unsigned kTypeChangeCipherSpec = 20;
 inline constexpr unsigned kTypeHandshake = 22;
 inline constexpr unsigned kTypeApplicationData = 23;
 
 inline unsigned Octet(char c) { return static_cast<unsigned char>(c); }
-
-// Scratch of the thread: a hello put together, or plaintext runs joined into one record. Never
-// both.
-inline std::span<char> Scratch() {
-  thread_local std::array<char, kClientHelloBytesMax> scratch;
-  return scratch;
-}
 
 // Copies the first octets of a queue, which may lie in several runs. Returns how many.
 inline std::size_t CopyFront(const ByteQueue& queue, std::span<char> to) {

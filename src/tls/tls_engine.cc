@@ -25,8 +25,6 @@
 namespace ringpost {
 namespace {
 
-constexpr std::size_t kPlainRecordMax = 1 << 14;              // RFC 8446 5.1
-static_assert(kClientHelloBytesMax >= kPlainRecordMax);       // of Scratch()
 constexpr std::size_t kSealedRecordMax12 = (1 << 14) + 2048;  // RFC 5246 6.2.3
 
 // The longest record for which wolfSSL 5.9.2 gets as far as sending record_overflow: 2^14 + 38
@@ -255,15 +253,17 @@ TlsEngine::Record TlsEngine::NextRecord() {
     return reframed_ != nullptr || !in_->empty() ? Record::kReady : Record::kNeedInput;
   }
   const bool tls13 = wolfSSL_version(ssl_) == kVersionTls13;
-  if (stage_ == Stage::kHandshake && role_ == Role::kServer && tls13 && reframed_ == nullptr) {
+  if (stage_ == Stage::kHandshake && role_ == Role::kServer && tls13 && reframed_ == nullptr &&
+      !hello_reader_.holds_part()) {
     if (const Record skipped = SkipMeaningless(); skipped != Record::kReady) {
       return skipped;
     }
   }
   // What is left of the first hello here is so that a second one can be compared with it. Only
   // change_cipher_spec, which is for middleboxes, may come before that one.
-  if (first_hello_ != nullptr && sent_ && reframed_ == nullptr && !in_->empty() &&
-      Octet(in_->Front().front()) == kTypeHandshake) {
+  if (first_hello_ != nullptr && sent_ && reframed_ == nullptr &&
+      (hello_reader_.holds_part() ||
+       (!in_->empty() && Octet(in_->Front().front()) == kTypeHandshake))) {
     if (const Record second = ReadSecondHello(); second != Record::kReady) {
       return second;
     }
@@ -277,7 +277,9 @@ TlsEngine::Record TlsEngine::NextRecord() {
   const unsigned type = Octet(header[0]);
   const std::size_t length = Octet(header[3]) << 8 | Octet(header[4]);
 
-  if (stage_ == Stage::kHandshake && !CountHandshakeRecord(kHeaderBytes + length)) {
+  // What was reframed has been counted, or is a hello, which its reader bounds.
+  if (stage_ == Stage::kHandshake && reframed_ == nullptr &&
+      !CountHandshakeRecord(kHeaderBytes + length)) {
     return Record::kEnded;
   }
 
@@ -447,7 +449,7 @@ TlsOutcome TlsEngine::Write(ByteQueue& plain_out, ByteQueue& cipher_out, std::si
     std::string_view piece = plain_out.Front().substr(0, kPlainRecordMax);
     if (piece.size() < kPlainRecordMax && piece.size() < plain_out.size()) {
       // Short runs go into one record: a record costs some 600 ns and 22 octets.
-      const std::span<char> scratch = Scratch().first(kPlainRecordMax);
+      thread_local std::array<char, kPlainRecordMax> scratch;
       piece = {scratch.data(), CopyFront(plain_out, scratch)};
     }
     const int result = wolfSSL_write(ssl_, piece.data(), static_cast<int>(piece.size()));

@@ -21,24 +21,17 @@
 namespace ringpost {
 
 TlsOutcome TlsEngine::ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out) {
-  if (cipher_in.size() < hello_needed_) {
-    return TlsOutcome::kNeedInput;
-  }
-  const std::size_t visible = std::min(cipher_in.size(), kClientHelloBytesMax);
-  if (cipher_in.Linearize(visible) != Room::kOk) {
-    return End(TlsOutcome::kFailed, "out of blocks");
-  }
   ClientHello hello;
-  const HelloResult result =
-      ReadClientHello(cipher_in.Front().substr(0, visible), Scratch(), hello);
+  const HelloResult result = hello_reader_.Read(cipher_in, hello);
   switch (result.status) {
     case HelloStatus::kNeedMore:
-      hello_needed_ = static_cast<std::uint32_t>(result.needed);
       return TlsOutcome::kNeedInput;
     case HelloStatus::kNotTls:
       return End(TlsOutcome::kFailed, result.reason);
     case HelloStatus::kMalformed:
       return EndWithAlert(result.alert, result.reason, cipher_out);
+    case HelloStatus::kNoBlocks:
+      return End(TlsOutcome::kFailed, "out of blocks");
     case HelloStatus::kComplete:
       break;
   }
@@ -72,54 +65,50 @@ TlsOutcome TlsEngine::ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out) {
   // RFC 8446 4.2.9: a ticket could only be used in the mode that has no forward secrecy.
   resumable_ = !hello.has_pre_shared_key || hello.psk_modes_dhe;
   stage_ = Stage::kHandshake;
-  hello_needed_ = 1;
   if (hello.tls13) {
     first_hello_ = std::make_unique<FirstHello>(hello, result.message);
     if (hello.early_data && hello.has_pre_shared_key) {
       early_data_ = std::make_unique<EarlyData>();
     }
   }
-  // The first flight was bounded by the reader; NextRecord() counts what comes after.
-  if (result.record_count > 1) {
+  if (!result.in_place) {
     Reframe(result.message, 1);
-    cipher_in.Consume(result.octets);
   }
   return TlsOutcome::kDone;
 }
 
+// In as few records as it takes: for each wolfSSL moves what came before.
 void TlsEngine::Reframe(std::string_view message, char version_minor) {
-  const std::size_t length = message.size();
   reframed_ = std::make_unique<std::string>();
-  reframed_->reserve(kHeaderBytes + length);
-  *reframed_ += {static_cast<char>(kTypeHandshake), 3, version_minor,
-                 static_cast<char>(length >> 8), static_cast<char>(length & 0xff)};
-  *reframed_ += message;
+  reframed_->reserve(message.size() + kHeaderBytes * (1 + message.size() / kPlainRecordMax));
+  while (!message.empty()) {
+    const std::string_view part = message.substr(0, kPlainRecordMax);
+    *reframed_ += {static_cast<char>(kTypeHandshake), 3, version_minor,
+                   static_cast<char>(part.size() >> 8), static_cast<char>(part.size() & 0xff)};
+    *reframed_ += part;
+    message.remove_prefix(part.size());
+  }
 }
 
 // After HelloRetryRequest, at the front of the input. Certificate, name and all else were decided
 // from the first hello, and wolfSSL goes by this one.
 TlsEngine::Record TlsEngine::ReadSecondHello() {
-  if (in_->size() < hello_needed_) {
-    return Record::kNeedInput;
-  }
-  const std::size_t visible = std::min(in_->size(), kClientHelloBytesMax);
-  if (in_->Linearize(visible) != Room::kOk) {
-    End(TlsOutcome::kFailed, "out of blocks");
-    return Record::kEnded;
-  }
   ClientHello hello;
-  const HelloResult result = ReadClientHello(in_->Front().substr(0, visible), Scratch(), hello);
-  if (result.status == HelloStatus::kNeedMore) {
-    hello_needed_ = static_cast<std::uint32_t>(result.needed);
-    return Record::kNeedInput;
-  }
-  if (result.status == HelloStatus::kNotTls) {
-    End(TlsOutcome::kFailed, result.reason);
-    return Record::kEnded;
-  }
-  if (result.status == HelloStatus::kMalformed) {
-    EndWithAlert(result.alert, result.reason, *out_);
-    return Record::kEnded;
+  const HelloResult result = hello_reader_.Read(*in_, hello);
+  switch (result.status) {
+    case HelloStatus::kNeedMore:
+      return Record::kNeedInput;
+    case HelloStatus::kNotTls:
+      End(TlsOutcome::kFailed, result.reason);
+      return Record::kEnded;
+    case HelloStatus::kMalformed:
+      EndWithAlert(result.alert, result.reason, *out_);
+      return Record::kEnded;
+    case HelloStatus::kNoBlocks:
+      End(TlsOutcome::kFailed, "out of blocks");
+      return Record::kEnded;
+    case HelloStatus::kComplete:
+      break;
   }
   if (!first_hello_->MayBeFollowedBy(hello, result.message)) {
     EndWithAlert(TlsAlert::kIllegalParameter, "the second ClientHello differs from the first",
@@ -128,9 +117,8 @@ TlsEngine::Record TlsEngine::ReadSecondHello() {
   }
   first_hello_.reset();
   early_data_.reset();
-  if (result.record_count > 1) {
+  if (!result.in_place) {
     Reframe(result.message, 3);  // RFC 8446 5.1
-    in_->Consume(result.octets);
   }
   return Record::kReady;
 }
@@ -163,7 +151,7 @@ TlsEngine::Record TlsEngine::SkipEarlyData() {
             static_cast<std::uint16_t>(wolfSSL_get_current_cipher_suite(ssl_)))) {
       reframed_ = std::make_unique<std::string>(early_data_->TakeRecord());
       early_data_.reset();
-      return Record::kReady;
+      return CountHandshakeRecord(reframed_->size()) ? Record::kReady : Record::kEnded;
     }
   }
 }

@@ -1256,6 +1256,16 @@ DEFECTS = (
               "  first_hello_.reset();\n"),),
         EARLY_DATA, r"FAILED  \] Layers/EarlyDataTest.SkippedAfterHelloRetryRequest"),
     Defect(
+        "message-behind-the-hello",
+        "what stands behind a ClientHello in its record is thrown away",
+        (Edit("src/tls/client_hello_reader.cc", "  if (there > total) {\n", "  if (false) {\n"),),
+        unit("tests/tls/tls_test", "ClientHelloTest*"), r"FAILED  \] ClientHelloTest.RecordErrors"),
+    Defect(
+        "hello-held-for-nothing",
+        "the blocks of a ClientHello of which a part has come count for nobody",
+        (Edit("src/tls/client_hello_reader.cc", "    assembly_->message.CountBlocks(large, small);\n", ""),),
+        unit("tests/tls/tls_test", "ClientHelloTest*"), r"FAILED  \] ClientHelloTest.BlocksOfAPart"),
+    Defect(
         "extension-twice",
         "an extension that ringpost does not know may occur twice",
         (Edit("src/tls/client_hello.cc", "    if (seen.test(type)) {\n", "    if (type < 64 && seen.test(type)) {\n"),),

@@ -2,21 +2,46 @@
 //
 // The first flight of a TLS client (PROTOCOL 23 to 29). The input is what has been received on a
 // new connection.
-#include "ringpost/tls/client_hello.h"
-
-#include <array>
+#include <string>
 #include <string_view>
 
 #include "fuzz.h"
+#include "ringpost/tls/client_hello_reader.h"
 
 namespace ringpost {
 namespace {
 
-struct Read {
+struct Reading {
   HelloResult result;
   ClientHello hello;
-  std::array<char, kClientHelloBytesMax> scratch;
+  std::string message;
+  std::size_t taken = 0;  // octets of the records that were read
 };
+
+// Pieces of up to `piece_max` octets, as far as it takes.
+Reading Read(std::string_view received, std::size_t piece_max, SimRandom& draws) {
+  static BufferPool pool(16, 64);
+  ByteQueue in(&pool);
+  ClientHelloReader reader;
+  Reading reading;
+  std::size_t sent = 0;
+  while (sent < received.size() && reading.result.status == HelloStatus::kNeedMore) {
+    const std::string_view piece = received.substr(sent, 1 + draws.Below(piece_max));
+    RINGPOST_CHECK(in.Append(piece) == Room::kOk);
+    sent += piece.size();
+    reading.result = reader.Read(in, reading.hello);
+  }
+  reading.message = reading.result.message;
+  reading.taken = sent - in.size();
+  if (reading.result.in_place) {
+    const std::string_view front = in.Front();
+    RINGPOST_CHECK(fuzz::Inside(reading.result.message, front) &&
+                   reading.result.message.data() == front.data() + 5);
+    reading.taken += 5 + reading.message.size();
+  }
+  RINGPOST_CHECK(!reader.holds_part() || reading.result.status == HelloStatus::kNeedMore);
+  return reading;
+}
 
 bool SameHello(const ClientHello& a, const ClientHello& b) {
   return a.tls12 == b.tls12 && a.tls13 == b.tls13 && a.fallback_scsv == b.fallback_scsv &&
@@ -28,16 +53,13 @@ bool SameHello(const ClientHello& a, const ClientHello& b) {
          a.psk_modes_dhe == b.psk_modes_dhe && a.early_data == b.early_data && a.sni() == b.sni();
 }
 
-void Check(std::string_view received, const Read& read) {
+void Check(const Reading& read) {
   const HelloResult& result = read.result;
   switch (result.status) {
     case HelloStatus::kComplete: {
-      RINGPOST_CHECK(result.octets <= received.size() && result.octets <= kClientHelloBytesMax);
-      RINGPOST_CHECK(result.record_count >= 1);
-      RINGPOST_CHECK(fuzz::Inside(result.message, received.substr(0, result.octets)) ||
-                     fuzz::Inside(result.message, {read.scratch.data(), read.scratch.size()}));
-      RINGPOST_CHECK(result.message.size() + 5 * result.record_count == result.octets);
-      RINGPOST_CHECK(result.message.size() >= 4 && result.message[0] == 1);
+      RINGPOST_CHECK(read.message.size() >= 4 && read.message.size() <= kClientHelloBytesMax);
+      RINGPOST_CHECK(read.message[0] == 1);
+      RINGPOST_CHECK(read.taken >= 5 + read.message.size());
       for (const char c : read.hello.sni()) {
         RINGPOST_CHECK((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
                        c == '_');
@@ -54,13 +76,24 @@ void Check(std::string_view received, const Read& read) {
       break;
     }
     case HelloStatus::kNeedMore:
-      RINGPOST_CHECK(result.needed > received.size() && result.needed <= kClientHelloBytesMax);
       break;
     case HelloStatus::kMalformed:
     case HelloStatus::kNotTls:
       RINGPOST_CHECK(!result.reason.empty());
       break;
+    case HelloStatus::kNoBlocks:
+      RINGPOST_CHECK(false);
+      break;
   }
+}
+
+// The message by itself, where a read past its end is seen.
+void CheckMessage(const Reading& read) {
+  if (read.message.empty()) return;
+  const fuzz::Exact message(read.message);
+  ClientHello hello;
+  RINGPOST_CHECK(!ReadClientHello(message.view(), hello).has_value());
+  RINGPOST_CHECK(SameHello(hello, read.hello));
 }
 
 }  // namespace
@@ -68,62 +101,41 @@ void Check(std::string_view received, const Read& read) {
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace ringpost;
-  static Read whole;
-  static Read cut;
   const std::string_view received = fuzz::View(data, size);
-  whole.hello = ClientHello{};
-  whole.result = ReadClientHello(received, whole.scratch, whole.hello);
-  Check(received, whole);
-
   SimRandom draws(fuzz::HashOf(received));
-  const fuzz::Exact part(received.substr(0, draws.Below(size + 1)));
-  cut.hello = ClientHello{};
-  cut.result = ReadClientHello(part.view(), cut.scratch, cut.hello);
-  Check(part.view(), cut);
-  if (cut.result.status == HelloStatus::kNeedMore) {
-    // Asking again before `needed` octets are there would have been of no use.
-    if (whole.result.status == HelloStatus::kNeedMore) {
-      RINGPOST_CHECK(whole.result.needed >= cut.result.needed);
-    }
-    if (whole.result.status == HelloStatus::kComplete) {
-      RINGPOST_CHECK(cut.result.needed <= whole.result.octets);
-    }
-  } else {
-    // What was decided stays decided.
-    RINGPOST_CHECK(cut.result.status == whole.result.status);
-    RINGPOST_CHECK(cut.result.alert == whole.result.alert);
-    RINGPOST_CHECK(cut.result.octets == whole.result.octets);
-    if (cut.result.status == HelloStatus::kComplete) {
-      RINGPOST_CHECK(cut.result.message == whole.result.message);
-      RINGPOST_CHECK(SameHello(cut.hello, whole.hello));
-    }
+  const Reading whole = Read(received, BufferPool::kLargeBytes, draws);
+  Check(whole);
+  CheckMessage(whole);
+  // Any octets as a message: what comes in the wrong records is not read above.
+  if (size >= 4) {
+    ClientHello hello;
+    (void)ReadClientHello(fuzz::Exact(received).view(), hello);
   }
-  if (whole.result.status != HelloStatus::kComplete || whole.result.message.size() > 4096) return 0;
+
+  // However it is cut.
+  const Reading cut = Read(received, 1 + draws.Below(100), draws);
+  Check(cut);
+  RINGPOST_CHECK(cut.result.status == whole.result.status);
+  RINGPOST_CHECK(cut.result.alert == whole.result.alert);
+  RINGPOST_CHECK(cut.result.reason == whole.result.reason);
+  if (whole.result.status != HelloStatus::kComplete) return 0;
+  RINGPOST_CHECK(cut.message == whole.message && cut.taken == whole.taken);
+  RINGPOST_CHECK(SameHello(cut.hello, whole.hello));
 
   // The same message in other records is the same hello (RFC 8446 5.1).
-  static std::array<char, kClientHelloBytesMax> records;
-  std::size_t length = 0;
-  const std::string_view message = whole.result.message;
-  const std::size_t piece_max = 1 + draws.Below(message.size());
+  std::string records;
+  const std::string_view message = whole.message;
+  const std::size_t piece_max = 1 + draws.Below(std::min<std::size_t>(message.size(), 1 << 14));
   for (std::size_t at = 0; at < message.size();) {
     const std::string_view piece = message.substr(at, piece_max);
-    if (length + 5 + piece.size() > records.size()) return 0;
-    records[length++] = 22;
-    records[length++] = 3;
-    records[length++] = 1;
-    records[length++] = static_cast<char>(piece.size() >> 8);
-    records[length++] = static_cast<char>(piece.size() & 0xff);
-    std::memcpy(&records[length], piece.data(), piece.size());
-    length += piece.size();
+    records +=
+        {22, 3, 1, static_cast<char>(piece.size() >> 8), static_cast<char>(piece.size() & 0xff)};
+    records += piece;
     at += piece.size();
   }
-  cut.hello = ClientHello{};
-  cut.result = ReadClientHello({records.data(), length}, cut.scratch, cut.hello);
-  Check({records.data(), length}, cut);
-  if (cut.result.status == HelloStatus::kComplete) {
-    RINGPOST_CHECK(cut.result.message == message && SameHello(cut.hello, whole.hello));
-  } else {
-    RINGPOST_CHECK(cut.result.status == HelloStatus::kMalformed);  // too many records
-  }
+  const Reading again = Read(records, 1000, draws);
+  Check(again);
+  RINGPOST_CHECK(again.result.status == HelloStatus::kComplete && again.taken == records.size());
+  RINGPOST_CHECK(again.message == message && SameHello(again.hello, whole.hello));
   return 0;
 }

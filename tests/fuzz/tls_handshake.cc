@@ -12,7 +12,7 @@
 #include "fixed_entropy.h"
 #include "fuzz.h"
 #include "gtest_aborts.h"
-#include "ringpost/tls/client_hello.h"
+#include "ringpost/tls/client_hello_reader.h"
 #include "tls/tls_fixture.h"
 
 namespace ringpost {
@@ -81,11 +81,14 @@ void Same(const Result& result, const Result& whole) {
 // The same flights with a hello of several records in one (RFC 8446 5.1); empty: there is no such
 // hello.
 std::string InOneRecord(std::string_view input) {
-  static std::array<char, kClientHelloBytesMax> scratch;
   if (input.empty() || input.front() == 'c') return {};
+  static BufferPool pool(2, 16);
+  ByteQueue in(&pool);
+  RINGPOST_CHECK(in.Append(input.substr(1)) == Room::kOk);
+  ClientHelloReader reader;
   ClientHello hello;
-  const HelloResult read = ReadClientHello(input.substr(1), scratch, hello);
-  if (read.status != HelloStatus::kComplete || read.record_count < 2) return {};
+  const HelloResult read = reader.Read(in, hello);
+  if (read.status != HelloStatus::kComplete || read.in_place) return {};
   std::string joined = {input.front(),
                         22,
                         3,
@@ -93,7 +96,7 @@ std::string InOneRecord(std::string_view input) {
                         static_cast<char>(read.message.size() >> 8),
                         static_cast<char>(read.message.size() & 0xff)};
   joined += read.message;
-  joined += input.substr(1 + read.octets);
+  joined += input.substr(input.size() - in.size());
   return joined;
 }
 

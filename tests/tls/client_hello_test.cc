@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hello_builder.h"
+#include "ringpost/tls/client_hello_reader.h"
 
 namespace ringpost::test {
 namespace {
@@ -15,44 +18,46 @@ struct Reading {
   HelloResult result;
   ClientHello hello;
   std::string message;
-  std::vector<char> scratch = std::vector<char>(kClientHelloBytesMax);
+  std::size_t taken = 0;  // octets that the reader has read: of records that are in place as well
 };
 
-Reading ReadOnce(std::string_view octets) {
+// What a new reader says when it has `octets`, `size` of them more at a time.
+Reading Read(std::string_view octets, std::size_t size) {
+  BufferPool pool(16, 64);
+  ByteQueue in(&pool);
+  ClientHelloReader reader;
   Reading reading;
-  // A copy of its exact size, so that a read past its end is seen by the sanitizers.
-  const std::vector<char> exact(octets.begin(), octets.end());
-  reading.result = ReadClientHello({exact.data(), exact.size()}, reading.scratch, reading.hello);
-  reading.message = reading.result.status == HelloStatus::kComplete
-                        ? std::string(reading.result.message)
-                        : std::string();
+  std::size_t received = 0;
+  while (received < octets.size() && reading.result.status == HelloStatus::kNeedMore) {
+    const std::string_view more = octets.substr(received, size);
+    received += more.size();
+    EXPECT_EQ(in.Append(more), Room::kOk);
+    reading.result = reader.Read(in, reading.hello);
+  }
+  reading.message = reading.result.message;
   reading.result.message = {};
+  reading.taken = received - in.size();
+  if (reading.result.in_place) {
+    EXPECT_EQ(in.Front().substr(5, reading.message.size()), reading.message);
+    reading.taken += 5 + reading.message.size();
+  }
+  EXPECT_TRUE(reading.result.status == HelloStatus::kNeedMore || !reader.holds_part());
   return reading;
 }
 
-// Whole, octet by octet, and with octets behind it: the answer must be the same. A caller waits for
-// `needed` octets; so what comes before must be kNeedMore and must not ask for too much.
+Reading ReadOnce(std::string_view octets) { return Read(octets, BufferPool::kLargeBytes); }
+
+// Whole, octet by octet, and with octets behind it: the answer must be the same.
 Reading ReadThreeWays(const std::string& octets) {
   Reading whole = ReadOnce(octets);
-  std::size_t needed = 1;
-  for (std::size_t size = 1; size <= octets.size(); ++size) {
-    const Reading part = ReadOnce(std::string_view(octets).substr(0, size));
-    if (part.result.status != HelloStatus::kNeedMore) {
-      EXPECT_GE(size, needed) << "the reader asked for octets that it did not need";
-      EXPECT_EQ(part.result.status, whole.result.status) << "after " << size;
-      EXPECT_EQ(part.result.alert, whole.result.alert) << "after " << size;
-      EXPECT_EQ(part.result.reason, whole.result.reason) << "after " << size;
-      break;
+  for (const Reading& other : {Read(octets, 1), ReadOnce(octets + "\x14\x03\x03")}) {
+    EXPECT_EQ(other.result.status, whole.result.status);
+    EXPECT_EQ(other.result.alert, whole.result.alert);
+    EXPECT_EQ(other.result.reason, whole.result.reason);
+    EXPECT_EQ(other.message, whole.message);
+    if (whole.result.status == HelloStatus::kComplete) {
+      EXPECT_EQ(other.taken, whole.taken);
     }
-    EXPECT_GT(part.result.needed, size);
-    needed = part.result.needed;
-  }
-  const Reading trailing = ReadOnce(octets + "\x14\x03\x03");
-  if (whole.result.status != HelloStatus::kNeedMore) {
-    EXPECT_EQ(trailing.result.status, whole.result.status);
-    EXPECT_EQ(trailing.result.reason, whole.result.reason);
-    EXPECT_EQ(trailing.result.octets, whole.result.octets);
-    EXPECT_EQ(trailing.message, whole.message);
   }
   return whole;
 }
@@ -74,8 +79,8 @@ TEST(ClientHelloTest, Usual) {
   const HelloBuilder builder = HelloBuilder::Usual();
   const Reading reading = ReadThreeWays(builder.Records());
   ASSERT_EQ(reading.result.status, HelloStatus::kComplete) << reading.result.reason;
-  EXPECT_EQ(reading.result.octets, builder.Records().size());
-  EXPECT_EQ(reading.result.record_count, 1U);
+  EXPECT_EQ(reading.taken, builder.Records().size());
+  EXPECT_TRUE(reading.result.in_place);
   const ClientHello& hello = reading.hello;
   EXPECT_TRUE(hello.tls12);
   EXPECT_TRUE(hello.tls13);
@@ -116,15 +121,28 @@ TEST(ClientHelloTest, EveryTruncatedBodyIsMalformedOrShorterHello) {
   }
 }
 
+// In an allocation of its exact size, so that the sanitizers see a read past its end.
+TEST(ClientHelloTest, NothingIsReadBehindTheMessage) {
+  const std::string message = HelloBuilder::Usual().Alpn({"smtp"}).Message();
+  for (std::size_t size = 4; size <= message.size(); ++size) {
+    const std::vector<char> exact(message.begin(), message.begin() + std::ptrdiff_t(size));
+    ClientHello hello;
+    EXPECT_EQ(ReadClientHello({exact.data(), exact.size()}, hello).has_value(),
+              size != message.size() && size != 4 + 2 + 32 + 33 + 2 + 10 + 2)
+        << size;
+  }
+}
+
 TEST(ClientHelloTest, EveryFragmentSize) {
   const HelloBuilder builder = HelloBuilder::Usual();
   const std::string message = builder.Message();
   for (std::size_t size = 1; size <= message.size(); ++size) {
     const std::string octets = Fragmented(message, size);
-    const Reading reading = size < 4 ? ReadThreeWays(octets) : ReadOnce(octets);
+    const Reading reading = ReadThreeWays(octets);
     ASSERT_EQ(reading.result.status, HelloStatus::kComplete) << size;
     EXPECT_EQ(reading.message, message);
-    EXPECT_EQ(reading.result.octets, octets.size());
+    EXPECT_EQ(reading.taken, octets.size());
+    EXPECT_EQ(reading.result.in_place, size == message.size());
     EXPECT_EQ(reading.hello.sni(), "mx.example.test");
   }
 }
@@ -138,38 +156,101 @@ TEST(ClientHelloTest, EveryFlippedOctetIsRead) {
       changed[i] = static_cast<char>(changed[i] ^ change);
       const Reading reading = ReadOnce(changed);
       EXPECT_TRUE(reading.result.status == HelloStatus::kComplete ||
-                  !reading.result.reason.empty() || reading.result.needed > changed.size())
+                  reading.result.status == HelloStatus::kNeedMore || !reading.result.reason.empty())
           << i;
     }
   }
 }
 
-TEST(ClientHelloTest, LongHelloIsCutOff) {
+// A hello of `octets`, its header included.
+std::string LongMessage(std::size_t octets) {
   HelloBuilder builder = HelloBuilder::Usual();
-  const std::size_t rest = kClientHelloBytesMax - builder.Records().size() - 4;
-  builder.Set(21, std::string(rest, '\0'));
-  EXPECT_EQ(builder.Records().size(), kClientHelloBytesMax);
-  EXPECT_EQ(ReadOnce(builder.Records()).result.status, HelloStatus::kComplete);
-  builder.Set(21, std::string(rest + 1, '\0'));
-  const Reading reading = ReadOnce(builder.Records());
-  EXPECT_EQ(reading.result.status, HelloStatus::kMalformed);
-  EXPECT_EQ(reading.result.alert, TlsAlert::kIllegalParameter);
-  // It is known from the first octets: nothing is gathered for it.
-  EXPECT_EQ(ReadOnce(builder.Records().substr(0, 16)).result.status, HelloStatus::kMalformed);
+  builder.Set(21, "");
+  const std::size_t rest = octets - builder.Message().size();
+  return builder.Set(21, std::string(rest, '\0')).Message();
 }
 
-TEST(ClientHelloTest, LongHelloInShortRecordsIsCutOff) {
-  // "A 64 KiB hello in one-byte records."
-  const std::string message = Number(1, 1) + Vector(3, std::string(64 * 1024, 'x'));
-  const std::string octets = Fragmented(message, 1);
-  const Reading early = ReadOnce(std::string_view(octets).substr(0, 6 * 4));
-  EXPECT_EQ(early.result.status, HelloStatus::kMalformed);
-  // Also where the message's header says little, but the records have much.
-  const std::string slow = Fragmented(Number(1, 1) + Vector(3, std::string(9000, 'x')), 1);
-  const Reading reading = ReadOnce(std::string_view(slow).substr(0, kClientHelloBytesMax));
-  EXPECT_EQ(reading.result.status, HelloStatus::kMalformed);
-  EXPECT_EQ(reading.result.alert, TlsAlert::kIllegalParameter);
-  EXPECT_EQ(ReadOnce(slow).result.alert, TlsAlert::kIllegalParameter);
+TEST(ClientHelloTest, LongHellos) {
+  constexpr std::size_t kRecordMax = 1 << 14;
+  constexpr std::size_t kInPlaceMax = BufferPool::kLargeBytes - 5;
+  for (const std::size_t octets : {kInPlaceMax, kInPlaceMax + 1, kRecordMax, kRecordMax + 1,
+                                   std::size_t{20000}, std::size_t{50000}, std::size_t{65000}}) {
+    const std::string message = LongMessage(octets);
+    ASSERT_EQ(message.size(), octets);
+    for (const std::size_t size : {kRecordMax, std::size_t{1400}, std::size_t{1}}) {
+      SCOPED_TRACE(testing::Message() << octets << " in records of " << size);
+      const std::string records = Fragmented(message, size);
+      const Reading reading = ReadThreeWays(records);
+      ASSERT_EQ(reading.result.status, HelloStatus::kComplete) << reading.result.reason;
+      EXPECT_EQ(reading.message, message);
+      EXPECT_EQ(reading.taken, records.size());
+      EXPECT_EQ(reading.result.in_place, octets <= kInPlaceMax && size == kRecordMax);
+      EXPECT_EQ(reading.hello.sni(), "mx.example.test");
+    }
+  }
+}
+
+TEST(ClientHelloTest, TheLongestHello) {
+  const Reading longest = ReadThreeWays(Fragmented(LongMessage(kClientHelloBytesMax), 1 << 14));
+  EXPECT_EQ(longest.result.status, HelloStatus::kComplete) << longest.result.reason;
+  ExpectMalformed(Fragmented(LongMessage(kClientHelloBytesMax + 1), 1 << 14),
+                  TlsAlert::kIllegalParameter);
+}
+
+// It is known from the header on, and nothing is gathered for it.
+TEST(ClientHelloTest, TooLongAHelloIsKnownFromItsHeader) {
+  const std::string header = Number(1, 1) + Number(kClientHelloBytesMax - 4 + 1, 3);
+  for (const std::size_t size : {1U, 3U, 4U}) {
+    const std::string octets = Fragmented(header, size);
+    const Reading reading = ReadThreeWays(octets);
+    EXPECT_EQ(reading.result.status, HelloStatus::kMalformed);
+    EXPECT_EQ(reading.result.alert, TlsAlert::kIllegalParameter);
+    EXPECT_EQ(ReadOnce(octets.substr(0, octets.size() - 1)).result.status, HelloStatus::kNeedMore);
+  }
+  ExpectMalformed(Number(22, 1) + Number(0x0301, 2) + Number(1 << 14, 2) + header,
+                  TlsAlert::kIllegalParameter);
+}
+
+// Who sends a part of one holds what came, without the headers of the records.
+TEST(ClientHelloTest, BlocksOfAPart) {
+  BufferPool pool(16, 16);
+  {
+    ByteQueue in(&pool);
+    ClientHelloReader reader;
+    ClientHello hello;
+    const std::string records = Fragmented(LongMessage(50000), 1);
+    std::size_t sent = 0;
+    const auto held = [&](std::size_t octets) {
+      while (sent < octets * 6) {
+        const std::size_t part = std::min<std::size_t>(1500, octets * 6 - sent);
+        EXPECT_EQ(in.Append(std::string_view(records).substr(sent, part)), Room::kOk);
+        sent += part;
+        EXPECT_EQ(reader.Read(in, hello).status, HelloStatus::kNeedMore);
+      }
+      EXPECT_TRUE(in.empty());
+      std::size_t large = 0;
+      std::size_t small = 0;
+      reader.CountBlocks(&large, &small);
+      EXPECT_EQ(pool.total_count(BlockSize::kLarge) - pool.free_count(BlockSize::kLarge), large);
+      EXPECT_EQ(pool.total_count(BlockSize::kSmall) - pool.free_count(BlockSize::kSmall), small);
+      return std::pair(small, large);
+    };
+    EXPECT_EQ(held(1), std::pair(std::size_t{1}, std::size_t{0}));
+    EXPECT_EQ(held(2048), std::pair(std::size_t{1}, std::size_t{0}));
+    EXPECT_EQ(held(2049), std::pair(std::size_t{1}, std::size_t{1}));
+    EXPECT_EQ(held(40000), std::pair(std::size_t{1}, std::size_t{3}));
+  }
+  EXPECT_EQ(pool.free_count(BlockSize::kLarge), pool.total_count(BlockSize::kLarge));
+}
+
+TEST(ClientHelloTest, WithoutBlocks) {
+  BufferPool pool(1, 1);
+  ByteQueue in(&pool);
+  ClientHelloReader reader;
+  ClientHello hello;
+  ASSERT_EQ(in.Append(Fragmented(LongMessage(3000), 1400)), Room::kOk);
+  EXPECT_EQ(reader.Read(in, hello).status, HelloStatus::kNoBlocks);
+  EXPECT_FALSE(reader.holds_part());
 }
 
 TEST(ClientHelloTest, RecordErrors) {

@@ -24,6 +24,7 @@ constexpr int kCertificate = 11;
 constexpr int kCertificateVerify = 15;
 constexpr int kFinished = 20;
 constexpr unsigned kSessionTicket = 35;
+const std::string kChangeCipherSpec("\x14\x03\x03\x00\x01\x01", 6);
 const std::vector<int> kFullFlight = {kServerHello, kEncryptedExtensions, kCertificate,
                                       kCertificateVerify, kFinished};
 
@@ -53,6 +54,21 @@ class Conformance : public testing::Test {
     const TlsOutcome outcome = server_.Handshake();
     EXPECT_EQ(outcome, TlsOutcome::kNeedInput) << server_.engine->error();
     return outcome == TlsOutcome::kNeedInput ? Side::Drain(server_.cipher_out) : std::string();
+  }
+  // The same for octets that come in the pieces that a leg takes them in.
+  std::string AnswerInPieces(const std::string& octets) {
+    Restart();
+    return ReceiveInPieces(octets);
+  }
+  std::string ReceiveInPieces(std::string_view octets) {
+    TlsOutcome outcome = TlsOutcome::kNeedInput;
+    while (!octets.empty() && outcome == TlsOutcome::kNeedInput) {
+      server_.Receive(octets.substr(0, 10000));
+      octets.remove_prefix(std::min<std::size_t>(octets.size(), 10000));
+      outcome = server_.Handshake();
+    }
+    EXPECT_EQ(outcome, TlsOutcome::kNeedInput) << server_.engine->error();
+    return Side::Drain(server_.cipher_out);
   }
   // A whole handshake of TLS 1.3 with this hello, which must lead to a certificate. `between` comes
   // before the client's Finished, which is cut into pieces of `size`.
@@ -197,11 +213,11 @@ TEST_F(Conformance, UnknownTicketsOfTls12GetNewOnes) {
 
 // RFC 8446 4.1.2, RFC 5246 7.4.1.2 (wolfssl-long-lists.patch): what is unknown is ignored.
 TEST_F(Conformance, ManyCipherSuites) {
-  for (const unsigned count : {10U, 148U, 149U, 150U, 151U, 400U, 7000U}) {
+  for (const unsigned count : {10U, 148U, 149U, 150U, 151U, 400U, 7000U, 30000U}) {
     SCOPED_TRACE(count);
     std::vector<unsigned> suites;
     for (unsigned i = 0; i < count; ++i) {
-      suites.push_back(0x5601 + i);
+      suites.push_back(0x5601 + i % 0x6000);
     }
     HandClient client;
     HelloBuilder hello = client.Hello();
@@ -234,7 +250,7 @@ TEST_F(Conformance, SignallingValueBehindManyCipherSuites) {
 
 // RFC 8446 4.2.3 (wolfssl-long-lists.patch)
 TEST_F(Conformance, ManySignatureAlgorithms) {
-  for (const unsigned count : {10U, 62U, 63U, 64U, 65U, 500U, 7000U}) {
+  for (const unsigned count : {10U, 62U, 63U, 64U, 65U, 500U, 7000U, 30000U}) {
     SCOPED_TRACE(count);
     std::vector<unsigned> algorithms;
     for (unsigned i = 0; i < count; ++i) {
@@ -253,7 +269,7 @@ TEST_F(Conformance, ManySignatureAlgorithms) {
 
 // RFC 8446 4.2.8 (wolfssl-long-lists.patch)
 TEST_F(Conformance, ManyKeyShares) {
-  for (const unsigned count : {10U, 20U, 21U, 23U, 24U, 33U, 100U, 3000U}) {
+  for (const unsigned count : {10U, 20U, 21U, 23U, 24U, 33U, 100U, 3000U, 12000U}) {
     SCOPED_TRACE(count);
     std::string shares;
     std::vector<unsigned> groups;
@@ -273,7 +289,7 @@ TEST_F(Conformance, ManyKeyShares) {
 
 // RFC 8446 4.2
 TEST_F(Conformance, ManyExtensions) {
-  for (const unsigned count : {50U, 64U, 65U, 500U, 3900U}) {
+  for (const unsigned count : {50U, 64U, 65U, 500U, 3900U, 16000U}) {
     SCOPED_TRACE(count);
     HandClient client;
     HelloBuilder hello = client.Hello();
@@ -282,7 +298,7 @@ TEST_F(Conformance, ManyExtensions) {
     }
     ExpectFullHandshake(client, hello);
     hello.extensions.emplace_back(0x2000 + count - 1, "");
-    EXPECT_EQ(Refused(Record(22, hello.Message()), TlsAlert::kIllegalParameter),
+    EXPECT_EQ(Refused(Fragmented(hello.Message(), 1 << 14), TlsAlert::kIllegalParameter),
               TlsOutcome::kFailed);
   }
 }
@@ -293,7 +309,7 @@ TEST_F(Conformance, LongListsOfOtherKinds) {
   std::string versions;
   std::string modes;
   std::vector<std::string> protocols;
-  for (unsigned i = 0; i < 6000; ++i) {
+  for (unsigned i = 0; i < 30000; ++i) {
     groups.push_back(0x3000 + i);
   }
   groups.push_back(0x001d);
@@ -318,6 +334,55 @@ TEST_F(Conformance, LongListsOfOtherKinds) {
       .Set(11, Vector(1, modes + std::string(1, '\0')));
   hello.compression = std::string(254, 'c') + std::string(1, '\0');
   EXPECT_FALSE(ServerHello12(hello).empty());
+}
+
+// RFC 8446 4.1.2, 5.1 (wolfssl-long-hello.patch): a hello may have 64 KiB, in what records it
+// likes.
+TEST_F(Conformance, LongHellos) {
+  for (const std::size_t octets : {16379U, 16384U, 18529U, 18530U, 40000U, 65000U}) {
+    HandClient shape;
+    const std::size_t padding = octets - shape.Hello().Set(21, "").Message().size();
+    for (const std::size_t size : {1U << 14, 1400U, 1U}) {
+      SCOPED_TRACE(testing::Message() << octets << " in records of " << size);
+      HandClient client;
+      const std::string message = client.Hello().Set(21, std::string(padding, '\0')).Message();
+      ASSERT_EQ(message.size(), octets);
+      client.Sent(message);
+      ASSERT_EQ(client.ReadFlight(AnswerInPieces(Fragmented(message, size))), kFullFlight);
+      server_.Receive(client.Finished());
+      EXPECT_EQ(server_.Handshake(), TlsOutcome::kDone) << server_.engine->error();
+      HelloBuilder tls12 = HelloBuilder::Tls12();
+      tls12.Set(21, std::string(padding, '\0'));
+      EXPECT_FALSE(ServerHello12(tls12).empty());
+    }
+  }
+}
+
+TEST_F(Conformance, LongSecondHellos) {
+  for (const std::size_t size : {1U << 14, 1400U, 1U}) {
+    SCOPED_TRACE(size);
+    HandClient client;
+    HelloBuilder hello = client.Hello().Set(21, std::string(60000, '\0'));
+    const std::string share = client.Hello().extensions.back().second;
+    hello.Set(kKeyShare, Vector(2, ""));
+    client.Sent(hello.Message());
+    client.Retry(AnswerInPieces(Fragmented(hello.Message(), 1 << 14)));
+    hello.Set(kKeyShare, share);
+    client.Sent(hello.Message());
+    // A change_cipher_spec before it is passed over; within it there is none.
+    ASSERT_EQ(client.ReadFlight(
+                  ReceiveInPieces(kChangeCipherSpec + Fragmented(hello.Message(), size, 0x0303))),
+              kFullFlight);
+    server_.Receive(client.Finished());
+    EXPECT_EQ(server_.Handshake(), TlsOutcome::kDone) << server_.engine->error();
+  }
+}
+
+TEST_F(Conformance, TicketsOfOthersInLongHellos) {
+  HandClient client;
+  const HelloBuilder hello =
+      client.Hello().Set(kPreSharedKey, PreSharedKeys({std::string(64000, 't')}));
+  ExpectFullHandshake(client, hello);
 }
 
 // RFC 8446 4.2.1 (wolfssl-legacy-version.patch): the extension alone counts where there is one.

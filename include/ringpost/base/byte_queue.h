@@ -28,6 +28,7 @@ class ByteQueue {
 
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] BufferPool* pool() const { return pool_; }
 
   // Adds up how many blocks the queue holds on to; one that another queue holds as well counts for
   // both. Walks the whole queue: not for the data path.

@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Our own reader of the first flight of a TLS client. It decides before wolfSSL is given anything:
-// which certificate fits, and whether the hello is refused. It only reads; the octets stay with the
-// caller.
-//
-// Stateless: called again with more octets until it says something other than kNeedMore. `needed`
-// tells the caller how many octets must be there before another call can say more, so that a hello
-// that arrives octet by octet is not read from its start for each of them.
-//
-// Bound: record headers and all, a first flight has at most kClientHelloBytesMax octets.
+// What ringpost looks at in a ClientHello. It decides before wolfSSL is given anything: which
+// certificate fits, and whether the hello is refused. It only reads; client_hello_reader.h puts the
+// message together.
 #ifndef RINGPOST_TLS_CLIENT_HELLO_H_
 #define RINGPOST_TLS_CLIENT_HELLO_H_
 
@@ -16,33 +10,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string_view>
 
 #include "ringpost/tls/tls_alert.h"
 
 namespace ringpost {
 
-// One large block: what a queue can make contiguous. Real hellos have 200 to 2,000 octets; one with
-// X25519MLKEM768 and a ticket stays below 3,000.
-inline constexpr std::size_t kClientHelloBytesMax = 16 * 1024;
-
-enum class HelloStatus : std::uint8_t {
-  kComplete,
-  kNeedMore,
-  kMalformed,  // answer with `alert`
-  kNotTls,     // no alert: the peer would not understand it
-};
-
-struct HelloResult {
-  HelloStatus status = HelloStatus::kNeedMore;
-  TlsAlert alert = TlsAlert::kDecodeError;
-  std::string_view reason;       // a phrase for the log, static storage
-  std::size_t needed = 0;        // kNeedMore: octets in all before it is worth calling again
-  std::size_t octets = 0;        // kComplete: length of the records that carry the hello
-  std::size_t record_count = 0;  // kComplete: how many they are
-  std::string_view message;      // kComplete: the handshake message with its four header octets
-};
+// Of a message, its header included. Real hellos have 200 to 2,000 octets; one with X25519MLKEM768
+// and a ticket stays below 3,000. The RFCs know no limit.
+inline constexpr std::size_t kClientHelloBytesMax = 4 + 64 * 1024;
 
 // What a client can verify, as far as it concerns the certificates that ringpost has.
 enum HelloSignature : std::uint8_t {
@@ -87,16 +63,14 @@ struct ClientHello {
   [[nodiscard]] std::string_view sni() const { return {sni_octets.data(), sni_size}; }
 };
 
-// `received` starts with the first octet of the connection. A hello that came in several records is
-// put together in `scratch`, which must have kClientHelloBytesMax octets; `message` then points
-// there.
-[[nodiscard]] HelloResult ReadClientHello(std::string_view received, std::span<char> scratch,
-                                          ClientHello& hello);
-
 struct HelloRefusal {
   TlsAlert alert;
-  std::string_view reason;
+  std::string_view reason;  // a phrase for the log, static storage
 };
+
+// `message`: as a whole, with its four header octets. nullopt: it was well-formed.
+[[nodiscard]] std::optional<HelloRefusal> ReadClientHello(std::string_view message,
+                                                          ClientHello& hello);
 
 // Refuses what no certificate could change: versions, fallback, ALPN, signatures, groups, suites.
 [[nodiscard]] std::optional<HelloRefusal> JudgeClientHello(const ClientHello& hello);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // One TLS connection in memory: octets in, octets out, no socket. The leg owns it and the queues it
-// is handed on each call; the engine keeps no octets but those of a record that has not come as a
-// whole. It is the server of a connection, or, in the load generator and the tests, the client.
+// is handed on each call; the engine keeps no octets but those of a record, or a ClientHello, that
+// has not come as a whole. It is the server of a connection, or, in the load generator and the
+// tests, the client.
 //
 // Contract with the caller: before each call the pool has at least kBlocksNeeded large blocks free,
 // so that output never fails half-way; where it does anyway, the outcome is kFailed.
@@ -28,6 +29,7 @@
 
 #include "ringpost/base/byte_queue.h"
 #include "ringpost/tls/client_certificate.h"
+#include "ringpost/tls/client_hello_reader.h"
 #include "ringpost/tls/tls_alert.h"
 
 typedef struct WOLFSSL WOLFSSL;
@@ -105,6 +107,10 @@ class TlsEngine {
   // nullptr if it presented nothing or was not asked.
   [[nodiscard]] std::unique_ptr<ClientCertificate> TakeClientCertificate();
 
+  // Adds up the blocks of a hello of which a part has come.
+  void CountBlocks(std::size_t* large, std::size_t* small) const {
+    hello_reader_.CountBlocks(large, small);
+  }
   [[nodiscard]] bool handshake_complete() const;
   [[nodiscard]] const TlsFacts& facts() const { return facts_; }  // after the handshake
   [[nodiscard]] std::string_view sni() const;    // lower case; empty if none was sent
@@ -176,6 +182,7 @@ class TlsEngine {
   // What wolfSSL reads before `in_`: a first flight that came in several records, put into one, or
   // the record that ended early data. Freed once read.
   std::unique_ptr<std::string> reframed_;
+  ClientHelloReader hello_reader_;  // server
   // From a hello of TLS 1.3 until it is clear that no second one follows, or that one is there.
   std::unique_ptr<FirstHello> first_hello_;
   // From a hello that offers early data until none can follow.
@@ -190,7 +197,6 @@ class TlsEngine {
   TlsFacts facts_;
   std::string sni_;
   std::string error_;
-  std::uint32_t hello_needed_ = 1;   // octets in all before the hello is worth reading again
   std::uint32_t record_left_ = 0;    // octets of the record at hand that wolfSSL has not taken
   std::uint32_t record_length_ = 0;  // of its content
   std::array<unsigned char, 5> header_{};  // of the record at hand, for records_

@@ -197,6 +197,24 @@ def a_hello_of_64_kilobytes_in_one_octet_records(world):
             ends_as(proxy, client, "tls_handshake")
 
 
+@each("one address", "many addresses")
+def hellos_that_never_end(world, where):
+    """What came of them is in blocks, and who keeps those is ended once others need them."""
+    octets = in_records(message(1, os.urandom(65_000)), 16_000)[:60_000]
+    sources = [f"127.0.0.{10 + number}" if where == "many addresses" else "127.0.0.10" for number in range(150)]
+    with attacked(world, buffers_large=256) as (proxy, watch), contextlib.ExitStack() as open_clients:
+        clients = [open_clients.enter_context(Client(proxy.implicit_address, source=source)) for source in sources]
+        for client in clients:
+            push(client, octets)
+        eventually(lambda: blocks_in_use(proxy) > MEGABYTE, "blocks that hold parts of hellos")
+        recovers(proxy.address)
+        watch.look()
+        for client in clients:
+            client.drop()
+        for client in clients:
+            proxy.record(client.local)
+
+
 @each("after the handshake", "instead of the Finished", "1.2, after the handshake", "1.2, instead of the Finished")
 def an_endless_handshake_message(world, when):
     """Announces 16 MB and sends them in small pieces: nobody may make room for that."""

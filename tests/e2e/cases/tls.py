@@ -196,6 +196,35 @@ def alpn_of_smtp(world, names):  # PROTOCOL 28
         client.quit()
 
 
+@each((20_000, "TLSv1.2"), (20_000, "TLSv1.3"), (64_000, "TLSv1.2"), (64_000, "TLSv1.3"))
+def a_long_hello(world, variant):  # RFC 8446 4.1.2 has no limit; a long list of names is one way there
+    octets, version = variant
+    version = getattr(ssl.TLSVersion, version.replace(".", "_"))
+    names = ["smtp"] + ["x" * 249] * (octets // 250)
+    tls = context(world.certs / "ca.pem", alpn=names, lowest=version, highest=version)
+    with Client(world.proxy().implicit_address, implicit=tls) as client:
+        client.open()
+        client.quit()
+    with Client(world.proxy().address) as client:
+        client.open(tls)
+        client.quit()
+
+
+@case
+def a_long_hello_twice(world):
+    """P-521 is not ours, so that HelloRetryRequest asks for the same again with another share."""
+    names = ",".join(["smtp"] + ["x" * 249] * 240)
+    output = s_client(world.proxy(), ["-groups", "P-521:X25519", "-alpn", names])
+    contains(output, "Cipher is TLS_", "s_client")
+    contains(output, "X25519", "s_client")
+
+
+@case
+def a_hello_above_64_kib(world):
+    kind, body = answer_to(world.proxy(), record(b"\1" + (65_537).to_bytes(3, "big") + b"\3\3"), close=True)
+    equal((kind, body), (21, b"\2\x2f"), "illegal_parameter")
+
+
 @case
 def an_oversized_record(world):  # PROTOCOL 32
     kind, body = answer_to(world.proxy(), b"\x16\3\1\xff\xff" + b"A" * 65535, close=True)
