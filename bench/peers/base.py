@@ -12,6 +12,17 @@ import typing
 PROXY_CPU, LOAD_CPU = "0", "1"
 TLS13_SUITE = "TLS_AES_128_GCM_SHA256"
 TLS12_SUITES = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
+HYBRID = "X25519MLKEM768"
+
+
+def openssl_has(group):
+    """Whether the system's OpenSSL, which all peers use, has a group: the hybrid ones came with 3.5."""
+    done = subprocess.run(["openssl", "list", "-kem-algorithms"], capture_output=True, text=True, check=False)
+    return group in done.stdout
+
+
+PEERS_HAVE_HYBRID = openssl_has(HYBRID)
+GROUPS = f"{HYBRID}:X25519:P-256" if PEERS_HAVE_HYBRID else "X25519:P-256"
 
 
 class Unavailable(Exception):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """HAProxy in TCP mode, one thread. It has no STARTTLS."""
 
-from .base import Peer, TLS12_SUITES, TLS13_SUITE, output
+from .base import GROUPS, Peer, TLS12_SUITES, TLS13_SUITE, output
 
 CONFIGURATION = """\
 global
@@ -16,7 +16,7 @@ defaults
     timeout client 5m
     timeout server 5m
 frontend in
-    bind 127.0.0.1:{port} ssl crt {pem} curves X25519:P-256
+    bind 127.0.0.1:{port} ssl crt {pem} curves {groups}
     default_backend out
 backend out
     server sink {sink} send-proxy-v2
@@ -30,7 +30,7 @@ class Haproxy(Peer):
 
     def command(self):
         sink = f"unix@{self.sink.path}" if self.unix else f"127.0.0.1:{self.sink.port}"
-        path = self.write("haproxy.cfg", CONFIGURATION.format(suite13=TLS13_SUITE, suites12=TLS12_SUITES, port=self.port,
+        path = self.write("haproxy.cfg", CONFIGURATION.format(groups=GROUPS, suite13=TLS13_SUITE, suites12=TLS12_SUITES, port=self.port,
                                                               sink=sink, pem=self.pem()))
         return ["/usr/sbin/haproxy", "-db", "-q", "-f", path]
 

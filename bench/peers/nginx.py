@@ -2,7 +2,7 @@
 """nginx's mail proxy, one worker. Who may pass is asked of an HTTP server, here a second nginx on the load's CPU, which
 always says yes; the worker's side of the asking is nginx's own cost."""
 
-from .base import LOAD_CPU, Peer, TLS12_SUITES, TLS13_SUITE, free_port, output, start, wait_for_port
+from .base import GROUPS, LOAD_CPU, Peer, TLS12_SUITES, TLS13_SUITE, free_port, output, start, wait_for_port
 
 MAIL = """\
 load_module /usr/lib/nginx/modules/ngx_mail_module.so;
@@ -22,7 +22,7 @@ mail {{
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_conf_command Ciphersuites {suite13};
     ssl_ciphers {suites12};
-    ssl_ecdh_curve X25519:P-256;
+    ssl_ecdh_curve {groups};
     ssl_session_cache shared:s:8m;
     server {{
         listen 127.0.0.1:{port} {ssl};
@@ -69,7 +69,7 @@ class Nginx(Peer):
     def command(self):
         auth_port = free_port()
         values = {"folder": self.folder, "port": self.port, "auth_port": auth_port, "sink_port": self.sink.port,
-                  "certificate": self.certificate, "suite13": TLS13_SUITE, "suites12": TLS12_SUITES,
+                  "certificate": self.certificate, "groups": GROUPS, "suite13": TLS13_SUITE, "suites12": TLS12_SUITES,
                   "ssl": "ssl" if self.tls == "implicit" else "", "starttls": "off" if self.tls == "implicit" else "on"}
         auth = start(LOAD_CPU, self.folder, "auth", ["/usr/sbin/nginx", "-c", self.write("auth.conf", AUTH.format(**values))])
         self.helpers.append(auth)

@@ -5,7 +5,7 @@ import os
 import pwd
 import subprocess
 
-from .base import Peer, TLS12_SUITES, output
+from .base import PEERS_HAVE_HYBRID, Peer, TLS12_SUITES, output
 
 # A worker ends after 100 sessions by default, and what it used is then in no clock of the processes that are left. So none
 # ends here, and there are as many as the load has connections: started by the warm-up, before anything is measured. Postfix
@@ -34,10 +34,14 @@ smtpd_tls_mandatory_protocols = >=TLSv1.2
 smtpd_tls_ciphers = high
 smtpd_tls_mandatory_ciphers = high
 tls_high_cipherlist = {suites12}
-tls_eecdh_auto_curves = X25519 prime256v1
+{groups}
 default_transport = discard
 smtpd_relay_restrictions = permit_mynetworks, reject
 """
+
+# Where both are empty, Postfix leaves the choice to OpenSSL. It knows no hybrid group by name.
+GROUPS = ("tls_eecdh_auto_curves =\ntls_ffdhe_auto_groups =" if PEERS_HAVE_HYBRID
+          else "tls_eecdh_auto_curves = X25519 prime256v1")
 
 # Without the postlog service only master writes to maillog_file: why it does not start. The others have no logs.
 SERVICES = """\
@@ -66,7 +70,7 @@ class Postfix(Peer):
         for part in (settings, self.folder / "queue", self.folder / "data"):
             part.mkdir(exist_ok=True)
         os.chown(self.folder / "data", pwd.getpwnam("postfix").pw_uid, -1)
-        self.write("etc/main.cf", MAIN.format(folder=self.folder, certificate=self.certificate, suites12=TLS12_SUITES,
+        self.write("etc/main.cf", MAIN.format(folder=self.folder, groups=GROUPS, certificate=self.certificate, suites12=TLS12_SUITES,
                                               wrappermode="yes" if self.tls == "implicit" else "no"))
         self.write("etc/master.cf", SERVICES.format(port=self.port, workers=self.workers))
         subprocess.run(["/usr/sbin/postfix", "-c", settings, "check"], capture_output=True, check=False)  # makes the queue

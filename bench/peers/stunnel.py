@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """stunnel, a thread for each connection."""
 
-from .base import Peer, TLS12_SUITES, TLS13_SUITE, output
+from .base import GROUPS, Peer, TLS12_SUITES, TLS13_SUITE, output
 
 CONFIGURATION = """\
 foreground = yes
@@ -16,7 +16,7 @@ cert = {pem}
 sslVersionMin = TLSv1.2
 ciphersuites = {suite13}
 ciphers = {suites12}
-curves = X25519:P-256
+curves = {groups}
 protocol = {protocol}
 """
 
@@ -35,7 +35,7 @@ class Stunnel(Peer):
 
     def command(self):
         path = self.write("stunnel.conf", CONFIGURATION.format(
-            suite13=TLS13_SUITE, suites12=TLS12_SUITES, port=self.port, pem=self.pem(),
+            groups=GROUPS, suite13=TLS13_SUITE, suites12=TLS12_SUITES, port=self.port, pem=self.pem(),
             sink=self.sink.path if self.unix else f"127.0.0.1:{self.sink.port}",
             remote_options="" if self.unix else "socket = r:TCP_NODELAY=1",
             protocol="proxy" if self.tls == "implicit" else "smtp"))
