@@ -17,6 +17,7 @@ absl::string_view View(std::string_view text) { return {text.data(), text.size()
 
 std::string RouteSentence(const ListenerRuntime& listener) {
   const RoutePolicy& policy = listener.route->policy;
+  const UpstreamConfig& upstream = listener.next_hop.upstream();
   return absl::StrCat(
       listener.route->name, ": ", listener.listener->endpoint.text, " (",
       listener.listener->implicit_tls   ? "implicit TLS"
@@ -24,11 +25,10 @@ std::string RouteSentence(const ListenerRuntime& listener) {
                                         : "clear text",
       ", ", View(TlsPolicyName(policy.tls)),
       policy.mode == PolicyMode::kReport ? ", report only" : "",
-      listener.route->ask_certificate ? ", asks for certificates" : "", ") -> ",
-      listener.upstream->name, " ",
-      absl::StrJoin(listener.upstream->addresses, ", ",
+      listener.route->ask_certificate ? ", asks for certificates" : "", ") -> ", upstream.name, " ",
+      absl::StrJoin(upstream.addresses, ", ",
                     [](std::string* out, const Endpoint& endpoint) { out->append(endpoint.text); }),
-      " (", View(BackendIdentityName(listener.upstream->identity)), ")");
+      " (", View(BackendIdentityName(upstream.identity)), ")");
 }
 
 std::string CertificateSentence(const TlsCertificateSummary& summary) {

@@ -220,8 +220,8 @@ absl::StatusOr<std::shared_ptr<const Runtime>> MakeRuntime(std::shared_ptr<const
       runtime->listeners.push_back(
           {.listener = &listener,
            .route = &route,
-           .upstream = &config->upstreams[route.upstream],
-           .health = runtime->health[route.upstream].get(),
+           .next_hop =
+               NextHop(&config->upstreams[route.upstream], runtime->health[route.upstream].get()),
            .contexts = contexts,
            .partners = partners ? files.partners.get() : nullptr,
            .route_subject = config->partners.size() + index,

@@ -79,7 +79,7 @@ void Session::Start(const SocketAddress* client, int backend_fd) {
   Io& io = host_->io();
   started_ = moved_ = input_read_ = io.Now();
   held_fd_ = backend_fd;
-  held_family_ = listener_->FirstFamily();
+  held_family_ = listener_->next_hop.FirstFamily();
   if (client == nullptr || io.LocalAddress(front_.fd(), &server_) != 0) {
     Close(CloseReason::kClientReset, Farewell::kSilent);
     return;
@@ -245,8 +245,7 @@ Session::Moved Session::RelayFrom(Side side) {
   if (side == Side::kBack && !greeted_ && from.input_ended() && from.input().empty() &&
       BackendHasAlternative()) {
     back_.ShutDown(host_->io());
-    const bool identified = listener_->upstream->identity != BackendIdentity::kNone;
-    (void)TryNextBackend(identified ? CloseReason::kBackendIdentity : CloseReason::kBackendEof, 0);
+    (void)TryNextBackend(listener_->next_hop.WithoutGreeting(CloseReason::kBackendEof), 0);
     return Moved::kNothing;
   }
   if (side == Side::kBack && !greeted_ && !from.input().empty() && BackendHasAlternative() &&
@@ -297,9 +296,9 @@ Session::Moved Session::RelayFrom(Side side) {
     if (side == Side::kBack && !greeted_ && step.octets > 0) {
       greeted_ = true;
       if (!readable.starts_with("220")) {
-        SuspectBackend();
-      } else if (listener_->health->Succeeded(address_index_)) {
-        host_->BackendRecovered(*listener_->upstream, backend());
+        BlameBackend(NextHop::Fault::kMute);
+      } else if (listener_->next_hop.Greeted(address_index_)) {
+        host_->BackendRecovered(listener_->next_hop.upstream(), backend());
       }
     }
     CarryOut(step, side);
@@ -338,15 +337,12 @@ void Session::CarryOut(const Step& step, Side side) {
       StartTls(step);
       break;
     case StepKind::kClose: {
-      // Without a word since it was told who is calling, the backend has refused to hear it.
-      const bool no_greeting = step.reason == CloseReason::kBackendReset && !greeted_;
-      const bool identity_refused =
-          no_greeting && listener_->upstream->identity != BackendIdentity::kNone;
-      if (no_greeting) {
-        SuspectBackend();
+      CloseReason reason = step.reason;
+      if (step.reason == CloseReason::kBackendReset && !greeted_) {
+        BlameBackend(NextHop::Fault::kMute);
+        reason = listener_->next_hop.WithoutGreeting(reason);
       } else if (step.reason == CloseReason::kBackendIdentity) {
-        listener_->health->Doubted(address_index_, host_->io().Now());
-        host_->HealthChanged();
+        BlameBackend(NextHop::Fault::kOutOfStep);
       }
       if (!step.text.empty() && front_.output().Append(step.text) != Room::kOk) {
         Close(CloseReason::kOutOfResources, Farewell::kSilent);
@@ -358,7 +354,7 @@ void Session::CarryOut(const Step& step, Side side) {
       } else if (step.reason == CloseReason::kBackendIdentity) {
         detail_ = QuotableLine(back_.input().Front());
       }
-      Close(identity_refused ? CloseReason::kBackendIdentity : step.reason, Farewell::kSilent);
+      Close(reason, Farewell::kSilent);
       break;
     }
     case StepKind::kNeedInput:
@@ -493,7 +489,7 @@ void Session::StartTls(const Step& step) {
   handshake_deadline_ = host_->io().Now() + listener_->route->handshake_timeout;
   // What an authenticated client has said in clear must be forgotten whatever the configuration.
   if (config().starttls_backend == StarttlsBackend::kReconnect || relay_.authenticated() ||
-      listener_->health->refuses_second_hello()) {
+      listener_->next_hop.refuses_second_hello()) {
     RetireBackend();
   }
 }

@@ -15,7 +15,7 @@ void Session::StartBackend() {
   addresses_tried_ = 0;
   backend_wanted_since_ = host_->io().Now();
   if (!PickBackend()) {
-    address_index_ = listener_->health->Preferred();
+    address_index_ = listener_->next_hop.Preferred();
     NoBackend();
   }
 }
@@ -24,7 +24,7 @@ void Session::StartBackend() {
 bool Session::PickBackend() {
   using Choice = UpstreamHealth::Choice;
   const UpstreamHealth::Picked picked =
-      listener_->health->Pick(addresses_tried_, host_->io().Now(), backend_wanted_since_);
+      listener_->next_hop.Pick(addresses_tried_, host_->io().Now(), backend_wanted_since_);
   proof_wanted_ = picked.choice == Choice::kWait;
   switch (picked.choice) {
     case Choice::kAddress:
@@ -42,8 +42,7 @@ bool Session::PickBackend() {
 
 // The probe has said in the log what is wrong.
 void Session::NoBackend() {
-  using Proof = UpstreamHealth::Proof;
-  const bool refuted = listener_->health->proof(address_index_) == Proof::kRefuted;
+  const bool refuted = listener_->next_hop.IsRefuted(address_index_);
   detail_ =
       refuted ? "the mail server does not take its identity" : "no mail server could be asked";
   Close(refuted ? CloseReason::kBackendIdentity : CloseReason::kBackendConnect, Farewell::kSay);
@@ -63,19 +62,20 @@ void Session::ConnectBackend() {
     return;
   }
   if (fd < 0) {
-    host_->BackendFailed(*listener_->upstream, endpoint, CloseReason::kOutOfResources, -fd, {});
+    host_->BackendFailed(listener_->next_hop.upstream(), endpoint, CloseReason::kOutOfResources,
+                         -fd, {});
     Close(CloseReason::kOutOfResources, Farewell::kSay);
     return;
   }
   back_.Connect(host_->io(), fd, &endpoint.address.any, endpoint.length,
-                listener_->upstream->connect_hint());
+                listener_->next_hop.connect_hint());
   wait_ = Wait::kNothing;  // this address has its own time, whatever the last one took
 }
 
 // While no socket to a backend is open, so that none of those that are accepted takes the
 // descriptor that this session will need.
 void Session::HoldBackendSocket() {
-  const int family = listener_->FirstFamily();
+  const int family = listener_->next_hop.FirstFamily();
   const int fd = host_->io().OpenSocket(family);
   if (fd >= 0) {
     held_fd_ = fd;
@@ -115,26 +115,20 @@ void Session::BackendConnectFailed(int error) {
 }
 
 bool Session::BackendHasAlternative() const {
-  return listener_->health->HasOther(addresses_tried_ | std::uint64_t{1} << address_index_);
+  return listener_->next_hop.HasOther(addresses_tried_ | std::uint64_t{1} << address_index_);
 }
 
 // The address at hand is of no use, and its leg is ending. False: all were tried.
 bool Session::TryNextBackend(CloseReason reason, int error) {
-  if (reason == CloseReason::kBackendConnect) {
-    (void)listener_->health->Failed(address_index_, host_->io().Now());
-    host_->HealthChanged();
-  } else {
-    SuspectBackend();
-  }
-  host_->BackendFailed(*listener_->upstream, backend(), reason, error, {});
+  BlameBackend(reason == CloseReason::kBackendConnect ? NextHop::Fault::kUnreachable
+                                                      : NextHop::Fault::kMute);
+  host_->BackendFailed(listener_->next_hop.upstream(), backend(), reason, error, {});
   addresses_tried_ |= std::uint64_t{1} << address_index_;
   return PickBackend();
 }
 
-// It took the connection and then did not greet this client. Others it may: it knows who is
-// calling, and may look that up for long, or close to that client only.
-void Session::SuspectBackend() {
-  listener_->health->Suspected(address_index_, host_->io().Now());
+void Session::BlameBackend(NextHop::Fault fault) {
+  listener_->next_hop.Blame(address_index_, fault, host_->io().Now());
   host_->HealthChanged();
 }
 
@@ -147,29 +141,21 @@ void Session::RetireBackend() {
 }
 
 void Session::SendIdentity() {
-  if (!listener_->upstream->sends_proxy_header()) {
-    return;
-  }
+  const ProxyTlsFacts facts{.version = tls_facts_.version,
+                            .cipher = tls_facts_.suite,
+                            .sni = sni_,
+                            .client_common_name = certificate() != nullptr
+                                                      ? std::string_view(certificate()->common_name)
+                                                      : std::string_view(),
+                            .key_exchange_group = tls_facts_.group,
+                            .client_certificate = certificate() != nullptr,
+                            .verified = policy_ != nullptr && policy_->verified_by_ca()};
   std::array<char, kProxyHeaderMax> header;
-  std::size_t length = 0;
-  if (listener_->upstream->identity == BackendIdentity::kProxyV1) {
-    length = WriteProxyV1(header, &client_.any, &server_.any);
-  } else {
-    const ProxyTlsFacts facts{
-        .version = tls_facts_.version,
-        .cipher = tls_facts_.suite,
-        .sni = sni_,
-        .client_common_name = certificate() != nullptr
-                                  ? std::string_view(certificate()->common_name)
-                                  : std::string_view(),
-        .key_exchange_group = tls_facts_.group,
-        .client_certificate = certificate() != nullptr,
-        .verified = policy_ != nullptr && policy_->verified_by_ca()};
-    length = WriteProxyV2(header, &client_.any, &server_.any, tls_established_ ? &facts : nullptr,
-                          listener_->upstream->proxy_tlvs, listener_->health->proxy_header_max());
-  }
+  const std::size_t length = listener_->next_hop.WriteIdentity(
+      header,
+      {.client = &client_.any, .server = &server_.any, .tls = tls_established_ ? &facts : nullptr});
   // One write before any other octet: the relay is silent until the greeting (PROTOCOL 37).
-  if (back_.output().Append({header.data(), length}) != Room::kOk) {
+  if (length > 0 && back_.output().Append({header.data(), length}) != Room::kOk) {
     Close(CloseReason::kOutOfResources, Farewell::kSay);
   }
 }

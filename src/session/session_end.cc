@@ -47,15 +47,8 @@ void Session::Close(CloseReason reason, Farewell farewell) {
   host_->wheel().Set(timer, host_->io().Now() + kFlushTimeout);
   host_->MakeReady(*this);
   // What may need memory comes last: without it the session ends all the same.
-  if (reason == CloseReason::kBackendIdentity || reason == CloseReason::kBackendProtocol ||
-      reason == CloseReason::kBackendReset || reason == CloseReason::kBackendTimeout) {
-    // Where no address was proven the probe's sentence is in the log. One that was is pending where
-    // this very close has put it in doubt.
-    const UpstreamHealth::Proof proof = listener_->health->proof(address_index_);
-    if (proof == UpstreamHealth::Proof::kProven ||
-        (proof == UpstreamHealth::Proof::kPending && reason == CloseReason::kBackendIdentity)) {
-      host_->BackendFailed(*listener_->upstream, backend(), reason, 0, detail_);
-    }
+  if (listener_->next_hop.IsNews(address_index_, reason)) {
+    host_->BackendFailed(listener_->next_hop.upstream(), backend(), reason, 0, detail_);
   }
   if (farewell == Farewell::kSay && !front_.tls_pending()) {
     const std::string_view text = relay_.Farewell(reason);
@@ -161,7 +154,7 @@ void Session::OnDeadline() {
             (void)TryNextBackend(CloseReason::kBackendTimeout, 0);
             break;
           }
-          SuspectBackend();
+          BlameBackend(NextHop::Fault::kMute);
           [[fallthrough]];
         case RelayWait::kBackendReply:
         case RelayWait::kBackendDataReply:

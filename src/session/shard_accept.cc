@@ -59,7 +59,7 @@ void Shard::OnAccept(std::size_t index, const Completion& completion) {
   }
   int backend_fd = -1;
   if (!refusal) {
-    backend_fd = io_->OpenSocket(listener.FirstFamily());
+    backend_fd = io_->OpenSocket(listener.next_hop.FirstFamily());
     if (IsShortage(-backend_fd)) {
       Leave(counted);
       refusal = Refusal::kDescriptors;

@@ -108,7 +108,6 @@ FRAMER = "src/smtp/content_framer.cc"
 COMMAND = "src/smtp/command.cc"
 LEG = "src/session/leg.cc"
 SESSION = "src/session/session.cc"
-SESSION_BACKEND = "src/session/session_backend.cc"
 SESSION_END = "src/session/session_end.cc"
 PROBE_CC = "src/session/health_probe.cc"
 HEALTH_CC = "src/session/upstream_health.cc"
@@ -142,8 +141,8 @@ READ_BEHIND_CLOSE_NOTIFY = (
     Edit(LEG, "    raw_in_.Clear();  // never read, not even as TLS\n",
          "    raw_in_.MoveFront(raw_in_.size(), plain_in_);\n"),)
 WRONG_CLIENT = (
-    Edit(SESSION_BACKEND, "WriteProxyV2(header, &client_.any, &server_.any, ",
-         "WriteProxyV2(header, &server_.any, &server_.any, "),)
+    Edit("src/session/next_hop.cc", "WriteProxyV2(out, identity.client, identity.server, ",
+         "WriteProxyV2(out, identity.server, identity.server, "),)
 NOOP_PIPELINED = (
     Edit(COMMAND, 'CommandRule{"NOOP", Verb::kNoop, true, false, kReply,',
          'CommandRule{"NOOP", Verb::kNoop, true, false, kPipelined,'),)
@@ -439,12 +438,14 @@ DEFECTS = (
     Defect(
         "suspect-is-down",
         "a greeting that is slow for one client takes the mail server from all",
-        (Edit("src/session/session_backend.cc", "if (reason == CloseReason::kBackendConnect) {", "if (true) {"),),
+        (Edit("src/session/session_backend.cc", "BlameBackend(reason == CloseReason::kBackendConnect ?",
+              "BlameBackend(true ?"),),
         SHARD, r"FAILED  \] ShardSuspicionTest.WhatOneClientMeets"),
     Defect(
         "down-is-suspect",
         "an address that takes no connection is tried by each client",
-        (Edit("src/session/session_backend.cc", "if (reason == CloseReason::kBackendConnect) {", "if (false) {"),),
+        (Edit("src/session/session_backend.cc", "BlameBackend(reason == CloseReason::kBackendConnect ?",
+              "BlameBackend(false ?"),),
         SHARD, r"FAILED  \] ShardSuspicionTest.WhoCannotBeConnectedTo"),
     Defect(
         "suspect-is-never-probed",
@@ -455,8 +456,8 @@ DEFECTS = (
     Defect(
         "closed-to-one-keeps-all-waiting",
         "a client that the mail server closes to takes it from all until a probe has its answer",
-        (Edit("src/session/session.cc", "      if (no_greeting) {\n        SuspectBackend();\n",
-              "      if (no_greeting) {\n        listener_->health->Doubted(address_index_, host_->io().Now());\n"),),
+        (Edit("src/session/session.cc", "        BlameBackend(NextHop::Fault::kMute);\n        reason",
+              "        BlameBackend(NextHop::Fault::kOutOfStep);\n        reason"),),
         SHARD, r"FAILED  \] ShardSuspicionTest.WhoIsClosedTo"),
     # --- ACKs
     Defect(

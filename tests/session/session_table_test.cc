@@ -19,7 +19,7 @@ class SessionTableTest : public testing::Test {
   SessionTableTest() {
     listener_.listener = &config_;
     listener_.route = &route_;
-    listener_.upstream = &upstream_;
+    listener_.next_hop = NextHop(&upstream_, nullptr);
   }
 
   Session& Create() { return table_.Create(&world_.shard(), nullptr, &listener_, -1); }

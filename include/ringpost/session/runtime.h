@@ -17,6 +17,7 @@
 #include "ringpost/config/config.h"
 #include "ringpost/policy/partner_table.h"
 #include "ringpost/policy/policy_report.h"
+#include "ringpost/session/next_hop.h"
 #include "ringpost/session/upstream_health.h"
 #include "ringpost/smtp/smtp_relay.h"
 #include "ringpost/tls/tls_context.h"
@@ -27,18 +28,12 @@ namespace ringpost {
 struct ListenerRuntime {
   const ListenerConfig* listener = nullptr;
   const IngressConfig* route = nullptr;
-  const UpstreamConfig* upstream = nullptr;
-  UpstreamHealth* health = nullptr;               // of `upstream`
+  NextHop next_hop;
   std::shared_ptr<const TlsContextSet> contexts;  // null: no certificate, no STARTTLS
   const PartnerTable* partners = nullptr;         // null: no partner's policy holds here
   std::size_t route_subject = 0;                  // in Runtime::counters
   std::size_t unreadable_subject = 0;             // the same, for senders that cannot be read
   RelayOptions relay;
-
-  // Of the upstream's address that a session would try first now.
-  [[nodiscard]] int FirstFamily() const {
-    return upstream->addresses[health->Preferred()].address.any.sa_family;
-  }
 };
 
 struct Runtime {

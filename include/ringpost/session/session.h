@@ -130,7 +130,7 @@ class Session final : private PolicyListener, private MailPolicy {
   [[nodiscard]] const SocketAddress& server() const { return server_; }  // what the client reached
   // The address of the upstream that was used, or tried last.
   [[nodiscard]] const Endpoint& backend() const {
-    return listener_->upstream->addresses[address_index_];
+    return listener_->next_hop.address(address_index_);
   }
   [[nodiscard]] const RelayStats& stats() const { return relay_.stats(); }
   [[nodiscard]] const Leg& front() const { return front_; }
@@ -204,7 +204,7 @@ class Session final : private PolicyListener, private MailPolicy {
   [[nodiscard]] int TakeBackendSocket(int family);
   void ReleaseBackendSocket();
   [[nodiscard]] bool TryNextBackend(CloseReason reason, int error);
-  void SuspectBackend();
+  void BlameBackend(NextHop::Fault fault);
   [[nodiscard]] bool BackendHasAlternative() const;
   void BackendConnected();
   void BackendConnectFailed(int error);
