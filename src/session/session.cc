@@ -4,7 +4,6 @@
 #include "ringpost/session/session.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "ringpost/io/socket.h"
@@ -25,25 +24,10 @@ static_assert(kAuthLineMax <= kTightOctets);
 // What is read from a client that has sent more commands than were answered.
 constexpr std::size_t kOverrunOctets = BufferPool::kSmallBytes;
 
-// Whether what an address says first is no SMTP reply at all. A refusal is one, and the client's to
-// hear: it may be about this client only.
-bool GreetingIsForeign(std::string_view readable) {
-  constexpr std::string_view kClasses = "245";
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  return kClasses.find(readable.front()) == std::string_view::npos ||
-         !std::all_of(readable.begin(),
-                      readable.begin() + std::min<std::ptrdiff_t>(3, std::ssize(readable)),
-                      is_digit);
-}
-
 constexpr std::uint64_t kFrontUserData = 0;
 constexpr std::uint64_t kBackUserData = std::uint64_t{1} << 8;
 
 }  // namespace
-
-bool IsShortage(int error) {
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
 
 struct Session::XclientTexts {
   std::array<char, kAddressTextMax> address{};
@@ -68,7 +52,8 @@ Session::Session(SessionHost* host, std::shared_ptr<const Runtime> runtime,
       relay_(
           &listener->relay,
           listener->relay.xclient ? &(xclient_ = std::make_unique<XclientTexts>())->facts : nullptr,
-          static_cast<MailPolicy*>(this)) {
+          static_cast<MailPolicy*>(this)),
+      backend_(host, &back_, &listener->next_hop) {
   timer.session = this;
   front_.Open(fd);
 }
@@ -78,8 +63,7 @@ Session::~Session() = default;
 void Session::Start(const SocketAddress* client, int backend_fd) {
   Io& io = host_->io();
   started_ = moved_ = input_read_ = io.Now();
-  held_fd_ = backend_fd;
-  held_family_ = listener_->next_hop.FirstFamily();
+  backend_.Adopt(backend_fd);
   if (client == nullptr || io.LocalAddress(front_.fd(), &server_) != 0) {
     Close(CloseReason::kClientReset, Farewell::kSilent);
     return;
@@ -99,7 +83,7 @@ void Session::Start(const SocketAddress* client, int backend_fd) {
     front_.AttachTls(TlsEngine::Server(listener_->contexts.get()));
     handshake_deadline_ = started_ + listener_->route->handshake_timeout;
   } else {
-    StartBackend();
+    Hear(backend_.Start());
   }
   host_->MakeReady(*this);
 }
@@ -119,11 +103,7 @@ void Session::OnCompletion(Side side, OperationKind kind, const Completion& comp
       leg.OnSend(completion);
       break;
     case OperationKind::kConnect:
-      if (leg.OnConnect(host_->io(), completion)) {
-        BackendConnected();
-      } else if (leg.connect_error() != 0) {
-        BackendConnectFailed(leg.connect_error());
-      }
+      Hear(backend_.OnConnect(completion));
       break;
   }
   host_->MakeReady(*this);
@@ -141,17 +121,11 @@ void Session::Pump() {
 void Session::PumpRelay() {
   turn_octets_ = 0;
   needs_round = false;
-  if (back_.state() == LegState::kRetiring && (back_.ended() || back_.failed())) {
-    back_.ShutDown(host_->io());
-  }
-  if (back_.state() == LegState::kJoining && back_.TryFinish(host_->io()) && !backend_wanted_) {
-    HoldBackendSocket();
-  }
-  if (backend_wanted_ && back_.state() == LegState::kIdle) {
-    ConnectBackend();
-  }
-  if (proof_wanted_ && !is_waiting_for_proof && !PickBackend()) {
-    NoBackend();
+  if (back_.state() != LegState::kOpen) {
+    Hear(backend_.Advance());
+    if (backend_.needs_proof() && !is_waiting_for_proof) {
+      Hear(backend_.OnProof());
+    }
   }
   Moved moved = Moved::kSomething;
   while (running() && moved == Moved::kSomething) {
@@ -241,18 +215,11 @@ Session::Moved Session::RelayFrom(Side side) {
   if (front_.tls_pending() || from.state() != LegState::kOpen) {
     return Moved::kNothing;
   }
-  // The client has heard nothing from this address yet: another one may do better.
-  if (side == Side::kBack && !greeted_ && from.input_ended() && from.input().empty() &&
-      BackendHasAlternative()) {
-    back_.ShutDown(host_->io());
-    (void)TryNextBackend(listener_->next_hop.WithoutGreeting(CloseReason::kBackendEof), 0);
-    return Moved::kNothing;
-  }
-  if (side == Side::kBack && !greeted_ && !from.input().empty() && BackendHasAlternative() &&
-      GreetingIsForeign(from.input().Front())) {
-    back_.ShutDown(host_->io());
-    (void)TryNextBackend(CloseReason::kBackendProtocol, 0);
-    return Moved::kNothing;
+  if (side == Side::kBack && !backend_.greeted()) {
+    Hear(backend_.LookForGreeting());
+    if (from.state() != LegState::kOpen) {
+      return Moved::kNothing;
+    }
   }
   if (overran_ && side == Side::kFront && !MayGoOn()) [[unlikely]] {
     return Moved::kNothing;
@@ -293,13 +260,8 @@ Session::Moved Session::RelayFrom(Side side) {
       }
       continue;
     }
-    if (side == Side::kBack && !greeted_ && step.octets > 0) {
-      greeted_ = true;
-      if (!readable.starts_with("220")) {
-        BlameBackend(NextHop::Fault::kMute);
-      } else if (listener_->next_hop.Greeted(address_index_)) {
-        host_->BackendRecovered(listener_->next_hop.upstream(), backend());
-      }
+    if (side == Side::kBack && !backend_.greeted() && step.octets > 0) {
+      backend_.OnGreeting(readable);
     }
     CarryOut(step, side);
     if (!running()) {
@@ -337,13 +299,7 @@ void Session::CarryOut(const Step& step, Side side) {
       StartTls(step);
       break;
     case StepKind::kClose: {
-      CloseReason reason = step.reason;
-      if (step.reason == CloseReason::kBackendReset && !greeted_) {
-        BlameBackend(NextHop::Fault::kMute);
-        reason = listener_->next_hop.WithoutGreeting(reason);
-      } else if (step.reason == CloseReason::kBackendIdentity) {
-        BlameBackend(NextHop::Fault::kOutOfStep);
-      }
+      const CloseReason reason = backend_.Account(step.reason);
       if (!step.text.empty() && front_.output().Append(step.text) != Room::kOk) {
         Close(CloseReason::kOutOfResources, Farewell::kSilent);
         return;
@@ -490,7 +446,7 @@ void Session::StartTls(const Step& step) {
   // What an authenticated client has said in clear must be forgotten whatever the configuration.
   if (config().starttls_backend == StarttlsBackend::kReconnect || relay_.authenticated() ||
       listener_->next_hop.refuses_second_hello()) {
-    RetireBackend();
+    backend_.Retire();
   }
 }
 
@@ -508,9 +464,7 @@ void Session::TlsComplete() {
   }
   relay_.TlsEstablished(listener_->listener->implicit_tls ? BackendAfterTls::kSame
                                                           : BackendAfterTls::kReconnected);
-  greeted_ = false;
-  back_.ShutDown(host_->io());  // it had the time of a handshake to say goodbye
-  StartBackend();
+  Hear(backend_.Start());  // the one before had the time of a handshake to say goodbye
 }
 
 void Session::TlsFailed(TlsOutcome outcome) {

@@ -1,146 +1,42 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The connection of a session to its mail server, and what that may ask about the client.
-#include <cerrno>
-#include <cstring>
+// What a session makes of its backend's answers, whom it says is calling, and what the mail server
+// may ask about that.
 #include <utility>
 
-#include "ringpost/identity/proxy_header.h"
 #include "ringpost/io/socket.h"
 #include "ringpost/session/session.h"
 
 namespace ringpost {
 
-void Session::StartBackend() {
-  addresses_tried_ = 0;
-  backend_wanted_since_ = host_->io().Now();
-  if (!PickBackend()) {
-    address_index_ = listener_->next_hop.Preferred();
-    NoBackend();
-  }
-}
-
-// False: no address is left that is proven, or about to be.
-bool Session::PickBackend() {
-  using Choice = UpstreamHealth::Choice;
-  const UpstreamHealth::Picked picked =
-      listener_->next_hop.Pick(addresses_tried_, host_->io().Now(), backend_wanted_since_);
-  proof_wanted_ = picked.choice == Choice::kWait;
-  switch (picked.choice) {
-    case Choice::kAddress:
-      address_index_ = picked.address;
-      ConnectBackend();
+void Session::Hear(const Backend::Answer& answer) {
+  using Kind = Backend::Answer::Kind;
+  switch (answer.kind) {
+    case Kind::kNothing:
       break;
-    case Choice::kWait:
-      host_->WaitForProof(*this);  // PumpRelay() comes back here, or the deadline comes
+    case Kind::kConnecting:
+      wait_ = Wait::kNothing;  // this address has its own time, whatever the last one took
       break;
-    case Choice::kNone:
-      return false;
-  }
-  return true;
-}
-
-// The probe has said in the log what is wrong.
-void Session::NoBackend() {
-  const bool refuted = listener_->next_hop.IsRefuted(address_index_);
-  detail_ =
-      refuted ? "the mail server does not take its identity" : "no mail server could be asked";
-  Close(refuted ? CloseReason::kBackendIdentity : CloseReason::kBackendConnect, Farewell::kSay);
-}
-
-void Session::ConnectBackend() {
-  backend_wanted_ = true;
-  if (!back_.TryFinish(host_->io())) {
-    return;  // PumpRelay() comes back here
-  }
-  backend_wanted_ = false;
-  const Endpoint& endpoint = backend();
-  const int fd = TakeBackendSocket(endpoint.address.any.sa_family);
-  if (IsShortage(-fd)) {
-    backend_wanted_ = true;
-    host_->WaitForDescriptor(*this, -fd);  // PumpRelay() comes back here, or the deadline comes
-    return;
-  }
-  if (fd < 0) {
-    host_->BackendFailed(listener_->next_hop.upstream(), endpoint, CloseReason::kOutOfResources,
-                         -fd, {});
-    Close(CloseReason::kOutOfResources, Farewell::kSay);
-    return;
-  }
-  back_.Connect(host_->io(), fd, &endpoint.address.any, endpoint.length,
-                listener_->next_hop.connect_hint());
-  wait_ = Wait::kNothing;  // this address has its own time, whatever the last one took
-}
-
-// While no socket to a backend is open, so that none of those that are accepted takes the
-// descriptor that this session will need.
-void Session::HoldBackendSocket() {
-  const int family = listener_->next_hop.FirstFamily();
-  const int fd = host_->io().OpenSocket(family);
-  if (fd >= 0) {
-    held_fd_ = fd;
-    held_family_ = family;
+    case Kind::kNeedsProof:
+      host_->WaitForProof(*this);
+      break;
+    case Kind::kNeedsDescriptor:
+      host_->WaitForDescriptor(*this, answer.error);
+      break;
+    case Kind::kConnected:
+      Introduce();
+      Register();
+      break;
+    case Kind::kFailed:
+      if (answer.detail != nullptr) {
+        detail_ = answer.detail;
+      }
+      Close(answer.reason, Farewell::kSay);
+      break;
   }
 }
 
-int Session::TakeBackendSocket(int family) {
-  if (held_family_ != family) {
-    ReleaseBackendSocket();
-  }
-  return held_fd_ >= 0 ? std::exchange(held_fd_, -1) : host_->io().OpenSocket(family);
-}
-
-void Session::ReleaseBackendSocket() {
-  if (held_fd_ >= 0) {
-    host_->io().CloseSocket(std::exchange(held_fd_, -1));
-  }
-}
-
-void Session::BackendConnected() {
-  if (!running()) {
-    return;
-  }
-  SendIdentity();
-  Register();
-}
-
-void Session::BackendConnectFailed(int error) {
-  if (!running()) {
-    return;
-  }
-  if (!TryNextBackend(CloseReason::kBackendConnect, error)) {
-    detail_ = std::strerror(error);
-    Close(CloseReason::kBackendConnect, Farewell::kSay);
-  }
-}
-
-bool Session::BackendHasAlternative() const {
-  return listener_->next_hop.HasOther(addresses_tried_ | std::uint64_t{1} << address_index_);
-}
-
-// The address at hand is of no use, and its leg is ending. False: all were tried.
-bool Session::TryNextBackend(CloseReason reason, int error) {
-  BlameBackend(reason == CloseReason::kBackendConnect ? NextHop::Fault::kUnreachable
-                                                      : NextHop::Fault::kMute);
-  host_->BackendFailed(listener_->next_hop.upstream(), backend(), reason, error, {});
-  addresses_tried_ |= std::uint64_t{1} << address_index_;
-  return PickBackend();
-}
-
-void Session::BlameBackend(NextHop::Fault fault) {
-  listener_->next_hop.Blame(address_index_, fault, host_->io().Now());
-  host_->HealthChanged();
-}
-
-void Session::RetireBackend() {
-  if (back_.output().Append("QUIT\r\n") == Room::kOk) {
-    back_.Retire();
-  } else {
-    back_.ShutDown(host_->io());
-  }
-}
-
-void Session::SendIdentity() {
+void Session::Introduce() {
   const ProxyTlsFacts facts{.version = tls_facts_.version,
                             .cipher = tls_facts_.suite,
                             .sni = sni_,
@@ -150,12 +46,9 @@ void Session::SendIdentity() {
                             .key_exchange_group = tls_facts_.group,
                             .client_certificate = certificate() != nullptr,
                             .verified = policy_ != nullptr && policy_->verified_by_ca()};
-  std::array<char, kProxyHeaderMax> header;
-  const std::size_t length = listener_->next_hop.WriteIdentity(
-      header,
+  const Room room = backend_.Introduce(
       {.client = &client_.any, .server = &server_.any, .tls = tls_established_ ? &facts : nullptr});
-  // One write before any other octet: the relay is silent until the greeting (PROTOCOL 37).
-  if (length > 0 && back_.output().Append({header.data(), length}) != Room::kOk) {
+  if (room != Room::kOk) {
     Close(CloseReason::kOutOfResources, Farewell::kSay);
   }
 }

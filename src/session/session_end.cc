@@ -2,7 +2,6 @@
 //
 // The deadlines of a session, and its end.
 #include <algorithm>
-#include <cerrno>
 
 #include "ringpost/session/health_probe.h"
 #include "ringpost/session/session.h"
@@ -40,16 +39,12 @@ void Session::Close(CloseReason reason, Farewell farewell) {
   const bool is_rejected = IsRejected(reason);
   close_reason_ = is_rejected ? CloseReason::kTlsHandshake : reason;
   phase_ = Phase::kFlushing;
-  proof_wanted_ = false;
-  back_.ShutDown(host_->io());
-  ReleaseBackendSocket();
+  backend_.Abandon();
   host_->EndTurn(*this);
   host_->wheel().Set(timer, host_->io().Now() + kFlushTimeout);
   host_->MakeReady(*this);
   // What may need memory comes last: without it the session ends all the same.
-  if (listener_->next_hop.IsNews(address_index_, reason)) {
-    host_->BackendFailed(listener_->next_hop.upstream(), backend(), reason, 0, detail_);
-  }
+  backend_.Report(reason, detail_);
   if (farewell == Farewell::kSay && !front_.tls_pending()) {
     const std::string_view text = relay_.Farewell(reason);
     if (!text.empty()) {
@@ -123,16 +118,10 @@ void Session::OnDeadline() {
     case Wait::kNothing:
       break;
     case Wait::kProof:
-      detail_ = "the mail server was not proven in time";
-      Close(CloseReason::kBackendTimeout, Farewell::kSay);
+      Hear(backend_.OnProofOverdue());
       break;
     case Wait::kConnect:
-      if (backend_wanted_) {  // no descriptor has come free
-        Close(CloseReason::kOutOfResources, Farewell::kSay);
-        break;
-      }
-      back_.ShutDown(host_->io());
-      BackendConnectFailed(ETIMEDOUT);
+      Hear(backend_.OnConnectOverdue());
       break;
     case Wait::kHandshake:
       Close(CloseReason::kHandshakeTimeout, Farewell::kSilent);
@@ -149,12 +138,10 @@ void Session::OnDeadline() {
                 Farewell::kSay);
           break;
         case RelayWait::kBackendGreeting:
-          if (!greeted_ && BackendHasAlternative()) {
-            back_.ShutDown(host_->io());
-            (void)TryNextBackend(CloseReason::kBackendTimeout, 0);
-            break;
+          Hear(backend_.OnGreetingOverdue());
+          if (back_.state() != LegState::kOpen) {
+            break;  // another address is tried
           }
-          BlameBackend(NextHop::Fault::kMute);
           [[fallthrough]];
         case RelayWait::kBackendReply:
         case RelayWait::kBackendDataReply:
@@ -171,7 +158,7 @@ void Session::OnDeadline() {
 }
 
 void Session::Drain() {
-  if (running() && (front_.tls_pending() || !greeted_ || relay_.idle())) {
+  if (running() && (front_.tls_pending() || !backend_.greeted() || relay_.idle())) {
     Close(CloseReason::kDrain, Farewell::kSay);
   }
 }
@@ -225,7 +212,7 @@ RelayWait Session::Waiting() const {
 
 void Session::UpdateDeadline() {
   const Wait wait = front_.tls_pending()               ? Wait::kHandshake
-                    : proof_wanted_                    ? Wait::kProof
+                    : backend_.needs_proof()           ? Wait::kProof
                     : back_.state() != LegState::kOpen ? Wait::kConnect
                                                        : Wait::kRelay;
   const RelayWait relay_wait = Waiting();
@@ -259,8 +246,8 @@ TimeNs Session::RelayDeadline() const {
       return std::min(now, content_started_ + earned) + listener_->route->data_timeout;
     }
     case RelayWait::kBackendGreeting:
-      return now + (!greeted_ && BackendHasAlternative() ? kGreetingBeforeNextAddress
-                                                         : kBackendGreetingTimeout);
+      return now +
+             (backend_.MayTryAnother() ? kGreetingBeforeNextAddress : kBackendGreetingTimeout);
     case RelayWait::kBackendReply:
       return now + kBackendReplyTimeout;
     case RelayWait::kBackendDataReply:

@@ -91,6 +91,7 @@ TLS = unit("tests/tls/tls_test")
 EARLY_DATA = unit("tests/tls/tls_test", "*EarlyData*")
 PROXY_HEADER = unit("tests/identity/proxy_header_test")
 PROBE = unit("tests/session/health_probe_test")
+BACKEND = unit("tests/session/backend_test")
 HEALTH = unit("tests/session/upstream_health_test")
 BASE = unit("tests/base/base_test")
 SINK = unit("tests/tools/tools_test", "SinkSession*")
@@ -108,6 +109,7 @@ FRAMER = "src/smtp/content_framer.cc"
 COMMAND = "src/smtp/command.cc"
 LEG = "src/session/leg.cc"
 SESSION = "src/session/session.cc"
+BACKEND_CC = "src/session/backend.cc"
 SESSION_END = "src/session/session_end.cc"
 PROBE_CC = "src/session/health_probe.cc"
 HEALTH_CC = "src/session/upstream_health.cc"
@@ -438,14 +440,12 @@ DEFECTS = (
     Defect(
         "suspect-is-down",
         "a greeting that is slow for one client takes the mail server from all",
-        (Edit("src/session/session_backend.cc", "BlameBackend(reason == CloseReason::kBackendConnect ?",
-              "BlameBackend(true ?"),),
+        (Edit(BACKEND_CC, "Blame(reason == CloseReason::kBackendConnect ?", "Blame(true ?"),),
         SHARD, r"FAILED  \] ShardSuspicionTest.WhatOneClientMeets"),
     Defect(
         "down-is-suspect",
         "an address that takes no connection is tried by each client",
-        (Edit("src/session/session_backend.cc", "BlameBackend(reason == CloseReason::kBackendConnect ?",
-              "BlameBackend(false ?"),),
+        (Edit(BACKEND_CC, "Blame(reason == CloseReason::kBackendConnect ?", "Blame(false ?"),),
         SHARD, r"FAILED  \] ShardSuspicionTest.WhoCannotBeConnectedTo"),
     Defect(
         "suspect-is-never-probed",
@@ -456,9 +456,24 @@ DEFECTS = (
     Defect(
         "closed-to-one-keeps-all-waiting",
         "a client that the mail server closes to takes it from all until a probe has its answer",
-        (Edit("src/session/session.cc", "        BlameBackend(NextHop::Fault::kMute);\n        reason",
-              "        BlameBackend(NextHop::Fault::kOutOfStep);\n        reason"),),
+        (Edit(BACKEND_CC, "    Blame(NextHop::Fault::kMute);\n    return next_hop_",
+              "    Blame(NextHop::Fault::kOutOfStep);\n    return next_hop_"),),
         SHARD, r"FAILED  \] ShardSuspicionTest.WhoIsClosedTo"),
+    Defect(
+        "tried-is-tried-again",
+        "a session goes round its upstream's addresses for ever",
+        (Edit(BACKEND_CC, "  tried_ |= std::uint64_t{1} << address_;\n", ""),),
+        BACKEND, r"FAILED  \] BackendTest.FailsWhenAllWereTried"),
+    Defect(
+        "descriptor-of-another-family",
+        "an IPv6 address is connected to with a descriptor for IPv4",
+        (Edit(BACKEND_CC, "    ReleaseSocket();\n  }\n  return held_fd_", "  }\n  return held_fd_"),),
+        BACKEND, r"FAILED  \] BackendTest.ADescriptorOfTheWrongFamily"),
+    Defect(
+        "second-connection-counts-as-greeted",
+        "after STARTTLS a mail server that says nothing is taken for one that has greeted",
+        (Edit(BACKEND_CC, "  greeted_ = false;\n", ""),),
+        BACKEND, r"FAILED  \] BackendTest.RetiresWithQuit"),
     # --- ACKs
     Defect(
         "acks-left-to-the-kernel",
@@ -840,7 +855,7 @@ DEFECTS = (
     Defect(
         "running-sessions-lose-descriptors",
         "accepting takes the descriptors that sessions which were let in will need",
-        (Edit(SESSION, "    HoldBackendSocket();\n", ""),),
+        (Edit(BACKEND_CC, "    HoldSocket();\n", ""),),
         SHARD, r"FAILED  \] ShardTest.ASessionThatRunsKeepsItsDescriptors"),
     Defect(
         "client-not-counted-back",

@@ -33,8 +33,9 @@ class NextHop {
   // What a session has against an address.
   enum class Fault : std::uint8_t {
     kUnreachable,
-    // It took the connection and did not greet this client. Others it may: it knows who is calling,
-    // and may look that up for long, or close to that client only.
+    // It took the connection and did not greet this client: it refused it, closed, or was silent.
+    // Others it may greet: it knows who is calling, and may look that up for long, or close to that
+    // client only.
     kMute,
     kOutOfStep,  // commands and replies have parted
   };

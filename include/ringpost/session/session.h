@@ -20,6 +20,7 @@
 #include "ringpost/base/outcome.h"
 #include "ringpost/base/timer_wheel.h"
 #include "ringpost/io/io.h"
+#include "ringpost/session/backend.h"
 #include "ringpost/session/client_limits.h"
 #include "ringpost/session/client_shares.h"
 #include "ringpost/session/leg.h"
@@ -32,15 +33,9 @@ namespace ringpost {
 
 class Session;
 
-// Whether an errno says that descriptors, or the kernel's memory for them, have run out: ours, and
-// it passes, unlike most others.
-[[nodiscard]] bool IsShortage(int error);
-
 // What a session needs of its shard.
-class SessionHost {
+class SessionHost : public BackendHost {
  public:
-  virtual ~SessionHost() = default;
-  [[nodiscard]] virtual Io& io() = 0;
   [[nodiscard]] virtual BufferPool& pool() = 0;
   [[nodiscard]] virtual TimerWheel& wheel() = 0;
   // The configuration in force, which may be younger than a session's own.
@@ -58,17 +53,10 @@ class SessionHost {
   virtual void WaitForDescriptor(Session& session, int error) = 0;
   // To be pumped again when a probe of an upstream has had its answer.
   virtual void WaitForProof(Session& session) = 0;
-  // It has said something of an upstream's health: a probe may be due.
-  virtual void HealthChanged() = 0;
   // Whether this client may begin another TLS handshake; counts it.
   [[nodiscard]] virtual bool MayBeginHandshake(const SocketAddress& client) = 0;
   // Nothing is in flight and no socket open: the slot may be used again.
   virtual void Finished(Session& session) = 0;
-  // `words`: what it said, where that was wrong; may be empty.
-  virtual void BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint,
-                             CloseReason reason, int error, std::string_view words) = 0;
-  // It was passed over, and has greeted a session again.
-  virtual void BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint) = 0;
   virtual void PolicyNotMet(const Session& session, const PolicyDecision& decision,
                             std::string_view sender_domain) = 0;
   virtual void TrustComplaint(const std::string& sentence) = 0;
@@ -129,9 +117,7 @@ class Session final : private PolicyListener, private MailPolicy {
   [[nodiscard]] const SocketAddress& client() const { return client_; }
   [[nodiscard]] const SocketAddress& server() const { return server_; }  // what the client reached
   // The address of the upstream that was used, or tried last.
-  [[nodiscard]] const Endpoint& backend() const {
-    return listener_->next_hop.address(address_index_);
-  }
+  [[nodiscard]] const Endpoint& backend() const { return backend_.endpoint(); }
   [[nodiscard]] const RelayStats& stats() const { return relay_.stats(); }
   [[nodiscard]] const Leg& front() const { return front_; }
   [[nodiscard]] const TlsFacts& tls_facts() const { return tls_facts_; }
@@ -196,20 +182,9 @@ class Session final : private PolicyListener, private MailPolicy {
   void TlsFailed(TlsOutcome outcome);
   [[nodiscard]] bool IsRejected(CloseReason reason) const;
 
-  void StartBackend();
-  [[nodiscard]] bool PickBackend();
-  void NoBackend();
-  void ConnectBackend();
-  void HoldBackendSocket();
-  [[nodiscard]] int TakeBackendSocket(int family);
-  void ReleaseBackendSocket();
-  [[nodiscard]] bool TryNextBackend(CloseReason reason, int error);
-  void BlameBackend(NextHop::Fault fault);
-  [[nodiscard]] bool BackendHasAlternative() const;
-  void BackendConnected();
-  void BackendConnectFailed(int error);
-  void RetireBackend();
-  void SendIdentity();
+  // What becomes of the session by what its backend answers.
+  void Hear(const Backend::Answer& answer);
+  void Introduce();
   [[nodiscard]] SessionKey RegistryKey() const;
   void Register();
 
@@ -263,22 +238,15 @@ class Session final : private PolicyListener, private MailPolicy {
   TimeNs input_read_ = 0;  // when nothing of the client's was left after a turn
   std::uint64_t content_octets_before_ = 0;
   std::size_t turn_octets_ = 0;
+  Backend backend_;
   std::uint32_t progress_seen_ = 0;
-  int held_fd_ = -1;  // not connected yet; while no backend's socket is open
-  int held_family_ = 0;
-  std::size_t address_index_ = 0;
-  std::uint64_t addresses_tried_ = 0;  // a bit for each
-  TimeNs backend_wanted_since_ = 0;
   RelayWait wait_seen_ = RelayWait::kBackendGreeting;
   Phase phase_ = Phase::kRunning;
   CloseReason close_reason_ = CloseReason::kNone;
   Wait wait_ = Wait::kNothing;
   bool tls_established_ = false;
-  bool heard_in_tls_ = false;    // the client has said something inside it
-  bool backend_wanted_ = false;  // connect as soon as the leg is idle
-  bool proof_wanted_ = false;    // pick an address as soon as one is proven
-  bool overran_ = false;         // the client has sent more commands than were answered
-  bool greeted_ = false;         // the backend has spoken since the identity was sent
+  bool heard_in_tls_ = false;  // the client has said something inside it
+  bool overran_ = false;       // the client has sent more commands than were answered
 };
 
 }  // namespace ringpost

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/session/backend.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <iterator>
+#include <utility>
+
+namespace ringpost {
+namespace {
+
+using Kind = Backend::Answer::Kind;
+
+// Whether what an address says first is no SMTP reply at all. A refusal is one, and the client's to
+// hear: it may be about this client only.
+bool GreetingIsForeign(std::string_view readable) {
+  constexpr std::string_view kClasses = "245";
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  return kClasses.find(readable.front()) == std::string_view::npos ||
+         !std::all_of(readable.begin(),
+                      readable.begin() + std::min<std::ptrdiff_t>(3, std::ssize(readable)),
+                      is_digit);
+}
+
+}  // namespace
+
+bool IsShortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+void Backend::Adopt(int fd) {
+  held_fd_ = fd;
+  held_for_ = static_cast<std::uint8_t>(next_hop_->Preferred());
+}
+
+Backend::Answer Backend::Start() {
+  leg_->ShutDown(host_->io());
+  greeted_ = false;
+  tried_ = 0;
+  wanted_since_ = host_->io().Now();
+  if (const std::optional<Answer> answer = Pick()) {
+    return *answer;
+  }
+  address_ = static_cast<std::uint8_t>(next_hop_->Preferred());
+  return NoneProven();
+}
+
+Backend::Answer Backend::OnProof() {
+  const std::optional<Answer> answer = Pick();
+  return answer ? *answer : NoneProven();
+}
+
+// Nullopt: no address is left that is proven, or about to be.
+std::optional<Backend::Answer> Backend::Pick() {
+  using Choice = UpstreamHealth::Choice;
+  const UpstreamHealth::Picked picked = next_hop_->Pick(tried_, host_->io().Now(), wanted_since_);
+  wants_ = Wants::kNothing;
+  switch (picked.choice) {
+    case Choice::kAddress:
+      address_ = static_cast<std::uint8_t>(picked.address);
+      return Connect();
+    case Choice::kWait:
+      wants_ = Wants::kProof;
+      return Answer{.kind = Kind::kNeedsProof};
+    case Choice::kNone:
+      break;
+  }
+  return std::nullopt;
+}
+
+// The probe has said in the log what is wrong.
+Backend::Answer Backend::NoneProven() const {
+  return next_hop_->IsRefuted(address_)
+             ? Answer{.kind = Kind::kFailed,
+                      .reason = CloseReason::kBackendIdentity,
+                      .detail = "the mail server does not take its identity"}
+             : Answer{.kind = Kind::kFailed,
+                      .reason = CloseReason::kBackendConnect,
+                      .detail = "no mail server could be asked"};
+}
+
+Backend::Answer Backend::Connect() {
+  wants_ = Wants::kConnection;
+  if (!leg_->TryFinish(host_->io())) {
+    return {};  // Advance() comes back here
+  }
+  const int fd = TakeSocket(endpoint().address.any.sa_family);
+  if (IsShortage(-fd)) {
+    return {.kind = Kind::kNeedsDescriptor, .error = -fd};
+  }
+  wants_ = Wants::kNothing;
+  if (fd < 0) {
+    host_->BackendFailed(next_hop_->upstream(), endpoint(), CloseReason::kOutOfResources, -fd, {});
+    return {.kind = Kind::kFailed, .reason = CloseReason::kOutOfResources};
+  }
+  leg_->Connect(host_->io(), fd, &endpoint().address.any, endpoint().length,
+                next_hop_->connect_hint());
+  return {.kind = Kind::kConnecting};
+}
+
+Backend::Answer Backend::Advance() {
+  Io& io = host_->io();
+  if (leg_->state() == LegState::kRetiring && (leg_->ended() || leg_->failed())) {
+    leg_->ShutDown(io);
+  }
+  if (leg_->state() == LegState::kJoining && leg_->TryFinish(io) && wants_ != Wants::kConnection) {
+    HoldSocket();
+  }
+  return wants_ == Wants::kConnection && leg_->state() == LegState::kIdle ? Connect() : Answer{};
+}
+
+Backend::Answer Backend::OnConnect(const Completion& completion) {
+  if (leg_->OnConnect(host_->io(), completion)) {
+    return {.kind = Kind::kConnected};
+  }
+  return leg_->connect_error() != 0 ? TryNext(CloseReason::kBackendConnect, leg_->connect_error())
+                                    : Answer{};
+}
+
+Room Backend::Introduce(const ClientIdentity& identity) {
+  std::array<char, kProxyHeaderMax> header;
+  const std::size_t length = next_hop_->WriteIdentity(header, identity);
+  // One write before any other octet: the relay is silent until the greeting (PROTOCOL 37).
+  return length == 0 ? Room::kOk : leg_->output().Append({header.data(), length});
+}
+
+Backend::Answer Backend::LookForGreeting() {
+  ByteQueue& input = leg_->input();
+  if (input.empty()) {
+    return leg_->input_ended() && MayTryAnother()
+               ? TryNext(next_hop_->WithoutGreeting(CloseReason::kBackendEof), 0)
+               : Answer{};
+  }
+  return MayTryAnother() && GreetingIsForeign(input.Front())
+             ? TryNext(CloseReason::kBackendProtocol, 0)
+             : Answer{};
+}
+
+void Backend::OnGreeting(std::string_view words) {
+  greeted_ = true;
+  if (!words.starts_with("220")) {
+    Blame(NextHop::Fault::kMute);
+  } else if (next_hop_->Greeted(address_)) {
+    host_->BackendRecovered(next_hop_->upstream(), endpoint());
+  }
+}
+
+Backend::Answer Backend::OnProofOverdue() {
+  return {.kind = Kind::kFailed,
+          .reason = CloseReason::kBackendTimeout,
+          .detail = "the mail server was not proven in time"};
+}
+
+Backend::Answer Backend::OnConnectOverdue() {
+  return wants_ == Wants::kConnection  // no descriptor has come free
+             ? Answer{.kind = Kind::kFailed, .reason = CloseReason::kOutOfResources}
+             : TryNext(CloseReason::kBackendConnect, ETIMEDOUT);
+}
+
+Backend::Answer Backend::OnGreetingOverdue() {
+  if (MayTryAnother()) {
+    return TryNext(CloseReason::kBackendTimeout, 0);
+  }
+  Blame(NextHop::Fault::kMute);
+  return {};
+}
+
+bool Backend::MayTryAnother() const {
+  return !greeted_ && next_hop_->HasOther(tried_ | std::uint64_t{1} << address_);
+}
+
+// The address at hand is of no use.
+Backend::Answer Backend::TryNext(CloseReason reason, int error) {
+  leg_->ShutDown(host_->io());
+  Blame(reason == CloseReason::kBackendConnect ? NextHop::Fault::kUnreachable
+                                               : NextHop::Fault::kMute);
+  host_->BackendFailed(next_hop_->upstream(), endpoint(), reason, error, {});
+  tried_ |= std::uint64_t{1} << address_;
+  const std::optional<Answer> answer = Pick();
+  return answer ? *answer
+                : Answer{.kind = Kind::kFailed,
+                         .reason = reason,
+                         .detail = error != 0 ? std::strerror(error) : nullptr};
+}
+
+void Backend::Retire() {
+  if (leg_->output().Append("QUIT\r\n") == Room::kOk) {
+    leg_->Retire();
+  } else {
+    leg_->ShutDown(host_->io());
+  }
+}
+
+CloseReason Backend::Account(CloseReason reason) {
+  if (reason == CloseReason::kBackendReset && !greeted_) {
+    Blame(NextHop::Fault::kMute);
+    return next_hop_->WithoutGreeting(reason);
+  }
+  if (reason == CloseReason::kBackendIdentity) {
+    Blame(NextHop::Fault::kOutOfStep);
+  }
+  return reason;
+}
+
+void Backend::Abandon() {
+  wants_ = Wants::kNothing;
+  leg_->ShutDown(host_->io());
+  ReleaseSocket();
+}
+
+void Backend::Report(CloseReason reason, std::string_view detail) {
+  if (next_hop_->IsNews(address_, reason)) {
+    host_->BackendFailed(next_hop_->upstream(), endpoint(), reason, 0, detail);
+  }
+}
+
+void Backend::Blame(NextHop::Fault fault) {
+  next_hop_->Blame(address_, fault, host_->io().Now());
+  host_->HealthChanged();
+}
+
+// While the leg has no socket, so that none of the clients that are accepted takes the descriptor
+// that this session will need.
+void Backend::HoldSocket() {
+  const std::size_t preferred = next_hop_->Preferred();
+  const int fd = host_->io().OpenSocket(next_hop_->address(preferred).address.any.sa_family);
+  if (fd >= 0) {
+    held_fd_ = fd;
+    held_for_ = static_cast<std::uint8_t>(preferred);
+  }
+}
+
+int Backend::TakeSocket(int family) {
+  if (next_hop_->address(held_for_).address.any.sa_family != family) {
+    ReleaseSocket();
+  }
+  return held_fd_ >= 0 ? std::exchange(held_fd_, -1) : host_->io().OpenSocket(family);
+}
+
+void Backend::ReleaseSocket() {
+  if (held_fd_ >= 0) {
+    host_->io().CloseSocket(std::exchange(held_fd_, -1));
+  }
+}
+
+}  // namespace ringpost
