@@ -111,6 +111,7 @@ LEG = "src/session/leg.cc"
 SESSION = "src/session/session.cc"
 BACKEND_CC = "src/session/backend.cc"
 SESSION_END = "src/session/session_end.cc"
+SESSION_TLS = "src/session/session_tls.cc"
 PROBE_CC = "src/session/health_probe.cc"
 HEALTH_CC = "src/session/upstream_health.cc"
 SHARD_CC = "src/session/shard.cc"
@@ -186,7 +187,7 @@ DEFECTS = (
         "octets behind STARTTLS are dropped, and the session goes on (PROTOCOL 12)",
         (Edit(FRONT, "  if (input.total > octets) return CloseWith(CloseReason::kStarttlsInjection, {});\n",
               ""),
-         Edit(SESSION,
+         Edit(SESSION_TLS,
               "  if (!front_.input().empty()) {\n"
               "    Close(CloseReason::kStarttlsInjection, Farewell::kSilent);\n"
               "    return;\n  }\n",
@@ -759,7 +760,7 @@ DEFECTS = (
     Defect(
         "sim-backend-kept-over-starttls",
         "what a client authenticated as in clear still counts at the backend after STARTTLS (PROTOCOL 13)",
-        (Edit(SESSION, " || relay_.authenticated() ||\n", " ||\n"),),
+        (Edit(SESSION_TLS, " || relay_.authenticated() ||\n", " ||\n"),),
         SIMULATION, r"not the backend's reply"),
     Defect(
         "sim-allocation-failure-is-fatal",
