@@ -220,7 +220,7 @@ class Shard final : public SessionHost {
   void Shielded(const Work& work) {
     try {
       work();
-    } catch (const std::bad_alloc&) {
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): that is what it is for
     }
   }
 
