@@ -124,16 +124,16 @@ TEST_F(ResolveTest, MemoryIsPlanned) {
   settings = Tuned(Tuned(settings, "buffers_large", "256"), "buffers_small", "1024");
   const MemoryPlan plan = PlanMemory(*Good(settings));
   EXPECT_EQ(plan.fixed, 41U << 19);
-  EXPECT_EQ(plan.idle(), plan.fixed + 1000 * 2450);
+  EXPECT_EQ(plan.idle(), plan.fixed + 1000 * 2750);
   EXPECT_EQ(plan.most(), plan.idle() + 1000 * (3250 + 17'400) + 2 * ((4U << 20) + (2U << 20)));
   EXPECT_EQ(
       MemorySentence(plan),
-      "memory: 20.5 MiB and 2450 octets for each idle TLS session (3250 more with TLS 1.2): 23 "
+      "memory: 20.5 MiB and 2750 octets for each idle TLS session (3250 more with TLS 1.2): 23 "
       "MiB with all 1000; at most 55 MiB with all buffers in use and 17400 octets more for "
       "each session stopped within a TLS record");
   const MemoryPlan asked = PlanMemory(*Good(Tuned(settings, "policy_service", "127.0.0.1:10040")));
   EXPECT_EQ(asked.session_idle, plan.session_idle + 500);
-  EXPECT_NE(DescribeConfig(*Good(settings)).find("# memory: 20.5 MiB and 2450"), std::string::npos);
+  EXPECT_NE(DescribeConfig(*Good(settings)).find("# memory: 20.5 MiB and 2750"), std::string::npos);
   Config certificates = *Good(settings);
   certificates.ingress.front().ask_certificate = true;
   const MemoryPlan shown = PlanMemory(certificates);
