@@ -48,6 +48,7 @@ class Client:
     tls: str = "TLSv1.3"
     reason: str = "quit"    # how a session of it ends
     resumes: tuple = ()     # the ways in which its last session is a resumed one of TLS; in the others none is
+    since: tuple = ()       # a version, and what is otherwise from that one on: ("8.14", {"resumes": BOTH})
     note: str = ""          # for the table
     trouble: str = ""       # what it is known to fail from
     seconds: int = 40       # for all messages of one way
@@ -55,6 +56,9 @@ class Client:
 
     def __post_init__(self):
         self.title = self.title or self.name
+        if self.since and as_numbers(self.version()) >= as_numbers(self.since[0]):
+            for name, value in self.since[1].items():
+                setattr(self, name, value)
         CLIENTS.append(self)
 
     @property
@@ -95,6 +99,11 @@ def upstream_version(version):
     """1:2.39.5-0+deb12u3 → 2.39.5, 3.1.7+really3.1.2-0 → 3.1.2"""
     version = (version.partition(":")[2] or version).rsplit("-", 1)[0]
     return re.sub(r"[+~](dfsg|ds|deb|b?\d+$).*", "", version.rpartition("+really")[2])
+
+
+def as_numbers(version):
+    """"8.14.1" → (8, 14, 1); nothing is older than everything."""
+    return tuple(int(number) for number in re.findall(r"\d+", version))
 
 
 def here(name):

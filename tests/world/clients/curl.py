@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-from client import Client
+from client import BOTH, Client
 
 # Without --crlf a lone LF goes out as it is, and no dot behind it is doubled. One run of curl keeps its TLS sessions,
-# and its connections too, but for the one that is bound to an address. After STARTTLS it keeps the session under the name
-# of smtps, and does not find it under that of smtp.
+# and its connections too, but for the one that is bound to an address. 7.88 kept the session after STARTTLS
+# under the name of smtps, and did not find it under that of smtp; 8.14 resumes.
 SEND = r"""
 url=smtp
 [ $way = starttls ] || url=smtps
@@ -14,4 +14,5 @@ for one in $message; do
 done
 curl --silent --show-error "${words[@]:0:${#words[@]}-3}"
 """
-Client("curl", title="curl (OpenSSL)", packages="curl", at_once=True, resumes=("implicit",), quick=True, send=SEND)
+Client("curl", title="curl (OpenSSL)", packages="curl", at_once=True, resumes=("implicit",), quick=True, send=SEND,
+       since=("8.14", {"resumes": BOTH}))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-from client import Client
+from client import BOTH, Client
 
 CONFIGURATION = """
 primary_hostname = client.example.test
@@ -24,6 +24,7 @@ onward:
   tls_resumption_hosts = *
 """
 Client("exim", title="Exim (GnuTLS)", packages="exim4-daemon-light", users=("Debian-exim",), adds="received", resumes=("starttls",), quick=True,
+       since=("4.98", {"resumes": BOTH}),
        files={"etc/exim4/exim4.conf": CONFIGURATION}, send="""
 protocol=smtp
 [ $way = starttls ] || protocol=smtps

@@ -2,6 +2,7 @@
 from client import Client, here
 
 MODULES = "/usr/lib/ringpost-test-servers/node_modules"
+NODE = f"{MODULES}/node-linux-*/bin/node"  # npm 9 makes no link to a program of an optional package
 # STARTTLS only: it has no way to say TLS from the start.
 Client("haraka", title="Haraka outbound", packages="servers:npm:Haraka", ways=("starttls",), adds="received", quick=True,
        files={"etc/haraka/config/smtp.ini": "listen=127.0.0.1:2525\n",
@@ -13,7 +14,7 @@ Client("haraka", title="Haraka outbound", packages="servers:npm:Haraka", ways=("
               "etc/world/inject.py": here("inject.txt")},
        prepare=f"""
 cp {MODULES}/Haraka/config/connection.ini /etc/haraka/config/
-NODE_EXTRA_CA_CERTS=$ca {MODULES}/.bin/node {MODULES}/Haraka/bin/haraka -c /etc/haraka </dev/null >$HOME/log 2>&1 &
+NODE_EXTRA_CA_CERTS=$ca {NODE} {MODULES}/Haraka/bin/haraka -c /etc/haraka </dev/null >$HOME/log 2>&1 &
 """, send="""
 python3 -I /etc/world/inject.py 2525 || { tail -n 20 $HOME/log; exit 1; }
 for try in {1..200}; do
