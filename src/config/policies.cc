@@ -199,8 +199,8 @@ absl::Status PolicyResolver::ResolveDomains(const PartnerSettings& from, Partner
 
 absl::Status PolicyResolver::ResolveNetworks(const PartnerSettings& from, Partner* partner) {
   // With domains a network only narrows down, and several partners may do so from one network.
-  absl::flat_hash_map<Network, const Given*> own;
-  absl::flat_hash_map<Network, const Given*>& seen = from.sender_domains.empty() ? networks_ : own;
+  Networks own;
+  Networks& seen = from.sender_domains.empty() ? networks_ : own;
   partner->networks.reserve(from.networks.size());
   for (const Given& given : from.networks) {
     const absl::StatusOr<Network> network = ParseNetwork(given.text);

@@ -8,10 +8,11 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
 #include "absl/status/status.h"
 #include "ringpost/config/config.h"
 #include "ringpost/config/settings.h"
@@ -48,13 +49,15 @@ class PolicyResolver {
 
   const Settings& settings_;
   Config& config_;
-  absl::flat_hash_map<std::string, std::size_t> trusts_;     // to Config::trusts
-  absl::flat_hash_set<std::string> readable_;                // paths that were looked at
-  absl::flat_hash_map<std::string, const Given*> domains_;   // of all partners
-  absl::flat_hash_map<Network, const Given*> networks_;      // of partners without domains
-  absl::flat_hash_map<std::string, const Given*> partners_;  // by name
-  std::vector<std::string> any_certificate_;                 // who takes every certificate of a CA
-  std::vector<std::string> common_name_;                     // who accepts a common name
+  using Networks = std::unordered_map<Network, const Given*, absl::Hash<Network>>;
+
+  std::unordered_map<std::string, std::size_t> trusts_;     // to Config::trusts
+  std::unordered_set<std::string> readable_;                // paths that were looked at
+  std::unordered_map<std::string, const Given*> domains_;   // of all partners
+  Networks networks_;                                       // of partners without domains
+  std::unordered_map<std::string, const Given*> partners_;  // by name
+  std::vector<std::string> any_certificate_;                // who takes every certificate of a CA
+  std::vector<std::string> common_name_;                    // who accepts a common name
 };
 
 }  // namespace ringpost

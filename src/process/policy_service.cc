@@ -15,9 +15,10 @@
 #include <cstring>
 #include <optional>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "policy_answer.h"
 #include "policy_socket.h"
@@ -62,8 +63,9 @@ class InstanceMemory {
   static constexpr std::size_t kInstanceMax = 64;
   static constexpr std::size_t kGenerationMax = 64;
 
-  absl::flat_hash_map<SessionKey, std::string> young_;
-  absl::flat_hash_map<SessionKey, std::string> old_;
+  using Generation = std::unordered_map<SessionKey, std::string, absl::Hash<SessionKey>>;
+  Generation young_;
+  Generation old_;
 };
 
 // Where one request ends in what has arrived so far.

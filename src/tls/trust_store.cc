@@ -9,12 +9,12 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
@@ -64,7 +64,7 @@ struct TrustStore::Impl {
   Revocation revocation = Revocation::kOff;
 
   using SignedBy = std::pair<const Crl*, Fingerprint>;  // the list and its issuer's key
-  absl::flat_hash_map<SignedBy, SignatureVerdict> crl_signatures;
+  std::map<SignedBy, SignatureVerdict> crl_signatures;
   std::string complaint;  // TrustStore::complaint()
 
   [[nodiscard]] std::span<const std::unique_ptr<const Anchor>> AnchorsOf(
@@ -309,8 +309,8 @@ bool TrustStore::Impl::IsSignedBy(const Crl& list, const X509View& issuer) {
   if (crl_signatures.size() >= kCountMax) {
     crl_signatures.clear();
   }
-  const auto [at, is_new] =
-      crl_signatures.try_emplace({&list, Sha256Of(issuer.public_key)}, SignatureVerdict::kBad);
+  const auto [at, is_new] = crl_signatures.try_emplace(SignedBy(&list, Sha256Of(issuer.public_key)),
+                                                       SignatureVerdict::kBad);
   if (is_new) {
     at->second = list.CheckSignedWith(issuer.public_key);
   }

@@ -10,11 +10,12 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
+#include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
 #include "ringpost/policy/network.h"
 #include "ringpost/policy/partner.h"
@@ -50,10 +51,14 @@ class PartnerTable {
   [[nodiscard]] const Partner* FindNetwork(const IpAddress& address) const;
 
  private:
+  template <typename Key>
+  using PartnersBy = std::unordered_map<Key, const Partner*, absl::Hash<Key>>;
+
   const std::vector<Partner>* partners_;
-  absl::flat_hash_map<absl::string_view, const Partner*> by_domain_;  // views of partners_' texts
-  absl::flat_hash_set<absl::string_view> own_domains_;                // of the configuration's
-  absl::flat_hash_map<Network, const Partner*> by_network_;
+  PartnersBy<absl::string_view> by_domain_;  // views of partners_' texts
+  // Views of the configuration's.
+  std::unordered_set<absl::string_view, absl::Hash<absl::string_view>> own_domains_;
+  PartnersBy<Network> by_network_;
   std::vector<std::uint8_t> lengths_;  // of by_network_'s prefixes, longest first
   bool enforces_domains_ = false;
 };
