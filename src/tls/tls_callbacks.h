@@ -8,7 +8,6 @@
 #include "tls_library.h"
 // The options come first.
 #include <wolfssl/wolfcrypt/asn.h>
-#include <wolfssl/wolfcrypt/cryptocb.h>
 
 // wolfSSL declares it in a header that is for itself only.
 // NOLINTNEXTLINE(readability-identifier-naming): wolfSSL's own name
@@ -24,8 +23,6 @@ struct TlsCallbacks {
                     int seal, unsigned char* text, int text_size, int* out_size, void* set);
   // A client's: the server has given a ticket.
   static int TicketReceived(WOLFSSL* ssl, const unsigned char* ticket, int size, void* engine);
-  // AES-GCM for all contexts, where this CPU has something better than wolfSSL (aes_gcm.h).
-  static int Crypto(int device, wc_CryptoInfo* info, void* unused);
   // The context of both is an RsaSigner.
   static int RsaSign(WOLFSSL* ssl, const unsigned char* in, unsigned in_size, unsigned char* out,
                      unsigned* out_size, const unsigned char* key, unsigned key_size, void* signer);

@@ -2,11 +2,12 @@
 #include "tls_library.h"
 
 #include <openssl/crypto.h>
+#include <wolfssl/wolfcrypt/cryptocb.h>
 
 #include <array>
 
 #include "aes_gcm.h"
-#include "tls_callbacks.h"
+#include "aes_gcm_device.h"
 
 namespace ringpost {
 namespace {
@@ -20,8 +21,7 @@ class Library {
       : started_(OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr) == 1 &&
                  wolfSSL_Init() == WOLFSSL_SUCCESS &&
                  (!AesGcmAvailable() ||
-                  wc_CryptoCb_RegisterDevice(kCryptoDevice, &TlsCallbacks::Crypto, nullptr) == 0)) {
-  }
+                  wc_CryptoCb_RegisterDevice(kCryptoDevice, &AesGcmDevice, nullptr) == 0)) {}
   ~Library() {
     if (started_) {
       wolfSSL_Cleanup();

@@ -26,7 +26,7 @@ inline constexpr int kVersionTls13 = 0x0304;  // of wolfSSL_version()
 // times. False: it could not be started.
 [[nodiscard]] bool TlsLibraryStart();
 
-// The crypto device for connections whose records wolfSSL seals: TlsCallbacks::Crypto, or none.
+// The crypto device for connections whose records wolfSSL seals: AesGcmDevice(), or none.
 // After TlsLibraryStart().
 [[nodiscard]] int TlsCryptoDevice();
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//
-// What wolfSSL asks its crypto device for. Everything but AES-GCM it is told to do itself.
+#include "aes_gcm_device.h"
+
 #include <span>
 
 #include "aes_gcm.h"
-#include "tls_callbacks.h"
 #include "tls_library.h"
 // The options come first.
 #include <wolfssl/wolfcrypt/aes.h>
@@ -35,7 +34,7 @@ bool Usual(const Request& request) {
 
 }  // namespace
 
-int TlsCallbacks::Crypto(int /*device*/, wc_CryptoInfo* info, void* /*context*/) {
+int AesGcmDevice(int /*device*/, wc_CryptoInfo* info, void* /*context*/) {
   if (info->algo_type != WC_ALGO_TYPE_CIPHER || info->cipher.type != WC_CIPHER_AES_GCM) {
     return CRYPTOCB_UNAVAILABLE;
   }
