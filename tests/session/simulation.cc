@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "../tls/authority.h"
+#include "../tls/tls_fixture.h"
 #include "ringpost/io/socket.h"
 #include "wire_watch.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "authority.h"
 
+#include <gtest/gtest.h>
 #include <wolfssl/options.h>
 // The options come first.
 #include <wolfssl/ssl.h>
@@ -18,7 +19,6 @@
 #include "absl/time/time.h"
 #include "client_certificate_reader.h"
 #include "der.h"
-#include "hello_builder.h"
 #include "x509.h"
 
 namespace ringpost::test {

@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "../base/support.h"
 #include "ringpost/tls/trust_store.h"
-#include "tls_fixture.h"
 
 namespace ringpost::test {
 

@@ -10,7 +10,6 @@
 
 #include "authority.h"
 #include "der.h"
-#include "hello_builder.h"
 #include "x509.h"
 
 namespace ringpost::test {

@@ -5,14 +5,6 @@
 
 namespace ringpost::test {
 
-std::string Number(std::uint64_t value, int octets) {
-  std::string text;
-  for (int i = octets - 1; i >= 0; --i) {
-    text += static_cast<char>(value >> (8 * i) & 0xff);
-  }
-  return text;
-}
-
 std::string Vector(int octets, std::string_view content) {
   return Number(content.size(), octets).append(content);
 }

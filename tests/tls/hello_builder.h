@@ -4,16 +4,15 @@
 #ifndef RINGPOST_TESTS_TLS_HELLO_BUILDER_H_
 #define RINGPOST_TESTS_TLS_HELLO_BUILDER_H_
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "../base/support.h"
+
 namespace ringpost::test {
 
-// Big-endian number of `octets` octets.
-std::string Number(std::uint64_t value, int octets);
 // The content behind its length.
 std::string Vector(int octets, std::string_view content);
 std::string Record(unsigned type, std::string_view content, unsigned version = 0x0301);

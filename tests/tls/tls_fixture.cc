@@ -1,33 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "tls_fixture.h"
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <map>
-#include <sstream>
 
 namespace ringpost::test {
 namespace {
-
-class Folder {
- public:
-  Folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "ringpost-tls-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) {
-      std::abort();
-    }
-    path_ = pattern;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 void AppendAll(std::string_view text, ByteQueue& queue) {
   for (std::size_t i = 0; i < text.size(); i += BufferPool::kLargeBytes) {
@@ -36,23 +14,6 @@ void AppendAll(std::string_view text, ByteQueue& queue) {
 }
 
 }  // namespace
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file.good()) << path;
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-const std::string& TemporaryFolder() {
-  static const Folder folder;
-  return folder.path();
-}
-
-void RunCommand(const std::string& command) {
-  ASSERT_EQ(std::system(command.c_str()), 0) << command;
-}
 
 TlsCertificatePem Certificate(const std::string& kind, const std::vector<std::string>& names) {
   static std::map<std::vector<std::string>, std::string> folders;

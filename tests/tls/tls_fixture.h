@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "../base/support.h"
 #include "ringpost/base/buffer_pool.h"
 #include "ringpost/base/byte_queue.h"
 #include "ringpost/tls/ticket_keys.h"
@@ -21,15 +22,6 @@
 #include "ringpost/tls/tls_engine.h"
 
 namespace ringpost::test {
-
-inline constexpr std::int64_t kNow = 1'800'000'000;
-
-// The whole file; fails the test if it cannot be read.
-std::string ReadFile(const std::string& path);
-// A folder for this run, removed at its end.
-const std::string& TemporaryFolder();
-// Runs a shell command; fails the test if it fails.
-void RunCommand(const std::string& command);
 
 // "ecdsa" or "rsa", for these names; made on first use.
 TlsCertificatePem Certificate(const std::string& kind, const std::vector<std::string>& names = {
