@@ -20,13 +20,13 @@
 
 #include "ringpost/base/buffer_pool.h"
 #include "ringpost/base/byte_queue.h"
+#include "ringpost/crypto/tls_library.h"
 #include "ringpost/tls/client_hello_reader.h"
 #include "ringpost/tls/ticket_keys.h"
 #include "ringpost/tls/tls_client.h"
 #include "ringpost/tls/tls_context.h"
 #include "ringpost/tls/tls_engine.h"
-#include "ringpost/tls/trust_store.h"
-#include "tls_library.h"
+#include "ringpost/x509/trust_store.h"
 
 namespace ringpost {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "certificate.h"
 
-#include "tls_library.h"
+#include "ringpost/crypto/tls_library.h"
 // The options come first.
 #include <wolfssl/wolfcrypt/asn.h>
 #include <wolfssl/wolfcrypt/asn_public.h>
@@ -16,9 +16,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "der.h"
-#include "pem.h"
-#include "x509.h"
+#include "ringpost/base/der.h"
+#include "ringpost/x509/pem.h"
+#include "ringpost/x509/x509.h"
 
 namespace ringpost {
 namespace {

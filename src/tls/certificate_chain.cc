@@ -3,7 +3,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "pem.h"
+#include "ringpost/x509/pem.h"
 
 namespace ringpost {
 namespace {

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "signature.h"
+#include "ringpost/x509/signature.h"
 
 namespace ringpost {
 namespace {

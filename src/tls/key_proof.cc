@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "key_proof.h"
 
-#include "tls_library.h"
+#include "ringpost/crypto/tls_library.h"
 // The options come first.
 #include <wolfssl/wolfcrypt/asn_public.h>
 #include <wolfssl/wolfcrypt/ecc.h>
@@ -15,9 +15,9 @@
 #include <string>
 
 #include "certificate.h"
-#include "der.h"
-#include "rsa_signer.h"
-#include "signature.h"
+#include "ringpost/base/der.h"
+#include "ringpost/crypto/rsa_signer.h"
+#include "ringpost/x509/signature.h"
 
 namespace ringpost {
 namespace {

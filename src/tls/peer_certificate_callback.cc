@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "client_certificate_reader.h"
 #include "ringpost/tls/tls_engine.h"
-#include "signature.h"
+#include "ringpost/x509/client_certificate_reader.h"
+#include "ringpost/x509/signature.h"
+#include "ringpost/x509/x509.h"
 #include "tls_callbacks.h"
-#include "x509.h"
 
 namespace ringpost {
 

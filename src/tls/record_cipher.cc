@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "aes_gcm.h"
 #include "ringpost/base/check.h"
-#include "tls_library.h"
+#include "ringpost/crypto/aes_gcm.h"
+#include "ringpost/crypto/tls_library.h"
 // The options come first.
 #include <wolfssl/wolfcrypt/aes.h>
 #include <wolfssl/wolfcrypt/chacha20_poly1305.h>

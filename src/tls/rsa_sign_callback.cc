@@ -3,9 +3,9 @@
 // What wolfSSL asks for when it has a handshake to sign with an RSA key.
 #include <span>
 
-#include "rsa_signer.h"
+#include "ringpost/crypto/rsa_signer.h"
+#include "ringpost/crypto/tls_library.h"
 #include "tls_callbacks.h"
-#include "tls_library.h"
 // The options come first.
 #include <wolfssl/wolfcrypt/error-crypt.h>
 

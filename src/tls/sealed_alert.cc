@@ -8,7 +8,7 @@
 #include <cstring>
 #include <span>
 
-#include "random_octets.h"
+#include "ringpost/crypto/random_octets.h"
 
 namespace ringpost {
 namespace {

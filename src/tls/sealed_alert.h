@@ -10,8 +10,8 @@
 #include <cstddef>
 #include <string_view>
 
+#include "ringpost/crypto/tls_library.h"
 #include "ringpost/tls/tls_alert.h"
-#include "tls_library.h"
 
 namespace ringpost {
 

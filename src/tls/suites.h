@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "tls_library.h"
+#include "ringpost/crypto/tls_library.h"
 
 namespace ringpost {
 

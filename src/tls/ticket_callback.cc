@@ -7,10 +7,10 @@
 #include <span>
 #include <string>
 
+#include "ringpost/crypto/tls_library.h"
 #include "ringpost/tls/tls_context.h"
 #include "ringpost/tls/tls_engine.h"
 #include "tls_callbacks.h"
-#include "tls_library.h"
 
 namespace ringpost {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ringpost/tls/ticket_keys.h"
 
-#include "tls_library.h"
+#include "ringpost/crypto/tls_library.h"
 // The options come first.
 #include <wolfssl/wolfcrypt/aes.h>
 #include <wolfssl/wolfcrypt/hmac.h>
@@ -11,8 +11,8 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "random_octets.h"
 #include "ringpost/base/check.h"
+#include "ringpost/crypto/random_octets.h"
 
 namespace ringpost {
 namespace {

@@ -5,7 +5,7 @@
 #ifndef RINGPOST_SRC_TLS_TLS_CALLBACKS_H_
 #define RINGPOST_SRC_TLS_TLS_CALLBACKS_H_
 
-#include "tls_library.h"
+#include "ringpost/crypto/tls_library.h"
 // The options come first.
 #include <wolfssl/wolfcrypt/asn.h>
 

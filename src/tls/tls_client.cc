@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "ringpost/crypto/tls_library.h"
 #include "suites.h"
 #include "tls_callbacks.h"
-#include "tls_library.h"
 
 namespace ringpost {
 namespace {

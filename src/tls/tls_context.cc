@@ -11,12 +11,12 @@
 #include "absl/time/time.h"
 #include "certificate.h"
 #include "certificate_chain.h"
-#include "chain_warnings.h"
 #include "key_proof.h"
-#include "rsa_signer.h"
+#include "ringpost/crypto/rsa_signer.h"
+#include "ringpost/crypto/tls_library.h"
+#include "ringpost/x509/chain_warnings.h"
 #include "suites.h"
 #include "tls_callbacks.h"
-#include "tls_library.h"
 
 namespace ringpost {
 namespace {

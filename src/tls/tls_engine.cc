@@ -10,17 +10,17 @@
 
 #include "early_data.h"
 #include "first_hello.h"
-#include "random_octets.h"
 #include "record_input.h"
 #include "record_layer.h"
 #include "ringpost/base/check.h"
+#include "ringpost/crypto/random_octets.h"
+#include "ringpost/crypto/tls_library.h"
 #include "ringpost/tls/client_hello.h"
 #include "ringpost/tls/tls_client.h"
 #include "ringpost/tls/tls_context.h"
 #include "sealed_alert.h"
 #include "suites.h"
 #include "tls_callbacks.h"
-#include "tls_library.h"
 
 namespace ringpost {
 namespace {

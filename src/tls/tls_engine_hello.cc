@@ -12,11 +12,11 @@
 #include "early_data.h"
 #include "first_hello.h"
 #include "record_input.h"
+#include "ringpost/crypto/tls_library.h"
 #include "ringpost/tls/client_hello.h"
 #include "ringpost/tls/tls_context.h"
 #include "ringpost/tls/tls_engine.h"
 #include "tls_callbacks.h"
-#include "tls_library.h"
 
 namespace ringpost {
 

@@ -88,6 +88,7 @@ SIMULATION = Detector("simulate --seeds=500", "tests/session/simulate",
                       ("{program}", "--seeds=500", "--no-table"))
 SHARD = unit("tests/session/shard_test")
 TLS = unit("tests/tls/tls_test")
+X509 = unit("tests/x509/x509_test")
 EARLY_DATA = unit("tests/tls/tls_test", "*EarlyData*")
 PROXY_HEADER = unit("tests/identity/proxy_header_test")
 PROBE = unit("tests/session/health_probe_test")
@@ -951,9 +952,9 @@ DEFECTS = (
     Defect(
         "long-chain-accepted",
         "a path longer than a CA allows is accepted",
-        (Edit("src/tls/certificate_path.cc", "      if (depth_left == 0) {\n",
+        (Edit("src/x509/certificate_path.cc", "      if (depth_left == 0) {\n",
               "      if (depth_left < 0) {\n"),),
-        TLS, r"FAILED  \] Trust.PathLength"),
+        X509, r"FAILED  \] Trust.PathLength"),
     Defect(
         "second-hello-unread",
         "a ClientHello after HelloRetryRequest may ask for something else than the first (RFC 8446 4.1.2)",
@@ -962,31 +963,31 @@ DEFECTS = (
     Defect(
         "common-name-unconstrained",
         "a policy matches the common name in another reading than name constraints do",
-        (Edit("src/tls/x509_name.cc", "                                      : CleanDnsName(X509CommonName(certificate.subject));\n",
+        (Edit("src/x509/x509_name.cc", "                                      : CleanDnsName(X509CommonName(certificate.subject));\n",
               "                                      : X509CommonName(certificate.subject);\n"),),
-        TLS, r"FAILED  \] Trust.NameConstraints"),
+        X509, r"FAILED  \] Trust.NameConstraints"),
     Defect(
         "ca-taken-for-host",
         "wolfSSL holds constraints on host names against the name of a CA",
-        (Edit("src/tls/library_path.cc", "    const bool whole = issuer.name_constraints.empty() || ",
+        (Edit("src/x509/library_path.cc", "    const bool whole = issuer.name_constraints.empty() || ",
               "    const bool whole = true || "),),
-        TLS, r"FAILED  \] Trust.NameConstraints"),
+        X509, r"FAILED  \] Trust.NameConstraints"),
     Defect(
         "partition-taken-for-all",
         "a list for a part of a CA's certificates counts for all of them (RFC 5280 6.3.3)",
-        (Edit("src/tls/trust_store.cc", "      if (!IsFor(*list, certificate, issuer)) {\n", "      if (false) {\n"),),
-        TLS, r"FAILED  \] Modes/Revoked.(Partitions|ListsForUsersOrCas)"),
+        (Edit("src/x509/trust_store.cc", "      if (!IsFor(*list, certificate, issuer)) {\n", "      if (false) {\n"),),
+        X509, r"FAILED  \] Modes/Revoked.(Partitions|ListsForUsersOrCas)"),
     Defect(
         "broken-list-ignored",
         "a list that turns out to be forged is passed over, and the revoked are let in",
-        (Edit("src/tls/trust_store.cc", "  if (broken != nullptr) {\n", "  if (false) {\n"),),
-        TLS, r"FAILED  \] Modes/Revoked.BrokenListOfAnIntermediate"),
+        (Edit("src/x509/trust_store.cc", "  if (broken != nullptr) {\n", "  if (false) {\n"),),
+        X509, r"FAILED  \] Modes/Revoked.BrokenListOfAnIntermediate"),
     Defect(
         "forged-list-starts",
         "a list that its CA has not signed does not end the start",
-        (Edit("src/tls/trust_store.cc", "    if (issuers.empty() || std::any_of(issuers.begin(), issuers.end(), usable)) {\n",
+        (Edit("src/x509/trust_store.cc", "    if (issuers.empty() || std::any_of(issuers.begin(), issuers.end(), usable)) {\n",
               "    if (true || std::any_of(issuers.begin(), issuers.end(), usable)) {\n"),),
-        TLS, r"FAILED  \] Modes/Revoked.ForgedList"),
+        X509, r"FAILED  \] Modes/Revoked.ForgedList"),
     Defect(
         "key-that-does-not-sign",
         "a private key that makes no good signature is loaded",
@@ -1004,13 +1005,13 @@ DEFECTS = (
     Defect(
         "missing-intermediate-not-said",
         "a server's certificate without its intermediate is sent, and nobody is told",
-        (Edit("src/tls/chain_warnings.cc", "      JudgeEnd();\n", ""),),
-        unit("tests/tls/tls_test", "ChainWarningsTest.*"), r"FAILED  \] ChainWarningsTest.IntermediateMissing"),
+        (Edit("src/x509/chain_warnings.cc", "      JudgeEnd();\n", ""),),
+        unit("tests/x509/x509_test", "ChainWarningsTest.*"), r"FAILED  \] ChainWarningsTest.IntermediateMissing"),
     Defect(
         "broken-list-left-out",
         "a file that should be a revocation list and is none is passed over, and the revoked are let in",
-        (Edit("src/tls/trust_files.cc", "  if (IsReadme(file.path) && ", "  if ("),),
-        unit("tests/tls/tls_test", "CrlFiles.*"), r"FAILED  \] CrlFiles.OtherFilesInTheFolder"),
+        (Edit("src/x509/trust_files.cc", "  if (IsReadme(file.path) && ", "  if ("),),
+        unit("tests/x509/x509_test", "CrlFiles.*"), r"FAILED  \] CrlFiles.OtherFilesInTheFolder"),
     Defect(
         "first-flag-lost",
         "of a flag that is given twice the first is forgotten",
@@ -1219,10 +1220,10 @@ DEFECTS = (
     Defect(
         "random-octets-twice",
         "two draws of a handshake are given the same random octets",
-        (Edit("src/tls/random_octets.cc",
+        (Edit("src/crypto/random_octets.cc",
               "  left_ -= octets.size();\n  unsigned char* const given = octets_.data() + left_;\n",
               "  unsigned char* const given = octets_.data() + left_ - octets.size();\n"),),
-        unit("tests/tls/tls_test", "RandomOctets*"), r"FAILED  \] RandomOctets.ABatch"),
+        unit("tests/crypto/crypto_test", "RandomOctets*"), r"FAILED  \] RandomOctets.ABatch"),
     Defect(
         "ticket-at-once",
         "a session ticket is sent before the client has sent its first command",
@@ -1370,7 +1371,7 @@ DEFECTS = (
     Defect(
         "fuzz-certificate-length",
         "the DER reader believes a length that is longer than the certificate",
-        (Edit("src/tls/der.cc", "  if (length > rest_.size() - header) {\n", "  if (false) {\n"),),
+        (Edit("src/base/der.cc", "  if (length > rest_.size() - header) {\n", "  if (false) {\n"),),
         fuzz("x509"), r"libFuzzer: deadly signal|AddressSanitizer"),
     Defect(
         "fuzz-octal-chunk-size",

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "der.h"
 #include "fuzz.h"
+#include "ringpost/base/der.h"
 
 namespace ringpost {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // Certificates that clients present (PROTOCOL 44, RFC 5280). The input is one, in DER.
-#include "x509.h"
+#include "ringpost/x509/x509.h"
 
 #include <algorithm>
 #include <string>
@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "certificate_path.h"
-#include "client_certificate_reader.h"
-#include "der.h"
 #include "distribution_point.h"
 #include "fuzz.h"
 #include "name_constraints.h"
+#include "ringpost/base/der.h"
+#include "ringpost/x509/client_certificate_reader.h"
 #include "without_dns_constraints.h"
 
 namespace ringpost {

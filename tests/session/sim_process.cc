@@ -9,8 +9,8 @@
 #include <cstring>
 
 #include "ringpost/base/check.h"
+#include "ringpost/crypto/tls_library.h"
 #include "sim/sim_random.h"
-#include "tls_library.h"
 // The library's settings come first.
 #include <wolfssl/wolfcrypt/memory.h>
 

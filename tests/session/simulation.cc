@@ -9,8 +9,8 @@
 #include <memory>
 #include <utility>
 
-#include "../tls/authority.h"
 #include "../tls/tls_fixture.h"
+#include "../x509/authority.h"
 #include "ringpost/io/socket.h"
 #include "wire_watch.h"
 

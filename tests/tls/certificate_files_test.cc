@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "authority.h"
+#include "../x509/authority.h"
 #include "tls_fixture.h"
 
 namespace ringpost::test {

@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "authority.h"
+#include "../x509/authority.h"
 #include "hello_builder.h"
 #include "raw_client.h"
-#include "ringpost/tls/trust_store.h"
+#include "ringpost/x509/trust_store.h"
 
 namespace ringpost::test {
 namespace {

@@ -6,8 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "ringpost/crypto/tls_library.h"
 #include "tls_fixture.h"
-#include "tls_library.h"
 // The options come first.
 #include <wolfssl/wolfcrypt/kdf.h>
 

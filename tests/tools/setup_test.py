@@ -29,8 +29,11 @@ diff_files = a.patch, b.patch
 """
 PROJECT = """project('small')
 test('where', find_program('where.sh'))
+subdir('tests/crypto')
+subdir('tests/x509')
 subdir('tests/tls')
 """
+LAYERS = ['crypto', 'x509', 'tls']
 SUBPROJECT = "project('wolfssl', 'c', version: '1.2.3', license: 'GPL-3.0-or-later')\n"
 PATCHES = {name: f'What it mends.\n\n--- a/{name}.c\n+++ b/{name}.c\n@@ -1 +1 @@\n-broken\n+mended\n' for name in ('a', 'b')}
 
@@ -53,9 +56,12 @@ class Tree:
         write(self.root / 'meson.build', PROJECT)
         write(self.root / 'where.sh', '#!/bin/sh\nexit 0\n', 0o755)
         write(self.root / 'subprojects/wolfssl.wrap', WRAP)
-        write(self.root / 'tests/tls/meson.build',
-              "custom_target('tls_test', output: 'tls_test', command: ['cp', files('tls_test.sh'), '@OUTPUT@'])\n")
-        write(self.root / 'tests/tls/tls_test.sh', f'#!/bin/sh\necho ran >>{folder}/runs\ntest ! -e {folder}/fails\n', 0o755)
+        for layer in LAYERS:
+            name = f'{layer}_test'
+            write(self.root / 'tests' / layer / 'meson.build',
+                  f"custom_target('{name}', output: '{name}', command: ['cp', files('{name}.sh'), '@OUTPUT@'])\n")
+            write(self.root / 'tests' / layer / f'{name}.sh',
+                  f'#!/bin/sh\necho {layer} >>{folder}/runs\ntest ! -e {folder}/{layer}-fails\n', 0o755)
         for name, text in PATCHES.items():
             write(self.root / f'subprojects/packagefiles/{name}.patch', text)
         write(self.root / 'subprojects/packagefiles/wolfssl/meson.build', SUBPROJECT)
@@ -213,7 +219,7 @@ class NewerWolfsslTest(unittest.TestCase):
 
     def runs(self):
         path = self.tree.folder / 'runs'
-        return len(path.read_text().splitlines()) if path.exists() else 0
+        return path.read_text().split() if path.exists() else []
 
     def expect_nothing(self):
         code, said = self.tree.setup()
@@ -234,21 +240,23 @@ class NewerWolfsslTest(unittest.TestCase):
         for part in (warning, 'b.patch does not apply to it', 'rm -r subprojects/wolfssl-1.2.3-stable'):
             self.assertIn(part, said)
         self.assertNotIn('a.patch', said)
-        self.assertEqual(self.runs(), 1)
+        self.assertEqual(self.runs(), LAYERS)
         code, said = self.tree.setup()
         self.assertEqual(code, 0, said)
         self.assertIn(warning, said)
-        self.assertIn('tests of the TLS layer passed', said)
-        self.assertEqual(self.runs(), 1)
+        self.assertIn("tests of ringpost's TLS passed", said)
+        self.assertEqual(self.runs(), LAYERS)
 
     def test_its_tests_decide(self):
         self.offer('1.3.0-1')
-        (self.tree.folder / 'fails').touch()
-        for _ in range(2):
-            code, said = self.tree.setup()
-            self.assertEqual(code, 1, said)
-            self.assertIn('wolfSSL 1.3.0 does not do what ringpost needs', said)
-        (self.tree.folder / 'fails').unlink()
+        for layer in LAYERS:
+            fails = self.tree.folder / f'{layer}-fails'
+            fails.touch()
+            for _ in range(2):
+                code, said = self.tree.setup()
+                self.assertEqual(code, 1, said)
+                self.assertIn('wolfSSL 1.3.0 does not do what ringpost needs', said)
+            fails.unlink()
         self.assertEqual(self.tree.setup()[0], 0)
 
     def test_an_older_one_is_not_taken(self):

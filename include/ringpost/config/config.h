@@ -19,7 +19,7 @@
 #include "ringpost/policy/judge.h"
 #include "ringpost/policy/partner.h"
 #include "ringpost/smtp/smtp_relay.h"
-#include "ringpost/tls/trust_store.h"
+#include "ringpost/x509/trust_store.h"
 
 namespace ringpost {
 

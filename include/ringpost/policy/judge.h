@@ -23,7 +23,7 @@
 #include "ringpost/policy/partner.h"
 #include "ringpost/policy/partner_table.h"
 #include "ringpost/policy/sender_address.h"
-#include "ringpost/tls/client_certificate.h"
+#include "ringpost/x509/client_certificate.h"
 
 namespace ringpost {
 

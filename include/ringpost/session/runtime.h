@@ -21,7 +21,7 @@
 #include "ringpost/session/upstream_health.h"
 #include "ringpost/smtp/smtp_relay.h"
 #include "ringpost/tls/tls_context.h"
-#include "ringpost/tls/trust_store.h"
+#include "ringpost/x509/trust_store.h"
 
 namespace ringpost {
 

@@ -20,7 +20,7 @@
 #include "ringpost/policy/judge.h"
 #include "ringpost/session/runtime.h"
 #include "ringpost/smtp/smtp_relay.h"
-#include "ringpost/tls/client_certificate.h"
+#include "ringpost/x509/client_certificate.h"
 
 namespace ringpost {
 

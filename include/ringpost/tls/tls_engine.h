@@ -28,9 +28,9 @@
 #include <string_view>
 
 #include "ringpost/base/byte_queue.h"
-#include "ringpost/tls/client_certificate.h"
 #include "ringpost/tls/client_hello_reader.h"
 #include "ringpost/tls/tls_alert.h"
+#include "ringpost/x509/client_certificate.h"
 
 typedef struct WOLFSSL WOLFSSL;
 

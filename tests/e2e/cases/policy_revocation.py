@@ -137,7 +137,7 @@ UNUSABLE = {
     "delta": ({"delta": True}, "a delta list"),
     "indirect": ({"point": distribution_point(indirect=True)}, "an indirect list"),
     "some reasons": ({"point": distribution_point(reasons=frozenset([x509.ReasonFlags.key_compromise]))}, "all reasons"),
-    # Python's cryptography no longer signs with SHA-1, which tests/tls/crl_test.cc has.
+    # Python's cryptography no longer signs with SHA-1, which tests/x509/crl_test.cc has.
     "SHA-224": ({"algorithm": hashes.SHA224()}, "its signature is not one that is accepted"),
     "forged": ({"forged": True}, "not signed by the CA that it names"),
 }
