@@ -20,8 +20,8 @@ constexpr std::uint64_t kProcessBytes = 27 << 19;
 // A shard's log ring, its kernel rings, and the blocks that a moderate load goes through. An idle
 // one has touched 1 MiB less of them, a busy one 2 MiB more.
 constexpr std::uint64_t kShardBytes = 7 << 19;
-// A session's slot, its part in its client's account, our record layer, strings; 2,730 to 2,770 were
-// measured beyond what the first ones touch.
+// A session's slot, its part in its client's account, our record layer, strings; 2,730 to 2,770
+// were measured beyond what the first ones touch.
 constexpr std::uint64_t kSessionBytes = 2750;
 // wolfSSL's object, which has the records of TLS 1.2; 5,610 to 5,710 in all were measured.
 constexpr std::uint64_t kTls12Bytes = 3250;
