@@ -9,7 +9,9 @@
 #include <cstring>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 namespace ringpost {
 namespace {
@@ -83,6 +85,30 @@ std::uint16_t PortOf(const Endpoint& endpoint) {
                                                    : endpoint.address.in6.sin6_port;
 }
 
+// As in the DNS, and with the underscores of containers. Not what was meant for an IPv4 address.
+bool IsHostName(std::string_view host) {
+  constexpr std::size_t kHostMax = 253;
+  constexpr std::size_t kLabelMax = 63;
+  if (host.ends_with('.')) host.remove_suffix(1);
+  if (host.empty() || host.size() > kHostMax) return false;
+  bool has_letter = false;  // in the last label
+  for (const absl::string_view label : absl::StrSplit(View(host), '.')) {
+    if (label.empty() || label.size() > kLabelMax || label.front() == '-' || label.back() == '-') {
+      return false;
+    }
+    has_letter = false;
+    for (const char c : label) {
+      const bool is_letter = absl::ascii_isalpha(static_cast<unsigned char>(c));
+      has_letter = has_letter || is_letter;
+      if (!is_letter && !absl::ascii_isdigit(static_cast<unsigned char>(c)) && c != '-' &&
+          c != '_') {
+        return false;
+      }
+    }
+  }
+  return has_letter;
+}
+
 }  // namespace
 
 absl::StatusOr<Endpoint> ParseEndpoint(std::string_view text) {
@@ -127,10 +153,48 @@ absl::StatusOr<Endpoint> ParseEndpoint(std::string_view text) {
   endpoint.address.in.sin_port = htons(port);
   endpoint.length = sizeof endpoint.address.in;
   if (inet_pton(AF_INET, address.c_str(), &endpoint.address.in.sin_addr) == 1) return endpoint;
-  return Refuse(text, "does not begin with an IP address, and host names are not resolved");
+  return Refuse(text, IsHostName(host) ? "begins with a host name, and those are for upstreams only"
+                                       : "does not begin with an IP address");
+}
+
+absl::StatusOr<UpstreamTarget> ParseUpstreamTarget(std::string_view text) {
+  UpstreamTarget target;
+  absl::StatusOr<Endpoint> endpoint = ParseEndpoint(text);
+  if (endpoint.ok()) {
+    target.endpoint = *std::move(endpoint);
+    return target;
+  }
+  const std::size_t colon = text.rfind(':');
+  const std::string_view host = text.substr(0, colon);
+  std::uint16_t port = 0;
+  if (colon == std::string_view::npos || !IsHostName(host) ||
+      !ReadPort(text.substr(colon + 1), &port)) {
+    return endpoint.status();
+  }
+  target.endpoint.text = text;
+  target.host = host;
+  target.port = htons(port);
+  return target;
+}
+
+absl::StatusOr<Endpoint> ParseNameServer(std::string_view text) {
+  constexpr std::string_view kDefaultPort = ":53";
+  absl::StatusOr<Endpoint> endpoint = ParseEndpoint(text);
+  if (!endpoint.ok()) {
+    const bool is_bare_ipv6 = text.find(':') != text.rfind(':') && !text.starts_with('[');
+    endpoint = ParseEndpoint(is_bare_ipv6 ? absl::StrCat("[", View(text), "]", View(kDefaultPort))
+                                          : absl::StrCat(View(text), View(kDefaultPort)));
+  }
+  if (!endpoint.ok() || endpoint->address.any.sa_family == AF_UNIX) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", View(text),
+                     "\" is no address of a name server; write 127.0.0.1, ::1 or 127.0.0.1:5353"));
+  }
+  return endpoint;
 }
 
 bool SameEndpoint(const Endpoint& a, const Endpoint& b) {
+  if (!a.known() || !b.known()) return !a.known() && !b.known() && a.text == b.text;
   return a.length == b.length && std::memcmp(&a.address, &b.address, a.length) == 0;
 }
 

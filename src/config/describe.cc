@@ -240,6 +240,11 @@ std::string DescribeConfig(const Config& config) {
   out.Count("buffers_large", config.buffers_large);
   out.Count("buffers_small", config.buffers_small);
   out.List("own_domains", config.own_domains);
+  if (!config.resolver.empty()) {
+    std::vector<std::string> servers;
+    for (const Endpoint& server : config.resolver) servers.push_back(server.text);
+    out.List("resolver", servers);
+  }
   if (config.policy_service.has_value()) out.Text("policy_service", config.policy_service->text);
   out.Duration("policy_summary_interval", config.policy_summary_interval);
   if (!config.ticket_key_file.empty()) out.Text("ticket_key_file", config.ticket_key_file);
@@ -250,7 +255,7 @@ std::string DescribeConfig(const Config& config) {
     out.Raw("\n[[upstream]]\n");
     out.Text("name", upstream.name);
     std::vector<std::string> addresses;
-    for (const Endpoint& address : upstream.addresses) addresses.push_back(address.text);
+    for (const UpstreamTarget& target : upstream.targets) addresses.push_back(target.endpoint.text);
     out.List("addresses", addresses);
     out.Text("identity", BackendIdentityName(upstream.identity));
     if (upstream.identity == BackendIdentity::kProxyV2) {

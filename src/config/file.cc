@@ -66,7 +66,7 @@ class FileReader {
     }
     // A line below a [table] is a part of it, whatever stands between them.
     const std::span<const Tuning> tunings = AllTuning();
-    if (key == "own_domains" ||
+    if (key == "own_domains" || key == "resolver" ||
         std::any_of(tunings.begin(), tunings.end(),
                     [key](const Tuning& tuning) { return tuning.name == key; })) {
       return "; it is for the whole file: move it to the top, above the first [table]";
@@ -373,11 +373,12 @@ class FileReader {
              absl::StrCat("\"", View(later), "\" is not supported in this version"));
       }
     }
-    Keys known = {"tls", "upstream", "ingress", "partner", "own_domains"};
+    Keys known = {"tls", "upstream", "ingress", "partner", "own_domains", "resolver"};
     for (const Tuning& tuning : AllTuning()) known.push_back(tuning.name);
     CheckKeys(root, "the file", known);
     for (const Tuning& tuning : AllTuning()) ReadTuning(root, tuning, &settings_.tuning);
     settings_.own_domains = ReadStrings(root, "own_domains", "example.com");
+    settings_.resolver = ReadStrings(root, "resolver", "127.0.0.1");
 
     if (const toml::node* const node = root.get("tls"); node != nullptr) {
       const toml::table* const table = node->as_table();

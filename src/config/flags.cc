@@ -121,6 +121,9 @@ ABSL_FLAG(Text, own_domains, std::nullopt,
           "The mail server's own domains, separated by commas, besides --hostname, localhost and "
           "address literals. It may look into the local part of senders there: "
           "a%partner.example@own.example.");
+ABSL_FLAG(Text, resolver, std::nullopt,
+          "Name servers that upstreams' host names are looked up with, separated by commas: "
+          "127.0.0.1 or 127.0.0.1:5353. Default: those of /etc/resolv.conf.");
 ABSL_FLAG(Text, policy_service, std::nullopt,
           "Where Postfix's check_policy_service asks how a message came: 127.0.0.1:10040 or "
           "unix:/path. Default: none.");
@@ -173,6 +176,7 @@ constexpr auto kFlags = std::to_array<std::string_view>({"config",
                                                          "buffers_large",
                                                          "buffers_small",
                                                          "own_domains",
+                                                         "resolver",
                                                          "policy_service",
                                                          "policy_summary_interval",
                                                          "ticket_key_file",
@@ -369,6 +373,7 @@ absl::StatusOr<Settings> SettingsFromFlags() {
   RouteFromFlags(&settings);
   settings.trust = {PathFlag(FLAGS_client_ca), PathFlag(FLAGS_crl), Flag(FLAGS_revocation)};
   settings.own_domains = FlagList(FLAGS_own_domains);
+  settings.resolver = FlagList(FLAGS_resolver);
   const absl::Status status = CertificatesFromFlags(&settings);
   if (!status.ok()) return status;
   return settings;
@@ -401,6 +406,7 @@ absl::StatusOr<Settings> MergeSettings(Settings flags, Settings file) {
   }
   for (auto& [name, given] : flags.tuning) merged.tuning.insert_or_assign(name, given);
   if (!flags.own_domains.empty()) merged.own_domains = std::move(flags.own_domains);
+  if (!flags.resolver.empty()) merged.resolver = std::move(flags.resolver);
   if (!flags.certificates.empty()) merged.certificates = std::move(flags.certificates);
   if (flags.has_routes()) {
     if (flags.upstreams.front().addresses.empty()) {

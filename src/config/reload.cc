@@ -6,11 +6,18 @@
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "readers.h"
 #include "words.h"
 
 namespace ringpost {
 namespace {
+
+std::string EndpointTexts(const std::vector<Endpoint>& endpoints) {
+  return absl::StrJoin(endpoints, ",", [](std::string* out, const Endpoint& endpoint) {
+    out->append(endpoint.text);
+  });
+}
 
 std::string EndpointText(const std::optional<Endpoint>& endpoint) {
   return endpoint.has_value() ? endpoint->text : std::string();
@@ -40,6 +47,7 @@ std::vector<std::string> RestartOnlyChanges(const Config& running, const Config&
   compare("log_level", LogLevelWord(running.log_level), LogLevelWord(next.log_level));
   compare("policy_service", EndpointText(running.policy_service),
           EndpointText(next.policy_service));
+  compare("resolver", EndpointTexts(running.resolver), EndpointTexts(next.resolver));
   compare("ticket_key_file", running.ticket_key_file, next.ticket_key_file);
   return changes;
 }
@@ -54,6 +62,7 @@ std::shared_ptr<const Config> KeepRestartOnly(const Config& running, const Confi
   kept->log_format = running.log_format;
   kept->log_level = running.log_level;
   kept->policy_service = running.policy_service;
+  kept->resolver = running.resolver;
   kept->ticket_key_file = running.ticket_key_file;
   return kept;
 }

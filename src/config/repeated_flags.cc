@@ -13,9 +13,9 @@ namespace ringpost {
 namespace {
 
 // Those whose values are lists, separated by commas.
-constexpr auto kListFlags =
-    std::to_array<std::string_view>({"listen", "listen_tls", "upstream", "cert", "key",
-                                     "certificate_names", "fingerprints", "own_domains"});
+constexpr auto kListFlags = std::to_array<std::string_view>(
+    {"listen", "listen_tls", "upstream", "cert", "key", "certificate_names", "fingerprints",
+     "own_domains", "resolver"});
 
 }  // namespace
 

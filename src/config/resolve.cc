@@ -101,10 +101,10 @@ class Resolver {
   absl::StatusOr<std::shared_ptr<const Config>> Run() {
     for (absl::Status (Resolver::*step)() :
          {&Resolver::ResolveTuning, &Resolver::ResolveTimeouts, &Resolver::ResolveHostname,
-          &Resolver::ResolveUpstreams, &Resolver::ResolveIngress, &Resolver::ResolvePartners,
-          &Resolver::ResolvePolicyService, &Resolver::CheckListeners, &Resolver::ResolveShards,
-          &Resolver::ResolveSessions, &Resolver::ResolveClientLimits, &Resolver::CheckRouteLimits,
-          &Resolver::ResolveBuffers}) {
+          &Resolver::ResolveUpstreams, &Resolver::ResolveNameServers, &Resolver::ResolveIngress,
+          &Resolver::ResolvePartners, &Resolver::ResolvePolicyService, &Resolver::CheckListeners,
+          &Resolver::ResolveShards, &Resolver::ResolveSessions, &Resolver::ResolveClientLimits,
+          &Resolver::CheckRouteLimits, &Resolver::ResolveBuffers}) {
       const absl::Status status = (this->*step)();
       if (!status.ok()) return status;
     }
@@ -204,10 +204,11 @@ class Resolver {
                                          kUpstreamAddressesMax, " can be told apart"));
       }
       for (const Given& address : from.addresses) {
-        absl::StatusOr<Endpoint> endpoint = ParseEndpoint(address.text);
-        if (!endpoint.ok()) return Refuse(address, std::string(endpoint.status().message()));
-        WarnOfMissingFolder(upstream.name, *endpoint);
-        upstream.addresses.push_back(*std::move(endpoint));
+        absl::StatusOr<UpstreamTarget> target = ParseUpstreamTarget(address.text);
+        if (!target.ok()) return Refuse(address, std::string(target.status().message()));
+        WarnOfMissingFolder(upstream.name, target->endpoint);
+        upstream.addresses.push_back(target->endpoint);
+        upstream.targets.push_back(*std::move(target));
       }
       if (from.identity.has_value()) {
         const absl::Status status = ReadChoice(*from.identity, kIdentities, &upstream.identity);
@@ -439,6 +440,15 @@ class Resolver {
       }
     }
     config_.policy_service = *std::move(endpoint);
+    return absl::OkStatus();
+  }
+
+  absl::Status ResolveNameServers() {
+    for (const Given& given : settings_.resolver) {
+      absl::StatusOr<Endpoint> server = ParseNameServer(given.text);
+      if (!server.ok()) return Refuse(given, std::string(server.status().message()));
+      config_.resolver.push_back(*std::move(server));
+    }
     return absl::OkStatus();
   }
 

@@ -135,6 +135,10 @@ void PolicySummaryLog::Watch(std::vector<std::shared_ptr<const Runtime>> runtime
                       .eras = std::move(eras)});
 }
 
+void PolicySummaryLog::Follow(std::vector<std::shared_ptr<const Runtime>> runtimes) {
+  watched_.back().runtimes = std::move(runtimes);
+}
+
 void PolicySummaryLog::Write(Period period) {
   Release();
   Lines lines = released_;
@@ -162,8 +166,9 @@ void PolicySummaryLog::Release() {
   for (std::size_t i = watched_.size() - 1; i-- > 0;) {
     Watched& watched = watched_[i];
     // What no session holds does not change any more.
-    if (std::all_of(watched.runtimes.begin(), watched.runtimes.end(),
-                    [](const auto& runtime) { return runtime.use_count() == 1; })) {
+    if (std::all_of(watched.runtimes.begin(), watched.runtimes.end(), [](const auto& runtime) {
+          return runtime.use_count() == 1 && runtime->counters.use_count() == 1;
+        })) {
       Gather(watched, Period::kEnds, released_);
       watched_.erase(watched_.begin() + static_cast<std::ptrdiff_t>(i));
     }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "ringpost/base/check.h"
 #include "ringpost/config/reload.h"
 #include "ringpost/io/socket.h"
 #include "ringpost/io/uring.h"
@@ -59,7 +60,8 @@ bool ListensOnPort(const Runtime& runtime, std::uint16_t port) {
 
 Server::Server(std::shared_ptr<const Config> config, ConfigLoader load_config,
                std::string ring_features)
-    : config_(std::move(config)),
+    : read_(std::move(config)),
+      config_(read_),
       load_config_(std::move(load_config)),
       ring_features_(std::move(ring_features)),
       log_(config_->log_format, config_->log_level),
@@ -79,12 +81,54 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Create(std::shared_ptr<const Con
   std::unique_ptr<Server> server(
       new Server(std::move(config), std::move(load_config), *std::move(features)));
   for (absl::Status (Server::*step)() :
-       {&Server::Load, &Server::OpenListeners, &Server::OpenPolicyService}) {
+       {&Server::FollowNames, &Server::Load, &Server::OpenListeners, &Server::OpenPolicyService}) {
     if (absl::Status status = (server.get()->*step)(); !status.ok()) {
       return status;
     }
   }
   return server;
+}
+
+absl::Status Server::FollowNames() {
+  absl::StatusOr<std::shared_ptr<const Config>> filled = LookUpNames(read_);
+  if (!filled.ok()) {
+    return filled.status();
+  }
+  config_ = *std::move(filled);
+  return absl::OkStatus();
+}
+
+// Waits for the name servers where a name is new.
+absl::StatusOr<std::shared_ptr<const Config>> Server::LookUpNames(
+    const std::shared_ptr<const Config>& read) {
+  if (names_ == nullptr) {
+    if (!HasHostNames(*read)) {
+      return read;
+    }
+    names_logger_ = log_.AddLogger();
+    absl::StatusOr<std::unique_ptr<UpstreamNames>> names = UpstreamNames::Open(
+        *read, {.changed =
+                    [this] {
+                      if (takes_signals_.load(std::memory_order_acquire)) {
+                        kill(getpid(), ShardThread::kEndedSignal);  // wakes the main thread
+                      }
+                    },
+                .note =
+                    [this](std::string_view sentence) {
+                      names_logger_->Event(LogLevel::kInfo, "names", sentence);
+                    },
+                .warn =
+                    [this](std::string_view sentence) {
+                      names_logger_->Event(LogLevel::kWarning, "names", sentence);
+                    }});
+    if (!names.ok()) {
+      return names.status();
+    }
+    names_ = *std::move(names);
+  }
+  names_->Follow(*read);
+  (void)names_->TakeChange();
+  return names_->Fill(*read);
 }
 
 absl::Status Server::Load() {
@@ -171,6 +215,7 @@ absl::Status Server::Run() {
   // Blocked here, the signals are blocked in the shards as well; only WaitForEnd() takes them.
   const sigset_t signals = WaitedSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  takes_signals_.store(true, std::memory_order_release);
   log_.Start();
   LogStart();
   if (policy_service_ != nullptr) {
@@ -210,6 +255,9 @@ void Server::WaitForEnd() {
     }
     ticket_keys_->Advance(WallClock());
     summary_.Release();
+    if (names_ != nullptr && !draining && names_->TakeChange()) {
+      TakeOtherAddresses();
+    }
     const std::chrono::nanoseconds interval(config_->policy_summary_interval);
     if (interval.count() > 0 && std::chrono::steady_clock::now() - period_began >= interval) {
       period_began = std::chrono::steady_clock::now();
@@ -297,9 +345,26 @@ absl::StatusOr<Server::GivenReload> Server::GiveReload() {
   if (!loaded.ok()) {
     return loaded.status();
   }
-  GivenReload given{.applied = std::vector<std::future<void>>(shards_.size()),
-                    .restart_only = RestartOnlyChanges(*config_, **loaded)};
-  const std::shared_ptr<const Config> next = KeepRestartOnly(*config_, **loaded);
+  const std::shared_ptr<const Config> read = KeepRestartOnly(*read_, **loaded);
+  absl::StatusOr<GivenReload> given = GiveReload(read);
+  if (!given.ok()) {
+    if (names_ != nullptr) {
+      names_->Follow(*read_);  // the names of the one that stays
+    }
+    return given.status();
+  }
+  given->restart_only = RestartOnlyChanges(*read_, **loaded);
+  read_ = read;
+  return given;
+}
+
+absl::StatusOr<Server::GivenReload> Server::GiveReload(const std::shared_ptr<const Config>& read) {
+  const absl::StatusOr<std::shared_ptr<const Config>> filled = LookUpNames(read);
+  if (!filled.ok()) {
+    return filled.status();
+  }
+  const std::shared_ptr<const Config> next = *filled;
+  GivenReload given{.applied = std::vector<std::future<void>>(shards_.size()), .restart_only = {}};
 
   const absl::StatusOr<std::vector<std::shared_ptr<const Runtime>>> runtimes = MakeRuntimes(next);
   if (!runtimes.ok()) {
@@ -330,6 +395,38 @@ absl::StatusOr<Server::GivenReload> Server::GiveReload() {
   }
   config_ = next;
   return given;
+}
+
+void Server::TakeOtherAddresses() {
+  try {
+    GiveOtherAddresses();
+  } catch (const std::bad_alloc&) {
+    logger_->Event(LogLevel::kError, "names",
+                   "there is no memory for other addresses of an upstream; those in use stay until "
+                   "they change again");
+  }
+}
+
+// As with a reload, what may need memory comes first. Nothing else of the configuration changes, so
+// that no file is read and no socket opened.
+void Server::GiveOtherAddresses() {
+  const std::shared_ptr<const Config> next = names_->Fill(*read_);
+  std::vector<std::shared_ptr<const Runtime>> runtimes;
+  std::vector<PreparedReload> prepared;
+  for (const std::unique_ptr<ShardThread>& shard : shards_) {
+    runtimes.push_back(WithOtherAddresses(shard->runtime(), next));
+    absl::StatusOr<PreparedReload> one = shard->PrepareReload(runtimes.back());
+    RINGPOST_CHECK(one.ok());  // it has all of its listeners
+    prepared.push_back(*std::move(one));
+  }
+  summary_.Follow(std::move(runtimes));
+  for (std::size_t index = 0; index < shards_.size(); ++index) {
+    (void)shards_[index]->Reload(std::move(prepared[index]));
+  }
+  config_ = next;
+  for (std::size_t index = read_->warnings.size(); index < next->warnings.size(); ++index) {
+    logger_->Event(LogLevel::kWarning, "names", next->warnings[index]);
+  }
 }
 
 void Server::LogStart() {

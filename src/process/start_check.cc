@@ -10,12 +10,15 @@
 #include <cstdint>
 #include <cstring>
 #include <ctime>
+#include <mutex>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "policy_socket.h"
 #include "port_owner.h"
 #include "ringpost/process/start_log.h"
+#include "ringpost/process/upstream_names.h"
 #include "ringpost/session/runtime.h"
 
 namespace ringpost {
@@ -106,9 +109,41 @@ absl::Status CheckPolicySocket(const Endpoint& endpoint, StartCheck* check) {
   return absl::OkStatus();
 }
 
+// Which names have no address now, it says as a warning.
+absl::StatusOr<std::shared_ptr<const Config>> LookUpNames(const std::shared_ptr<const Config>& read,
+                                                          StartCheck* check) {
+  if (!HasHostNames(*read)) {
+    return read;
+  }
+  std::mutex mutex;
+  std::vector<std::string> warnings;
+  const absl::StatusOr<std::unique_ptr<UpstreamNames>> names =
+      UpstreamNames::Open(*read, {.changed = [] {},
+                                  .note = [](std::string_view) {},
+                                  .warn =
+                                      [&](std::string_view sentence) {
+                                        const std::lock_guard lock(mutex);
+                                        warnings.emplace_back(sentence);
+                                      }});
+  if (!names.ok()) {
+    return names.status();
+  }
+  (*names)->Follow(*read);
+  std::shared_ptr<const Config> filled = (*names)->Fill(*read);
+  const std::lock_guard lock(mutex);
+  check->warnings.insert(check->warnings.end(), warnings.begin(), warnings.end());
+  return filled;
+}
+
 }  // namespace
 
-absl::StatusOr<StartCheck> CheckStart(const std::shared_ptr<const Config>& config) {
+absl::StatusOr<StartCheck> CheckStart(const std::shared_ptr<const Config>& read) {
+  StartCheck check;
+  const absl::StatusOr<std::shared_ptr<const Config>> filled = LookUpNames(read, &check);
+  if (!filled.ok()) {
+    return filled.status();
+  }
+  const std::shared_ptr<const Config>& config = *filled;
   const std::int64_t now = std::time(nullptr);
   const absl::StatusOr<LoadedFiles> files = LoadFiles(*config, now);
   if (!files.ok()) {
@@ -123,7 +158,6 @@ absl::StatusOr<StartCheck> CheckStart(const std::shared_ptr<const Config>& confi
   if (!runtime.ok()) {
     return runtime.status();
   }
-  StartCheck check;
   for (StartWarning& warning : StartWarnings(**runtime, files->warnings)) {
     check.warnings.push_back(std::move(warning.sentence));
   }

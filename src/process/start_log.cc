@@ -121,7 +121,7 @@ std::vector<StartWarning> StartWarnings(const Runtime& runtime,
       add("certificate", listener.contexts->warnings());
     }
   }
-  for (const std::unique_ptr<TrustStore>& trust : runtime.trusts) {
+  for (const std::shared_ptr<TrustStore>& trust : runtime.trusts) {
     add("trust", trust->warnings());
   }
   add("trust", file_warnings);

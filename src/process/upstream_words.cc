@@ -53,6 +53,8 @@ std::string What(const UpstreamConfig& upstream, const ProbeResult& result) {
   switch (result.fault) {
     case ProbeFault::kNone:
       break;
+    case ProbeFault::kNoAddress:
+      return "no address is known of this name yet";
     case ProbeFault::kNoSocket:
     case ProbeFault::kConnect:
       return std::strerror(result.error);

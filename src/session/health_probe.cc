@@ -66,10 +66,10 @@ void HealthProbe::Start(std::size_t address, std::size_t header_octets, TimeNs d
   greeting_.clear();
   xclient_commands_.clear();
   const Endpoint& endpoint = upstream_->addresses[address];
-  const int fd = io_->OpenSocket(endpoint.address.any.sa_family);
+  const int fd = endpoint.known() ? io_->OpenSocket(endpoint.address.any.sa_family) : -1;
   if (fd < 0) {
     result_.kind = ProbeResult::Kind::kFailed;
-    result_.fault = ProbeFault::kNoSocket;
+    result_.fault = endpoint.known() ? ProbeFault::kNoSocket : ProbeFault::kNoAddress;
     result_.error = -fd;
     deadline_ = io_->Now();  // nothing else would wake whoever takes the result
     return;

@@ -133,6 +133,31 @@ RelayOptions MakeRelayOptions(const Config& config, const IngressConfig& route,
   return options;
 }
 
+// What is there once trust, partners, counters and the contexts of each route are.
+void Finish(Runtime& runtime, std::shared_ptr<const Config> config,
+            const std::vector<std::shared_ptr<const TlsContextSet>>& contexts) {
+  for (const UpstreamConfig& upstream : config->upstreams) {
+    runtime.health.push_back(std::make_unique<UpstreamHealth>(upstream.addresses.size()));
+  }
+  for (std::size_t index = 0; index < config->ingress.size(); ++index) {
+    const IngressConfig& route = config->ingress[index];
+    const bool partners = route.partners && !runtime.partners->empty();
+    for (const ListenerConfig& listener : route.listeners) {
+      runtime.listeners.push_back(
+          {.listener = &listener,
+           .route = &route,
+           .next_hop =
+               NextHop(&config->upstreams[route.upstream], runtime.health[route.upstream].get()),
+           .contexts = contexts[index],
+           .partners = partners ? runtime.partners.get() : nullptr,
+           .route_subject = config->partners.size() + index,
+           .unreadable_subject = config->partners.size() + config->ingress.size() + index,
+           .relay = MakeRelayOptions(*config, route, listener)});
+    }
+  }
+  runtime.config = std::move(config);
+}
+
 }  // namespace
 
 absl::StatusOr<LoadedFiles> LoadFiles(const Config& config, std::int64_t now) {
@@ -194,42 +219,43 @@ absl::StatusOr<std::shared_ptr<const Runtime>> MakeRuntime(std::shared_ptr<const
     }
     runtime->trusts.push_back(*std::move(trust));
   }
-  for (const UpstreamConfig& upstream : config->upstreams) {
-    runtime->health.push_back(std::make_unique<UpstreamHealth>(upstream.addresses.size()));
-  }
   runtime->partners = files.partners;
   runtime->counters =
-      std::make_unique<PolicyCounters>(config->partners.size() + 2 * config->ingress.size());
+      std::make_shared<PolicyCounters>(config->partners.size() + 2 * config->ingress.size());
+  std::vector<std::shared_ptr<const TlsContextSet>> contexts(config->ingress.size());
   for (std::size_t index = 0; index < config->ingress.size(); ++index) {
     const IngressConfig& route = config->ingress[index];
-    std::shared_ptr<const TlsContextSet> contexts;
-    if (!route.certificates.empty()) {
-      absl::StatusOr<std::shared_ptr<const TlsContextSet>> loaded =
-          TlsContextSet::Load({.certificates = files.certificates[index],
-                               .route = route.name,
-                               .ticket_keys = ticket_keys,
-                               .ask_certificate = route.ask_certificate},
-                              now);
-      if (!loaded.ok()) {
-        return loaded.status();
-      }
-      contexts = *std::move(loaded);
+    if (route.certificates.empty()) {
+      continue;
     }
-    const bool partners = route.partners && !files.partners->empty();
-    for (const ListenerConfig& listener : route.listeners) {
-      runtime->listeners.push_back(
-          {.listener = &listener,
-           .route = &route,
-           .next_hop =
-               NextHop(&config->upstreams[route.upstream], runtime->health[route.upstream].get()),
-           .contexts = contexts,
-           .partners = partners ? files.partners.get() : nullptr,
-           .route_subject = config->partners.size() + index,
-           .unreadable_subject = config->partners.size() + config->ingress.size() + index,
-           .relay = MakeRelayOptions(*config, route, listener)});
+    absl::StatusOr<std::shared_ptr<const TlsContextSet>> loaded =
+        TlsContextSet::Load({.certificates = files.certificates[index],
+                             .route = route.name,
+                             .ticket_keys = ticket_keys,
+                             .ask_certificate = route.ask_certificate},
+                            now);
+    if (!loaded.ok()) {
+      return loaded.status();
     }
+    contexts[index] = *std::move(loaded);
   }
-  runtime->config = std::move(config);
+  Finish(*runtime, std::move(config), contexts);
+  return runtime;
+}
+
+std::shared_ptr<const Runtime> WithOtherAddresses(const Runtime& running,
+                                                  std::shared_ptr<const Config> config) {
+  auto runtime = std::make_shared<Runtime>();
+  runtime->trusts = running.trusts;
+  runtime->partners = running.partners;
+  runtime->counters = running.counters;
+  std::vector<std::shared_ptr<const TlsContextSet>> contexts(config->ingress.size());
+  for (const ListenerRuntime& listener : running.listeners) {
+    const std::size_t route =
+        static_cast<std::size_t>(listener.route - running.config->ingress.data());
+    contexts[route] = listener.contexts;
+  }
+  Finish(*runtime, std::move(config), contexts);
   return runtime;
 }
 

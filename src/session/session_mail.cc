@@ -21,8 +21,8 @@ const ListenerRuntime* FindRoute(const Runtime& runtime, const std::string& name
 }  // namespace
 
 std::string_view Session::Judge(std::string_view argument) {
-  if (const std::shared_ptr<const Runtime>& runtime = host_->runtime(); runtime != policies_)
-      [[unlikely]] {
+  if (const std::shared_ptr<const Runtime>& runtime = host_->runtime();
+      !runtime->HasPoliciesOf(*policies_)) [[unlikely]] {
     if (TakePolicies(runtime) == Policies::kOutOfReach) return kEndsSession;
   }
   if (policy_ != nullptr) return policy_->Judge(argument);

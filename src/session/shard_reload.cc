@@ -15,17 +15,28 @@ namespace {
 // How soon an update that was refused memory is tried again.
 constexpr TimeNs kUpdateRetry = kNsPerSecond;
 
-// What is known of an upstream with this name, identity and these very addresses; nullptr: nothing.
-const UpstreamHealth* HealthOf(const Runtime& runtime, const UpstreamConfig& upstream) {
-  for (std::size_t index = 0; index < runtime.health.size(); ++index) {
-    const UpstreamConfig& known = runtime.config->upstreams[index];
-    if (known.name == upstream.name && known.identity == upstream.identity &&
-        std::equal(known.addresses.begin(), known.addresses.end(), upstream.addresses.begin(),
-                   upstream.addresses.end(), SameEndpoint)) {
-      return runtime.health[index].get();
+// What is known of an upstream with this name and identity, or of those of its addresses that it
+// had before, holds.
+void KeepHealth(const Runtime& before, const UpstreamConfig& upstream, UpstreamHealth& health) {
+  for (std::size_t index = 0; index < before.health.size(); ++index) {
+    const UpstreamConfig& known = before.config->upstreams[index];
+    if (known.name != upstream.name || known.identity != upstream.identity) {
+      continue;
     }
+    if (std::equal(known.addresses.begin(), known.addresses.end(), upstream.addresses.begin(),
+                   upstream.addresses.end(), SameEndpoint)) {
+      health.ShareWith(*before.health[index]);
+      return;
+    }
+    for (std::size_t address = 0; address < upstream.addresses.size(); ++address) {
+      for (std::size_t there = 0; there < known.addresses.size(); ++there) {
+        if (SameEndpoint(upstream.addresses[address], known.addresses[there])) {
+          health.Keep(address, *before.health[index], there);
+        }
+      }
+    }
+    return;
   }
-  return nullptr;
 }
 
 // The socket of one will do for the other.
@@ -74,10 +85,7 @@ void Shard::Apply(ShardUpdate& update) {
   Prepared<Prober> probers = PrepareProbers(update.runtime);
 
   for (std::size_t index = 0; index < update.runtime->health.size(); ++index) {
-    const UpstreamConfig& upstream = update.runtime->config->upstreams[index];
-    if (const UpstreamHealth* const before = HealthOf(*runtime_, upstream); before != nullptr) {
-      update.runtime->health[index]->ShareWith(*before);
-    }
+    KeepHealth(*runtime_, update.runtime->config->upstreams[index], *update.runtime->health[index]);
   }
   runtime_ = std::move(update.runtime);
   Place(std::move(listeners), listeners_);

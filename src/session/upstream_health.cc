@@ -17,6 +17,15 @@ void UpstreamHealth::ShareWith(const UpstreamHealth& before) {
   }
 }
 
+void UpstreamHealth::Keep(std::size_t address, const UpstreamHealth& before, std::size_t there) {
+  State& state = known_->states[address];
+  state = before.known_->states[there];
+  state.probing = false;
+  state.due = 0;
+  known_->proxy_header_max = before.known_->proxy_header_max;
+  known_->refuses_second_hello = before.known_->refuses_second_hello;
+}
+
 std::size_t UpstreamHealth::pickable() const { return std::min(known_->states.size(), kPickable); }
 
 UpstreamHealth::Picked UpstreamHealth::Pick(std::uint64_t tried, TimeNs now, TimeNs since) {

@@ -57,9 +57,9 @@ TEST(Address, Refused) {
       {"127.0.0.1:-1", "has no port from 1 to 65535"},
       {"127.0.0.1:25x", "has no port from 1 to 65535"},
       {"127.0.0.1:smtp", "has no port from 1 to 65535"},
-      {":25", "host names are not resolved"},
-      {"*:25", "host names are not resolved"},
-      {"localhost:25", "host names are not resolved"},
+      {":25", "does not begin with an IP address"},
+      {"*:25", "does not begin with an IP address"},
+      {"localhost:25", "begins with a host name, and those are for upstreams only"},
       {" 127.0.0.1:25", "has a blank at its beginning or end"},
       {"127.0.0.1:25 ", "has a blank at its beginning or end"},
       {"inet:127.0.0.1:25",
@@ -70,7 +70,7 @@ TEST(Address, Refused) {
       {"inet:localhost:25",
        "\"inet:\", which ringpost does not write; write 127.0.0.1:10025, [::1]"},
       {"inet:inet:127.0.0.1:25", "; write 127.0.0.1:10025, [::1]:10025 or unix:/path"},
-      {"127.1:25", "host names are not resolved"},
+      {"127.1:25", "does not begin with an IP address"},
       {"::1:25", "without brackets"},
       {"[::1]", "has no port"},
       {"[]:25", "no IPv6 address between its brackets"},
@@ -85,6 +85,67 @@ TEST(Address, Refused) {
     SCOPED_TRACE(bad.text);
     ExpectSaying(ParseEndpoint(bad.text).status(), bad.words);
   }
+}
+
+TEST(Address, UpstreamTargets) {
+  for (const std::string_view host :
+       {"localhost", "mail.example", "mail.example.", "postfix", "my_mail-1", "a.1x",
+        "xn--bcher-kva.example", "1.2.3.example"}) {
+    const auto target = ParseUpstreamTarget(std::string(host) + ":10025");
+    ASSERT_TRUE(target.ok()) << target.status();
+    EXPECT_EQ(target->host, host);
+    EXPECT_EQ(target->port, htons(10025));
+    EXPECT_EQ(target->endpoint.text, std::string(host) + ":10025");
+    EXPECT_FALSE(target->endpoint.known());
+  }
+  for (const std::string text : {"127.0.0.1:25", "[::1]:25", "unix:/run/x"}) {
+    const auto target = ParseUpstreamTarget(text);
+    ASSERT_TRUE(target.ok()) << target.status();
+    EXPECT_TRUE(target->host.empty());
+    EXPECT_TRUE(SameEndpoint(target->endpoint, Good(text)));
+  }
+  for (const std::string text :
+       {"mail.example", "mail.example:", "mail.example:0", "mail.example:smtp", "mail..example:25",
+        ".mail:25", "-mail.example:25", "mail-.example:25", "m ail:25", "m\xc3\xa4il.example:25",
+        "127.1:25", "1.2.3.256:25", "1:25", "mail.example.1:25", "*:25", ":25",
+        "user@mail.example:25", "inet:mail.example:25"}) {
+    EXPECT_FALSE(ParseUpstreamTarget(text).ok()) << text;
+  }
+  EXPECT_FALSE(ParseUpstreamTarget(std::string(64, 'a') + ".example:25").ok());
+  std::string longest(63, 'a');
+  longest += "." + longest + "." + longest + "." + std::string(61, 'a');
+  EXPECT_TRUE(ParseUpstreamTarget(longest + ":25").ok());
+  EXPECT_FALSE(ParseUpstreamTarget(longest + "a:25").ok());
+}
+
+TEST(Address, NameServers) {
+  const struct {
+    const char* text;
+    const char* wanted;
+  } cases[] = {{"127.0.0.1", "127.0.0.1:53"},
+               {"127.0.0.1:5353", "127.0.0.1:5353"},
+               {"::1", "[::1]:53"},
+               {"[::1]", "[::1]:53"},
+               {"[2001:db8::1]:54", "[2001:db8::1]:54"}};
+  for (const auto& good : cases) {
+    const auto server = ParseNameServer(good.text);
+    ASSERT_TRUE(server.ok()) << server.status();
+    EXPECT_TRUE(SameEndpoint(*server, Good(good.wanted))) << good.text;
+  }
+  for (const std::string text :
+       {"", "unix:/run/x", "ns.example", "127.0.0.1:0", "[::1", "127.0.0.1@53", "1.2.3"}) {
+    ExpectSaying(ParseNameServer(text).status(), "is no address of a name server");
+  }
+}
+
+// Of host names nothing is known but the name.
+TEST(Address, SameOfHosts) {
+  const Endpoint one = ParseUpstreamTarget("one.example:25")->endpoint;
+  EXPECT_TRUE(SameEndpoint(one, ParseUpstreamTarget("one.example:25")->endpoint));
+  EXPECT_FALSE(SameEndpoint(one, ParseUpstreamTarget("two.example:25")->endpoint));
+  EXPECT_FALSE(SameEndpoint(one, Good("127.0.0.1:25")));
+  EXPECT_FALSE(IsLocal(one));
+  EXPECT_FALSE(ReachesListener(one, Good("0.0.0.0:25")));
 }
 
 TEST(Address, Same) {

@@ -80,6 +80,7 @@ TEST(Docs, EverySettingIsThere) {
   };
   for (const Tuning& tuning : AllTuning()) expect(tuning.name);
   for (const char* key : {"own_domains",
+                          "resolver",
                           "client_ca",
                           "crl",
                           "revocation",

@@ -257,8 +257,21 @@ TEST_F(ResolveTest, Upstreams) {
   Bad(settings, "has no addresses");
 
   settings = Minimal();
+  settings.upstreams[0].addresses[0].text = "mail.example";
+  Bad(settings, "has no port");
   settings.upstreams[0].addresses[0].text = "mail.example:25";
-  Bad(settings, "host names are not resolved");
+  settings.resolver = {{"127.0.0.1", "--resolver"}, {"[::1]:54", "--resolver"}};
+  const auto named = Good(settings);
+  ASSERT_EQ(named->upstreams[0].targets.size(), 1U);
+  EXPECT_EQ(named->upstreams[0].targets[0].host, "mail.example");
+  ASSERT_EQ(named->upstreams[0].addresses.size(), 1U);
+  EXPECT_FALSE(named->upstreams[0].addresses[0].known());
+  const std::string described = DescribeConfig(*named);
+  EXPECT_NE(described.find("addresses = [\"mail.example:25\"]"), std::string::npos) << described;
+  EXPECT_NE(described.find("resolver = [\"127.0.0.1:53\", \"[::1]:54\"]"), std::string::npos)
+      << described;
+  settings.resolver = {{"ns.example", "--resolver"}};
+  Bad(settings, "\"ns.example\" is no address of a name server");
 
   settings = Minimal();
   settings.upstreams.push_back(settings.upstreams[0]);

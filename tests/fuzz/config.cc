@@ -121,10 +121,15 @@ void Same(const Config& a, const Config& b) {
   RINGPOST_CHECK(a.ticket_key_file == b.ticket_key_file);
   RINGPOST_CHECK(a.log_format == b.log_format && a.log_level == b.log_level);
   RINGPOST_CHECK(a.warnings == b.warnings);
+  RINGPOST_CHECK(a.resolver.size() == b.resolver.size());
+  for (std::size_t i = 0; i < a.resolver.size(); ++i) {
+    RINGPOST_CHECK(SameEndpoint(a.resolver[i], b.resolver[i]));
+  }
   RINGPOST_CHECK(a.upstreams.size() == b.upstreams.size());
   for (std::size_t i = 0; i < a.upstreams.size(); ++i) {
     RINGPOST_CHECK(a.upstreams[i].name == b.upstreams[i].name);
     RINGPOST_CHECK(a.upstreams[i].identity == b.upstreams[i].identity);
+    RINGPOST_CHECK(a.upstreams[i].targets.size() == a.upstreams[i].addresses.size());
     RINGPOST_CHECK(a.upstreams[i].addresses.size() == b.upstreams[i].addresses.size());
     for (std::size_t k = 0; k < a.upstreams[i].addresses.size(); ++k) {
       RINGPOST_CHECK(a.upstreams[i].addresses[k].text == b.upstreams[i].addresses[k].text);

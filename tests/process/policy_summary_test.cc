@@ -118,6 +118,33 @@ TEST_F(PolicySummaryTest, CountsSessionsOfTheConfigurationBefore) {
       "policies with traffic: 0\n");
 }
 
+// Only addresses are new: sessions of before and after count in one place, once, also those that
+// outlive the next reload.
+TEST_F(PolicySummaryTest, OtherAddressesAreNoOtherPolicy) {
+  auto first = MakeRuntimes(TlsPolicy::kEncrypt, PolicyMode::kReport);
+  summary_->Watch(first);
+  Count(*first[0], TlsPolicy::kEncrypt, PolicyFault::kNone);
+  std::vector<std::shared_ptr<const Runtime>> moved;
+  for (const std::shared_ptr<const Runtime>& runtime : first) {
+    auto next = std::make_shared<Runtime>();
+    next->config = runtime->config;
+    next->partners = runtime->partners;
+    next->counters = runtime->counters;
+    EXPECT_TRUE(next->HasPoliciesOf(*runtime));
+    moved.push_back(std::move(next));
+  }
+  summary_->Follow(moved);
+  Count(*moved[1], TlsPolicy::kEncrypt, PolicyFault::kNone);
+  moved.clear();
+  summary_->Watch(MakeRuntimes(TlsPolicy::kEncrypt, PolicyMode::kReport));
+  summary_->Release();
+  Count(*first[1], TlsPolicy::kEncrypt, PolicyFault::kNone);
+  summary_->Write(PolicySummaryLog::Period::kEnds);
+  EXPECT_EQ(Lines(),
+            "partner \"contoso\" asks for encrypt (report): 3 messages, all met encrypt; would "
+            "refuse 0\npolicies with traffic: 1\n");
+}
+
 // What was let through in report mode is never called refused, and a partner that was repaired does
 // not show what was counted before.
 TEST_F(PolicySummaryTest, AChangedPolicyIsCountedAnewAndTheOldCountIsKept) {

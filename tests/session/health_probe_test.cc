@@ -51,6 +51,7 @@ struct WorldOptions {
   std::size_t small_blocks = 16;
   HealthProbe::SecondHello second_hello = HealthProbe::SecondHello::kSkip;
   Server server = {};
+  bool target_known = true;
 };
 
 // One probe, one server. Invariant, checked when it goes: nothing in flight, no socket, the pool
@@ -68,7 +69,7 @@ class ProbeWorld {
     endpoint.address = SimAddress("127.0.0.1", 10'026);
     endpoint.length = sizeof endpoint.address.in;
     upstream_.identity = options.identity;
-    upstream_.addresses = {unused, endpoint};
+    upstream_.addresses = {unused, options.target_known ? endpoint : Endpoint()};
     io_->SetBackend(endpoint.address, options.backend);
     io_->OnBackendAccept([this](SimPeer peer) {
       backend_ = std::move(peer);
@@ -481,6 +482,17 @@ TEST(HealthProbeTest, WithoutADescriptorItIsDown) {
   EXPECT_EQ(result.fault, ProbeFault::kNoSocket);
   EXPECT_EQ(result.error, EMFILE);
   EXPECT_LT(world.probe().deadline(), 0);
+}
+
+TEST(HealthProbeTest, ANameWithoutAddressesIsDown) {
+  ProbeWorld world({.target_known = false});
+  world.Start();
+  EXPECT_TRUE(world.probe().idle());
+  EXPECT_EQ(world.probe().deadline(), world.io().Now());
+  world.Turn(kNsPerSecond);
+  const ProbeResult result = world.Finish();
+  EXPECT_EQ(result.kind, ProbeResult::Kind::kFailed);
+  EXPECT_EQ(result.fault, ProbeFault::kNoAddress);
 }
 
 // Sessions hold all blocks for a while: it tries again and finds the backend up.

@@ -317,6 +317,21 @@ TEST(UpstreamHealthTest, TwoConfigurationsKnowTheSameAndProveItAnew) {
   EXPECT_EQ(before.Pick(0, 3 * kMs, 0).choice, UpstreamHealth::Choice::kNone);
 }
 
+TEST(UpstreamHealthTest, AnAddressThatStaysKeepsWhatIsKnownOfIt) {
+  UpstreamHealth before(2);
+  (void)before.Proven(1, 0);
+  before.set_proxy_header_max(107);
+  UpstreamHealth after(3);
+  after.Keep(2, before, 1);
+  EXPECT_EQ(after.proof(2), UpstreamHealth::Proof::kProven);
+  EXPECT_EQ(after.proof(0), UpstreamHealth::Proof::kPending);
+  EXPECT_EQ(after.proxy_header_max(), 107u);
+  EXPECT_EQ(after.Preferred(), 2u);
+  // The other one goes on by itself.
+  (void)after.Refuted(2, kMs);
+  EXPECT_EQ(before.proof(1), UpstreamHealth::Proof::kProven);
+}
+
 // The header that is to be shown to it must not be shown to another.
 TEST(UpstreamHealthTest, WhatIsProbedAgainComesBeforeTheOthers) {
   UpstreamHealth health(3);

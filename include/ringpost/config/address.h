@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // Addresses as an administrator writes them: "127.0.0.1:10025", "[::1]:10025",
-// "unix:/run/postfix-in". Host names are never resolved: a name server that is down must not decide
-// whether mail is taken.
+// "unix:/run/postfix-in"; of an upstream also "mail.example:10025".
 #ifndef RINGPOST_CONFIG_ADDRESS_H_
 #define RINGPOST_CONFIG_ADDRESS_H_
 
@@ -17,6 +16,12 @@ namespace ringpost {
 // Fails with a sentence that quotes `text` and shows what is expected. `text` becomes
 // Endpoint::text.
 [[nodiscard]] absl::StatusOr<Endpoint> ParseEndpoint(std::string_view text);
+
+// The same where host names are taken as well. They are not looked up here.
+[[nodiscard]] absl::StatusOr<UpstreamTarget> ParseUpstreamTarget(std::string_view text);
+
+// Of a name server: no unix socket, and port 53 where `text` names none.
+[[nodiscard]] absl::StatusOr<Endpoint> ParseNameServer(std::string_view text);
 
 // The same address and port, or the same path.
 [[nodiscard]] bool SameEndpoint(const Endpoint& a, const Endpoint& b);

@@ -31,6 +31,16 @@ struct Endpoint {
   std::string text;  // as configured: "127.0.0.1:10025", "[::1]:10025", "unix:/path"
   SocketAddress address{};
   socklen_t length = 0;
+
+  // False: of a host name whose addresses nobody has told yet; `text` is that name.
+  [[nodiscard]] bool known() const { return length > 0; }
+};
+
+// What an administrator gives as an address of an upstream: one, or a host name for several.
+struct UpstreamTarget {
+  Endpoint endpoint;   // not known(): a host
+  std::string host;    // as given, without the port
+  in_port_t port = 0;  // of a host; in network order
 };
 
 struct CertificateFiles {
@@ -49,7 +59,10 @@ struct TrustConfig {
 
 struct UpstreamConfig {
   std::string name;
-  std::vector<Endpoint> addresses;  // at least one
+  std::vector<UpstreamTarget> targets;  // at least one, as configured
+  // What they stand for, in their order: at least one for each. Of a host as many as it has, and
+  // one that is not known() as long as nobody has told any.
+  std::vector<Endpoint> addresses;
   BackendIdentity identity = BackendIdentity::kProxyV2;
   ProxyTlvs proxy_tlvs = ProxyTlvs::kAll;  // of kProxyV2
 
@@ -116,7 +129,8 @@ struct Config {
   std::uint32_t buffers_large = 0;               // 16 KiB blocks per shard; resolved
   std::uint32_t buffers_small = 0;               // 2 KiB blocks per shard; resolved
 
-  std::string ticket_key_file;  // empty: random keys, rotated
+  std::vector<Endpoint> resolver;  // name servers; empty: those of resolv.conf
+  std::string ticket_key_file;     // empty: random keys, rotated
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
 

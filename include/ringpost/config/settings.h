@@ -88,6 +88,7 @@ struct Settings {
   std::vector<CertificateSettings> certificates;
   TrustSettings trust;  // for routes and partners that name none
   std::vector<Given> own_domains;
+  std::vector<Given> resolver;
   std::vector<UpstreamSettings> upstreams;
   std::vector<IngressSettings> ingress;
   std::vector<PartnerSettings> partners;

@@ -31,6 +31,8 @@ class PolicySummaryLog {
   // A configuration is in force: its runtimes, one for each shard. Sessions that began before go on
   // counting in those of the last one, which are watched until the last of them has ended.
   void Watch(std::vector<std::shared_ptr<const Runtime>> runtimes);
+  // The same policies, and only upstreams have other addresses: all count together.
+  void Follow(std::vector<std::shared_ptr<const Runtime>> runtimes);
   // Lets go of configurations whose last session has ended; what they counted is kept.
   void Release();
   // Logs the period so far; with kEnds the next one begins.

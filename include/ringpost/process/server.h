@@ -5,11 +5,13 @@
 //
 // SIGHUP: the configuration is read again, validated as a whole, and, if all of it is good, used
 // for new sessions. SIGUSR2: the policies' summary and a line about each shard go to the log.
+// Other addresses of an upstream's host name are used for new sessions, too.
 // SIGTERM, SIGINT: give up all ports, let transactions finish up to --drain_timeout. SIGINT again:
 // at once.
 #ifndef RINGPOST_PROCESS_SERVER_H_
 #define RINGPOST_PROCESS_SERVER_H_
 
+#include <atomic>
 #include <functional>
 #include <future>
 #include <memory>
@@ -24,6 +26,7 @@
 #include "ringpost/process/policy_service.h"
 #include "ringpost/process/policy_summary.h"
 #include "ringpost/process/shard_thread.h"
+#include "ringpost/process/upstream_names.h"
 #include "ringpost/session/client_limits.h"
 #include "ringpost/session/runtime.h"
 #include "ringpost/tls/ticket_keys.h"
@@ -54,6 +57,7 @@ class Server {
   };
 
   Server(std::shared_ptr<const Config> config, ConfigLoader load_config, std::string ring_features);
+  [[nodiscard]] absl::Status FollowNames();
   [[nodiscard]] absl::Status Load();
   [[nodiscard]] absl::Status OpenListeners();
   [[nodiscard]] absl::Status OpenPolicyService();
@@ -64,8 +68,14 @@ class Server {
   [[noreturn]] void EndAtOnce(std::string_view sentence);
   void Reload();
   [[nodiscard]] absl::StatusOr<GivenReload> GiveReload();
+  [[nodiscard]] absl::StatusOr<GivenReload> GiveReload(const std::shared_ptr<const Config>& read);
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<const Config>> LookUpNames(
+      const std::shared_ptr<const Config>& read);
+  void TakeOtherAddresses();
+  void GiveOtherAddresses();
   void PostAll(ShardCommand command);
 
+  std::shared_ptr<const Config> read_;    // in force, as it was read: without addresses of names
   std::shared_ptr<const Config> config_;  // in force
   ConfigLoader load_config_;
   std::string ring_features_;
@@ -80,6 +90,9 @@ class Server {
   std::unique_ptr<ClientLimits> client_limits_;  // of all shards, which it outlives
   std::vector<std::unique_ptr<ShardThread>> shards_;
   std::unique_ptr<PolicyService> policy_service_;
+  Logger* names_logger_ = nullptr;  // of the resolver's thread
+  std::atomic<bool> takes_signals_{false};
+  std::unique_ptr<UpstreamNames> names_;  // where some upstream was ever given by a host name
 };
 
 }  // namespace ringpost

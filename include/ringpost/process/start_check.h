@@ -23,7 +23,7 @@ struct StartCheck {
 };
 
 // An error is the sentence with which a start would end.
-[[nodiscard]] absl::StatusOr<StartCheck> CheckStart(const std::shared_ptr<const Config>& config);
+[[nodiscard]] absl::StatusOr<StartCheck> CheckStart(const std::shared_ptr<const Config>& read);
 
 }  // namespace ringpost
 

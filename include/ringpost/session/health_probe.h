@@ -34,6 +34,7 @@ namespace ringpost {
 // identity; before, it could not be asked.
 enum class ProbeFault : std::uint8_t {
   kNone,
+  kNoAddress,     // nobody has told the addresses of its name
   kNoSocket,      // `error` says why
   kConnect,       // `error` says why
   kClosed,        // it closed before it was asked everything

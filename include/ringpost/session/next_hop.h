@@ -56,7 +56,10 @@ class NextHop {
   [[nodiscard]] bool HasOther(std::uint64_t tried) const { return health_->HasOther(tried); }
   // The one that a session would try first now, and its family.
   [[nodiscard]] std::size_t Preferred() const { return health_->Preferred(); }
-  [[nodiscard]] int FirstFamily() const { return address(Preferred()).address.any.sa_family; }
+  [[nodiscard]] int FirstFamily() const {
+    const Endpoint& first = address(Preferred());
+    return first.known() ? first.address.any.sa_family : AF_INET;
+  }
 
   // --- What it is told first.
   [[nodiscard]] ConnectHint connect_hint() const { return upstream_->connect_hint(); }

@@ -40,10 +40,15 @@ struct Runtime {
   std::shared_ptr<const Config> config;
   std::vector<ListenerRuntime> listeners;  // in the order of routes and of their listeners
   std::vector<std::unique_ptr<UpstreamHealth>> health;  // in the order of Config::upstreams
-  std::vector<std::unique_ptr<TrustStore>> trusts;      // in the order of Config::trusts
+  std::vector<std::shared_ptr<TrustStore>> trusts;      // in the order of Config::trusts
   std::shared_ptr<const PartnerTable> partners;
   // Partners first, then routes, then the unreadable senders of each route.
-  std::unique_ptr<PolicyCounters> counters;
+  std::shared_ptr<PolicyCounters> counters;
+
+  // The policies are the very same, and only upstreams have other addresses.
+  [[nodiscard]] bool HasPoliciesOf(const Runtime& other) const {
+    return counters == other.counters;
+  }
 };
 
 // Everything that the configuration names and that is not the configuration itself, read once, so
@@ -66,6 +71,11 @@ struct LoadedFiles {
 [[nodiscard]] absl::StatusOr<std::shared_ptr<const Runtime>> MakeRuntime(
     std::shared_ptr<const Config> config, const LoadedFiles& files, TicketKeys* ticket_keys,
     std::int64_t now);
+
+// The same once more for `config`, which differs from that of `running` in nothing but
+// UpstreamConfig::addresses: certificates, trust and counters are shared, no file is read.
+[[nodiscard]] std::shared_ptr<const Runtime> WithOtherAddresses(
+    const Runtime& running, std::shared_ptr<const Config> config);
 
 }  // namespace ringpost
 

@@ -51,6 +51,10 @@ class UpstreamHealth {
   // known holds until then.
   void ShareWith(const UpstreamHealth& before);
 
+  // One address is the same as `there` of a configuration before this one, which others were not:
+  // what is known of it holds, and is to be proven anew.
+  void Keep(std::size_t address, const UpstreamHealth& before, std::size_t there);
+
   // What to try next, without those in `tried` (a bit for each of the first 64): the first that is
   // proven and up; else one that is about to be proven; else the first that is proven and down.
   // Addresses behind the 64th are never picked. Brings about the probe that it says to wait for: of

@@ -64,7 +64,7 @@ class Backend:
     command where PIPELINING was not offered, it says 554 and closes. `patience` is how long it waits for that."""
 
     def __init__(self, replies=None, keywords=KEYWORDS, identity="proxy", cut=None, refuse_identity=False, port=0,
-                 probe_replies=None, patience=0):
+                 probe_replies=None, patience=0, host="127.0.0.1"):
         self.replies = {**REPLIES, **(replies or {})}
         self.probe_replies = {**REPLIES, **(probe_replies or {})}
         self.keywords = keywords
@@ -73,7 +73,7 @@ class Backend:
         self.refuse_identity = refuse_identity
         self.patience = patience
         self.connections = []
-        self._listener = socket.create_server(("127.0.0.1", port))
+        self._listener = socket.create_server((host, port))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
