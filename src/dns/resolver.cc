@@ -17,6 +17,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -36,6 +37,8 @@ constexpr int kTypeAaaa = 28;
 constexpr int kClassIn = 1;
 constexpr int kNoError = 0;
 constexpr int kNameError = 3;  // NXDOMAIN
+
+constexpr int kMemoryRetryMs = 1000;
 
 struct ContextDeleter {
   void operator()(ub_ctx* context) const { ub_ctx_delete(context); }
@@ -160,10 +163,15 @@ HostAddresses Join(const std::array<Query, 2>& queries) {
   return both;
 }
 
+// No exception may pass through libunbound, which calls it.
 void OnAnswer(void* data, int error, ub_result* result) {
   auto& query = *static_cast<Query*>(data);
   query.under_way = false;
-  query.answer = Read(error, result);
+  try {
+    query.answer = Read(error, result);
+  } catch (const std::bad_alloc&) {
+    query.answer = {};  // failed, without a word
+  }
   ub_resolve_free(result);
 }
 
@@ -180,7 +188,7 @@ class UnboundResolver final : public Resolver {
 
   absl::Status MakeContext();
   void Main();
-  void TakeNew();
+  [[nodiscard]] bool TakeNew();
   void Begin(Clock::time_point now);
   void Ask(Lookup& lookup);
   void Settle(Clock::time_point now);
@@ -258,8 +266,9 @@ absl::Status UnboundResolver::MakeContext() {
   for (const std::string& server : options_.servers) {
     error = error != 0 ? error : ub_ctx_set_fwd(context.get(), server.c_str());
   }
-  if (error == 0 && options_.servers.empty() && stamps_[0].inode != 0) {
-    error = ub_ctx_resolvconf(context.get(), options_.resolv_conf.c_str());
+  if (error == 0 && options_.servers.empty()) {
+    error = stamps_[0].inode != 0 ? ub_ctx_resolvconf(context.get(), options_.resolv_conf.c_str())
+                                  : ub_ctx_set_fwd(context.get(), "127.0.0.1");  // resolv.conf(5)
   }
   if (error == 0 && stamps_[1].inode != 0) {
     error = ub_ctx_hosts(context.get(), options_.hosts.c_str());
@@ -299,30 +308,31 @@ void UnboundResolver::Main() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  for (;;) {
-    TakeNew();
-    {
-      const std::lock_guard lock(mutex_);
-      if (stop_) {
-        return;
-      }
-    }
+  while (TakeNew()) {
     const Clock::time_point now = Clock::now();
-    Settle(now);
-    Begin(now);
+    int wait_ms = 0;
+    try {
+      Begin(now);
+      Settle(now);
+      wait_ms = WaitMs(now);
+    } catch (const std::bad_alloc&) {
+      wait_ms = kMemoryRetryMs;  // what was not done is still there to be done
+    }
     std::array<pollfd, 2> polled = {
         pollfd{.fd = wake_, .events = POLLIN, .revents = 0},
         pollfd{.fd = ub_fd(context_.get()), .events = POLLIN, .revents = 0}};
-    (void)poll(polled.data(), polled.size(), WaitMs(now));
+    (void)poll(polled.data(), polled.size(), wait_ms);
     std::uint64_t count = 0;
     (void)!read(wake_, &count, sizeof count);
     (void)ub_process(context_.get());
   }
 }
 
-void UnboundResolver::TakeNew() {
+// False: it is to end.
+bool UnboundResolver::TakeNew() {
   const std::lock_guard lock(mutex_);
   waiting_.splice(waiting_.end(), new_);
+  return !stop_;
 }
 
 // Those that are due, as far as there is room.
