@@ -515,7 +515,7 @@ TEST_F(PoliciesTest, PolicyService) {
   for (const char* text : {"0.0.0.0:10040", "192.0.2.1:10040", "[::]:10040", "[2001:db8::1]:1"}) {
     Bad("", "", "", "can be reached from outside", endpoint(text));
   }
-  Bad("", "", "", "host names are not resolved", endpoint("localhost:10040"));
+  Bad("", "", "", "begins with a host name", endpoint("localhost:10040"));
   Bad("", "", "", "is also an address of upstream \"postfix\"", endpoint("127.0.0.1:10025"));
   Bad("", "", "", "r.toml:1:18: policy_service: \"127.0.0.1:25\" is already listened on, by",
       endpoint("127.0.0.1:25"));

@@ -831,8 +831,19 @@ DEFECTS = (
     Defect(
         "old-policies-after-a-reload",
         "a running session goes on under the policies it began with",
-        (Edit("src/session/session_mail.cc", "runtime != policies_)", "runtime == nullptr)"),),
+        (Edit("src/session/session_mail.cc", "!runtime->HasPoliciesOf(*policies_))", "runtime == nullptr)"),),
         unit("tests/session/reload_test"), r"FAILED  \] ReloadTest.MailIsJudgedByThePolicyInForce"),
+    Defect(
+        "failed-look-up-forgets",
+        "a host name that cannot be looked up loses the addresses that it had",
+        (Edit("src/process/upstream_names.cc", "    if (!std::exchange(name.failing, true)) {\n",
+              "    name.addresses.clear();\n    if (!std::exchange(name.failing, true)) {\n"),),
+        unit("tests/process/upstream_names_test"), r"FAILED  \] UpstreamNamesTest.AFailureKeepsTheAddresses"),
+    Defect(
+        "no-such-name-for-an-hour",
+        "a host name that is not there is taken for missing for as long as its zone says",
+        (Edit("src/dns/resolver.cc", '      std::pair{"cache-max-negative-ttl:", "1"},\n', ""),),
+        unit("tests/dns/dns_test"), r"FAILED  \] ResolverTest.NamesThatAreThereALittleLater"),
     Defect(
         "blocks-not-reclaimed",
         "peers that never read keep the blocks that others wait for",

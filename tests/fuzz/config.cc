@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "fuzz.h"
+#include "ringpost/config/address.h"
 #include "ringpost/config/file.h"
 #include "ringpost/config/resolve.h"
 

@@ -121,7 +121,8 @@ class UpstreamNamesTest : public testing::Test {
 
   std::vector<std::string> Texts(const Config& config) const {
     std::vector<std::string> texts;
-    for (const Endpoint& address : names_->Fill(config)->upstreams[0].addresses) {
+    const std::shared_ptr<const Config> filled = names_->Fill(config);
+    for (const Endpoint& address : filled->upstreams[0].addresses) {
       texts.push_back(address.text + (address.known() ? "" : " unknown"));
     }
     return texts;
