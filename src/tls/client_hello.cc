@@ -218,6 +218,39 @@ Complaint ReadPskModes(std::string_view content, ClientHello& hello) {
   return kFine;
 }
 
+// RFC 8446 4.2.11. The binders are wolfSSL's to check.
+Complaint ReadPreSharedKeys(std::string_view content) {
+  constexpr HelloRefusal kBroken{TlsAlert::kDecodeError, "malformed pre_shared_key"};
+  constexpr std::size_t kBinderMin = 32;
+  Cursor outer(content);
+  Cursor identities(outer.Vector(2));
+  Cursor binders(outer.Vector(2));
+  if (!outer.finished() || identities.empty()) {
+    return kBroken;
+  }
+  std::size_t identity_count = 0;
+  for (; !identities.empty(); ++identity_count) {
+    const std::string_view identity = identities.Vector(2);
+    identities.Take(4);  // obfuscated_ticket_age
+    if (!identities.ok() || identity.empty()) {
+      return kBroken;
+    }
+  }
+  std::size_t binder_count = 0;
+  for (; !binders.empty(); ++binder_count) {
+    if (binders.Vector(1).size() < kBinderMin || !binders.ok()) {
+      return kBroken;
+    }
+  }
+  if (identity_count != binder_count) {
+    return kBroken;
+  }
+  if (identity_count > kPskIdentitiesMax) {
+    return HelloRefusal{TlsAlert::kIllegalParameter, "too many identities in pre_shared_key"};
+  }
+  return kFine;
+}
+
 Complaint ReadExtension(unsigned type, std::string_view content, ClientHello& hello) {
   switch (type) {
     case 0:
@@ -278,7 +311,9 @@ void ReadSuites(std::string_view suites, ClientHello& hello) {
 }
 
 Complaint ReadExtensions(std::string_view octets, ClientHello& hello) {
+  constexpr unsigned kPreSharedKey = 41;
   std::bitset<kExtensionTypes> seen;
+  std::string_view pre_shared_keys;
   Cursor list(octets);
   while (!list.empty()) {
     const unsigned type = list.Number(2);
@@ -291,11 +326,13 @@ Complaint ReadExtensions(std::string_view octets, ClientHello& hello) {
       return HelloRefusal{TlsAlert::kIllegalParameter, "an extension occurs twice"};
     }
     seen.set(type);
+    pre_shared_keys = type == kPreSharedKey ? content : pre_shared_keys;
     if (const Complaint complaint = ReadExtension(type, content, hello)) {
       return complaint;
     }
   }
-  return kFine;
+  // In TLS 1.2 it is an extension like any other.
+  return hello.tls13 && hello.has_pre_shared_key ? ReadPreSharedKeys(pre_shared_keys) : kFine;
 }
 
 }  // namespace

@@ -343,12 +343,47 @@ TEST(ClientHelloTest, WeakSignaturesOnly) {
       TlsAlert::kMissingExtension);
 }
 
+// A pre_shared_key with so many identities.
+std::string PreSharedKeys(std::size_t count) {
+  std::string identities;
+  std::string binders;
+  for (std::size_t i = 0; i < count; ++i) {
+    identities += Vector(2, Number(i, 2)) + Number(0, 4);
+    binders += Vector(1, std::string(32, 'b'));
+  }
+  return Vector(2, identities) + Vector(2, binders);
+}
+
+TEST(ClientHelloTest, PreSharedKeys) {
+  const auto with = [](const std::string& content) {
+    HelloBuilder hello = HelloBuilder::Usual();
+    hello.Set(kPreSharedKey, content);
+    return Fragmented(hello.Message(), 1 << 14);
+  };
+  EXPECT_EQ(ReadThreeWays(with(PreSharedKeys(kPskIdentitiesMax))).result.status,
+            HelloStatus::kComplete);
+  // wolfSSL would compare each with all of those before it.
+  for (const std::size_t count : {kPskIdentitiesMax + 1, std::size_t{1500}}) {
+    ExpectMalformed(with(PreSharedKeys(count)), TlsAlert::kIllegalParameter);
+  }
+  const std::string one = Vector(2, Vector(2, "t") + Number(0, 4));
+  const std::string binder = Vector(1, std::string(32, 'b'));
+  for (const std::string& content :
+       {std::string(), std::string("x"), one, PreSharedKeys(0), one + Vector(2, ""),
+        one + Vector(2, binder + binder), one + Vector(2, Vector(1, std::string(31, 'b'))),
+        one + Vector(2, binder) + "x", Vector(2, Vector(2, "") + Number(0, 4)) + Vector(2, binder),
+        Vector(2, Vector(2, "t") + Number(0, 3)) + Vector(2, binder),
+        one + Vector(2, binder + Number(32, 1))}) {
+    ExpectMalformed(with(content), TlsAlert::kDecodeError);
+  }
+}
+
 // RFC 8446 4.2.9
 TEST(ClientHelloTest, PreSharedKeyWithoutModes) {
   HelloBuilder hello = HelloBuilder::Usual();
   hello.Remove(kPskModes);
   EXPECT_FALSE(JudgeClientHello(ReadComplete(hello)).has_value());
-  hello.Set(kPreSharedKey, "x");
+  hello.Set(kPreSharedKey, PreSharedKeys(1));
   EXPECT_EQ(JudgeClientHello(ReadComplete(hello))->alert, TlsAlert::kMissingExtension);
   hello.Set(kPskModes, Vector(1, std::string(1, '\0')));
   EXPECT_FALSE(JudgeClientHello(ReadComplete(hello)).has_value());

@@ -146,7 +146,10 @@ TEST_F(SecondHello, SaysSomethingElse) {
   changed([](HelloBuilder& hello) { hello.Set(kSupportedVersions, Vector(1, "\x03\x04")); });
   changed([](HelloBuilder& hello) { hello.Set(0x1234, "new"); });
   changed([](HelloBuilder& hello) { hello.Set(kEarlyData, ""); });
-  changed([](HelloBuilder& hello) { hello.Set(kPreSharedKey, "x"); });
+  changed([](HelloBuilder& hello) {
+    hello.Set(kPreSharedKey, Vector(2, Vector(2, "t") + Number(0, 4)) +
+                                 Vector(2, Vector(1, std::string(32, 'b'))));
+  });
   changed([](HelloBuilder& hello) { hello.legacy_version = 0x0302; });
   // The random octets.
   Ask(WithoutShare());

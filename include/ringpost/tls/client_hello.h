@@ -29,6 +29,10 @@ enum HelloSignature : std::uint8_t {
   kSignatureRsaPss = 1 << 4,    // rsa_pss_rsae with one of them
 };
 
+// More identities than these in pre_shared_key are refused: clients offer one or two, and wolfSSL
+// looks each of them up among all of those before it, and keeps them.
+inline constexpr std::size_t kPskIdentitiesMax = 64;
+
 enum HelloGroup : std::uint8_t {
   kGroupX25519MlKem768 = 1 << 0,
   kGroupX25519 = 1 << 1,
