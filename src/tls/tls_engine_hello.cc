@@ -117,8 +117,12 @@ TlsEngine::Record TlsEngine::ReadSecondHello() {
   }
   first_hello_.reset();
   early_data_.reset();
+  // RFC 8446 5.1: the record's version means nothing. wolfSSL looks at it.
   if (!result.in_place) {
-    Reframe(result.message, 3);  // RFC 8446 5.1
+    Reframe(result.message, 3);
+  } else if (in_->Front()[2] != 3) {
+    Reframe(result.message, 3);
+    in_->Consume(kHeaderBytes + result.message.size());
   }
   return Record::kReady;
 }

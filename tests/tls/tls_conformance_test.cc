@@ -378,6 +378,27 @@ TEST_F(Conformance, LongSecondHellos) {
   }
 }
 
+// RFC 8446 5.1: the version of a record means nothing.
+TEST_F(Conformance, RecordVersionsOfTheSecondHello) {
+  for (const unsigned version : {0x0300U, 0x0301U, 0x0302U, 0x0303U, 0x0304U, 0x03ffU}) {
+    for (const std::size_t size : {std::size_t{1} << 14, std::size_t{100}}) {
+      SCOPED_TRACE(testing::Message() << version << " in records of " << size);
+      HandClient client;
+      HelloBuilder hello = client.Hello();
+      const std::string share = client.Hello().extensions.back().second;
+      hello.Set(kKeyShare, Vector(2, ""));
+      client.Sent(hello.Message());
+      client.Retry(Answer(Record(22, hello.Message(), version)));
+      hello.Set(kKeyShare, share);
+      client.Sent(hello.Message());
+      ASSERT_EQ(client.ReadFlight(ReceiveInPieces(Fragmented(hello.Message(), size, version))),
+                kFullFlight);
+      server_.Receive(client.Finished());
+      EXPECT_EQ(server_.Handshake(), TlsOutcome::kDone) << server_.engine->error();
+    }
+  }
+}
+
 TEST_F(Conformance, TicketsOfOthersInLongHellos) {
   HandClient client;
   const HelloBuilder hello =
