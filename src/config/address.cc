@@ -166,10 +166,22 @@ absl::StatusOr<UpstreamTarget> ParseUpstreamTarget(std::string_view text) {
   }
   const std::size_t colon = text.rfind(':');
   const std::string_view host = text.substr(0, colon);
+  if (colon == std::string_view::npos && IsHostName(host)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", View(text), "\" has no port; write ", View(text), ":10025"));
+  }
   std::uint16_t port = 0;
-  if (colon == std::string_view::npos || !IsHostName(host) ||
-      !ReadPort(text.substr(colon + 1), &port)) {
+  if (colon == std::string_view::npos || !ReadPort(text.substr(colon + 1), &port)) {
     return endpoint.status();
+  }
+  if (!IsHostName(host)) {
+    constexpr std::string_view kOtherForms = ":[/ ";
+    return host.empty() || host.find_first_of(kOtherForms) != std::string_view::npos
+               ? endpoint.status()
+               : absl::InvalidArgumentError(
+                     absl::StrCat("\"", View(text),
+                                  "\" begins with neither an IP address nor a host name; write ",
+                                  "127.0.0.1:10025, mail.example:10025 or unix:/path"));
   }
   target.endpoint.text = text;
   target.host = host;
@@ -206,8 +218,10 @@ bool ReachesListener(const Endpoint& upstream, const Endpoint& listener) {
   if (SameEndpoint(upstream, listener)) return true;
   const sa_family_t family = upstream.address.any.sa_family;
   if (family != listener.address.any.sa_family || family == AF_UNIX) return false;
-  return PortOf(upstream) == PortOf(listener) && IsWildcard(listener) &&
-         (IsLoopback(upstream) || IsWildcard(upstream));
+  // A connection to 0.0.0.0 or :: goes to loopback.
+  const bool to_loopback = IsLoopback(upstream) || IsWildcard(upstream);
+  return PortOf(upstream) == PortOf(listener) && to_loopback &&
+         (IsWildcard(listener) || (IsWildcard(upstream) && IsLoopback(listener)));
 }
 
 }  // namespace ringpost

@@ -35,8 +35,8 @@ ABSL_FLAG(Text, listen, std::nullopt,
 ABSL_FLAG(Text, listen_tls, std::nullopt,
           "Addresses for clients that begin with TLS (port 465), separated by commas.");
 ABSL_FLAG(Text, upstream, std::nullopt,
-          "The mail server: 127.0.0.1:10025, [::1]:10025 or unix:/path. Host names are not "
-          "resolved. Several, separated by commas, are tried in turn.");
+          "The mail server: 127.0.0.1:10025, [::1]:10025, unix:/path, or by name, postfix:10025. "
+          "Several, separated by commas, are tried in turn.");
 ABSL_FLAG(Text, tls_policy, std::nullopt,
           "may: clients may stay in clear. encrypt: no mail without TLS. verify: and none without "
           "the expected client certificate. Default: may.");

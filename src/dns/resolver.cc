@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unbound.h>
 #include <unistd.h>
@@ -24,7 +25,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "search_list.h"
+#include "resolver_files.h"
 
 namespace ringpost {
 namespace {
@@ -69,6 +70,24 @@ std::string ReadAll(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
+// It takes a file's name only.
+int SetHosts(ub_ctx* context, const std::string& hosts) {
+  const int fd = memfd_create("hosts", MFD_CLOEXEC);
+  if (fd < 0) {
+    return UB_NOMEM;
+  }
+  std::size_t written = 0;
+  ssize_t step = 1;
+  while (written < hosts.size() && step > 0) {
+    step = write(fd, hosts.data() + written, hosts.size() - written);
+    written += step > 0 ? static_cast<std::size_t>(step) : 0;
+  }
+  const std::string path = absl::StrCat("/proc/self/fd/", fd);
+  const int error = written == hosts.size() ? ub_ctx_hosts(context, path.c_str()) : UB_NOMEM;
+  close(fd);
+  return error;
+}
+
 struct Lookup;
 
 struct Query {
@@ -94,6 +113,15 @@ struct Lookup {
   }
 };
 
+// RFC 1035 4.1.1. libunbound says SERVFAIL where it made nothing of what it got.
+std::string RcodeText(int rcode) {
+  constexpr int kServerFailure = 2;
+  constexpr int kRefused = 5;
+  return rcode == kServerFailure ? "SERVFAIL"
+         : rcode == kRefused     ? "REFUSED"
+                                 : absl::StrCat("rcode ", rcode);
+}
+
 // A bogus answer comes with its records and without an error code: that is asked first.
 HostAddresses Read(int error, const ub_result* result) {
   HostAddresses answer;
@@ -107,7 +135,7 @@ HostAddresses Read(int error, const ub_result* result) {
     return answer;
   }
   if (result->rcode != kNoError && result->rcode != kNameError) {
-    answer.why = absl::StrCat("the name server could not tell (rcode ", result->rcode, ")");
+    answer.why = absl::StrCat("the name server could not tell (", RcodeText(result->rcode), ")");
     return answer;
   }
   answer.outcome = Outcome::kNoAddress;
@@ -200,7 +228,7 @@ class UnboundResolver final : public Resolver {
 
   const ResolverOptions options_;
   Context context_;
-  SearchList search_;
+  ResolvConf conf_;
   std::array<FileStamp, 2> stamps_;
   int wake_ = -1;
 
@@ -245,7 +273,7 @@ absl::Status UnboundResolver::Start() {
 
 absl::Status UnboundResolver::MakeContext() {
   stamps_ = {StampOf(options_.resolv_conf), StampOf(options_.hosts)};
-  search_ = ReadSearchList(ReadAll(options_.resolv_conf));
+  conf_ = ReadResolvConf(ReadAll(options_.resolv_conf));
   Context context(ub_ctx_create());
   if (context == nullptr) {
     return absl::ResourceExhaustedError("libunbound could not be set up");
@@ -260,18 +288,19 @@ absl::Status UnboundResolver::MakeContext() {
       std::pair{"unblock-lan-zones:", "yes"},
   };
   int error = ub_ctx_async(context.get(), 1);
+  (void)ub_ctx_debugout(context.get(), nullptr);  // what it has to say, it says in its answers
   for (const auto& [name, value] : kSettings) {
     error = error != 0 ? error : ub_ctx_set_option(context.get(), name, value);
   }
-  for (const std::string& server : options_.servers) {
+  std::vector<std::string> servers = options_.servers.empty() ? conf_.servers : options_.servers;
+  if (servers.empty()) {
+    servers.emplace_back("127.0.0.1");  // resolv.conf(5)
+  }
+  for (const std::string& server : servers) {
     error = error != 0 ? error : ub_ctx_set_fwd(context.get(), server.c_str());
   }
-  if (error == 0 && options_.servers.empty()) {
-    error = stamps_[0].inode != 0 ? ub_ctx_resolvconf(context.get(), options_.resolv_conf.c_str())
-                                  : ub_ctx_set_fwd(context.get(), "127.0.0.1");  // resolv.conf(5)
-  }
-  if (error == 0 && stamps_[1].inode != 0) {
-    error = ub_ctx_hosts(context.get(), options_.hosts.c_str());
+  if (error == 0) {
+    error = SetHosts(context.get(), CleanHosts(ReadAll(options_.hosts)));
   }
   // Where the DNS has such a name, it is meant: RFC 6761 6.2 and the like are for the root. It ends
   // the settings, and so comes last.
@@ -347,7 +376,7 @@ void UnboundResolver::Begin(Clock::time_point now) {
       (void)MakeContext();  // where that fails, the one that we have goes on
     }
     (*lookup)->due = now + options_.time_limit;
-    (*lookup)->candidates = CandidatesOf((*lookup)->host, search_);
+    (*lookup)->candidates = CandidatesOf((*lookup)->host, conf_);
     (*lookup)->worst.outcome = Outcome::kNoAddress;
     under_way_.splice(under_way_.end(), waiting_, lookup);
     Ask(*under_way_.back());

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "search_list.h"
+#include "resolver_files.h"
+
+#include <arpa/inet.h>
 
 #include <algorithm>
 #include <charconv>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_split.h"
 
 namespace ringpost {
@@ -18,7 +21,32 @@ std::vector<std::string> Words(std::string_view line) {
                         absl::SkipEmpty());
 }
 
-void ReadOption(std::string_view option, SearchList* list) {
+bool IsAddress(const std::string& text) {
+  in6_addr octets{};
+  return inet_pton(AF_INET, text.c_str(), &octets) == 1 ||
+         inet_pton(AF_INET6, text.c_str(), &octets) == 1;
+}
+
+// Letters, digits and what else names of hosts have, in labels of a length that the DNS has.
+bool IsName(std::string_view name) {
+  constexpr std::size_t kNameMax = 253;
+  constexpr std::size_t kLabelMax = 63;
+  if (name.ends_with('.')) {
+    name.remove_suffix(1);
+  }
+  std::size_t label = 0;
+  for (const char c : name) {
+    const bool is_dot = c == '.';
+    if ((is_dot && label == 0) || (!is_dot && ++label > kLabelMax) ||
+        (!is_dot && !absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_')) {
+      return false;
+    }
+    label = is_dot ? 0 : label;
+  }
+  return label > 0 && name.size() <= kNameMax;
+}
+
+void ReadOption(std::string_view option, ResolvConf* list) {
   constexpr std::string_view kNdots = "ndots:";
   if (!option.starts_with(kNdots)) {
     return;
@@ -32,8 +60,8 @@ void ReadOption(std::string_view option, SearchList* list) {
 
 }  // namespace
 
-SearchList ReadSearchList(std::string_view text) {
-  SearchList list;
+ResolvConf ReadResolvConf(std::string_view text) {
+  ResolvConf list;
   for (const absl::string_view line :
        absl::StrSplit(absl::string_view(text.data(), text.size()), '\n')) {
     std::vector<std::string> words = Words({line.data(), line.size()});
@@ -44,6 +72,8 @@ SearchList ReadSearchList(std::string_view text) {
       for (const std::string& word : words) {
         ReadOption(word, &list);
       }
+    } else if (words.front() == "nameserver" && words.size() > 1 && IsAddress(words[1])) {
+      list.servers.push_back(words[1]);
     } else if (words.front() == "search" || words.front() == "domain") {
       list.domains.clear();
       for (auto word = words.begin() + 1; word != words.end(); ++word) {
@@ -59,7 +89,28 @@ SearchList ReadSearchList(std::string_view text) {
   return list;
 }
 
-std::vector<std::string> CandidatesOf(std::string_view host, const SearchList& list) {
+std::string CleanHosts(std::string_view text) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) {
+    text.remove_prefix(kByteOrderMark.size());
+  }
+  std::string clean;
+  for (const absl::string_view line :
+       absl::StrSplit(absl::string_view(text.data(), text.size()), '\n')) {
+    const std::vector<std::string> words = Words({line.data(), line.size()});
+    if (words.empty() || !IsAddress(words.front())) {
+      continue;
+    }
+    for (auto word = words.begin() + 1; word != words.end(); ++word) {
+      if (IsName(*word)) {
+        clean += words.front() + " " + *word + "\n";
+      }
+    }
+  }
+  return clean;
+}
+
+std::vector<std::string> CandidatesOf(std::string_view host, const ResolvConf& list) {
   if (host.ends_with('.')) {
     host.remove_suffix(1);
     return {std::string(host)};

@@ -37,6 +37,13 @@ sigset_t WaitedSignals() {
   return signals;
 }
 
+// Whether SIGTERM or SIGINT waits to be taken: nobody waits for a name server then.
+bool IsAskedToEnd() {
+  sigset_t pending;
+  return sigpending(&pending) == 0 &&
+         (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
 // SO_REUSEPORT would share the port with another ringpost unnoticed: bind it once without.
 absl::Status CheckPortIsFree(const ListenerConfig& listener) {
   const Endpoint& endpoint = listener.endpoint;
@@ -126,7 +133,7 @@ absl::StatusOr<std::shared_ptr<const Config>> Server::LookUpNames(
     }
     names_ = *std::move(names);
   }
-  names_->Follow(*read);
+  names_->Follow(*read, IsAskedToEnd);
   (void)names_->TakeChange();
   return names_->Fill(*read);
 }
@@ -349,9 +356,12 @@ absl::StatusOr<Server::GivenReload> Server::GiveReload() {
   absl::StatusOr<GivenReload> given = GiveReload(read);
   if (!given.ok()) {
     if (names_ != nullptr) {
-      names_->Follow(*read_);  // the names of the one that stays
+      names_->Forget(*read_);
     }
     return given.status();
+  }
+  if (names_ != nullptr) {
+    names_->Forget(*read);
   }
   given->restart_only = RestartOnlyChanges(*read_, **loaded);
   read_ = read;
@@ -363,7 +373,7 @@ absl::StatusOr<Server::GivenReload> Server::GiveReload(const std::shared_ptr<con
   if (!filled.ok()) {
     return filled.status();
   }
-  const std::shared_ptr<const Config> next = *filled;
+  const std::shared_ptr<const Config>& next = *filled;
   GivenReload given{.applied = std::vector<std::future<void>>(shards_.size()), .restart_only = {}};
 
   const absl::StatusOr<std::vector<std::shared_ptr<const Runtime>>> runtimes = MakeRuntimes(next);

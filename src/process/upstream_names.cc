@@ -119,20 +119,30 @@ UpstreamNames::UpstreamNames(std::unique_ptr<Resolver> resolver, Callbacks callb
 
 UpstreamNames::~UpstreamNames() = default;
 
-void UpstreamNames::Follow(const Config& config) {
-  const std::set<std::string> hosts = HostsOf(config);
+void UpstreamNames::Follow(const Config& config, const std::function<bool()>& interrupted) {
+  constexpr std::chrono::milliseconds kLooksApart{100};
   std::unique_lock lock(mutex_);
-  std::erase_if(names_, [&hosts](const auto& name) { return !hosts.contains(name.first); });
-  for (const std::string& host : hosts) {
+  for (const std::string& host : HostsOf(config)) {
     if (const auto [name, is_new] = names_.try_emplace(host); is_new) {
       name->second.round = ++round_;
       Ask(host, round_, std::chrono::milliseconds(0));
     }
   }
-  answered_.wait(lock, [this] {
+  const auto all_answered = [this] {
     return std::all_of(names_.begin(), names_.end(),
                        [](const auto& name) { return name.second.answered; });
-  });
+  };
+  while (!answered_.wait_for(lock, kLooksApart, all_answered)) {
+    if (interrupted != nullptr && interrupted()) {
+      return;
+    }
+  }
+}
+
+void UpstreamNames::Forget(const Config& others_than) {
+  const std::set<std::string> hosts = HostsOf(others_than);
+  const std::lock_guard lock(mutex_);
+  std::erase_if(names_, [&hosts](const auto& name) { return !hosts.contains(name.first); });
 }
 
 void UpstreamNames::Ask(const std::string& host, std::uint64_t round,
@@ -208,8 +218,13 @@ std::shared_ptr<const Config> UpstreamNames::Fill(const Config& config) const {
                            ", where ringpost itself listens; that address is not used"));
           continue;
         }
-        upstream.addresses.push_back(std::move(endpoint));
         has_any = true;
+        // Two names may stand for one address; it is tried once.
+        if (std::none_of(
+                upstream.addresses.begin(), upstream.addresses.end(),
+                [&endpoint](const Endpoint& there) { return SameEndpoint(there, endpoint); })) {
+          upstream.addresses.push_back(std::move(endpoint));
+        }
       }
       if (!has_any) {
         upstream.addresses.push_back(target.endpoint);

@@ -112,6 +112,9 @@ TEST(Address, UpstreamTargets) {
     EXPECT_FALSE(ParseUpstreamTarget(text).ok()) << text;
   }
   EXPECT_FALSE(ParseUpstreamTarget(std::string(64, 'a') + ".example:25").ok());
+  ExpectSaying(ParseUpstreamTarget("mail.example").status(), "write mail.example:10025");
+  ExpectSaying(ParseUpstreamTarget("mail..example:25").status(),
+               "begins with neither an IP address nor a host name");
   std::string longest(63, 'a');
   longest += "." + longest + "." + longest + "." + std::string(61, 'a');
   EXPECT_TRUE(ParseUpstreamTarget(longest + ":25").ok());
@@ -162,6 +165,8 @@ TEST(Address, ReachesListener) {
   EXPECT_TRUE(reaches("127.0.0.1:25", "127.0.0.1:25"));
   EXPECT_TRUE(reaches("127.0.0.1:25", "0.0.0.0:25"));
   EXPECT_TRUE(reaches("[::1]:25", "[::]:25"));
+  EXPECT_TRUE(reaches("0.0.0.0:25", "127.0.0.1:25"));
+  EXPECT_TRUE(reaches("[::]:25", "[::1]:25"));
   EXPECT_FALSE(reaches("127.0.0.1:25", "127.0.0.2:25"));
   EXPECT_FALSE(reaches("127.0.0.1:26", "0.0.0.0:25"));
   EXPECT_FALSE(reaches("127.0.0.1:25", "[::]:25"));

@@ -1285,6 +1285,19 @@ DEFECTS = (
               "  first_hello_.reset();\n"),),
         EARLY_DATA, r"FAILED  \] Layers/EarlyDataTest.SkippedAfterHelloRetryRequest"),
     Defect(
+        "any-number-of-tickets",
+        "a ClientHello may offer as many tickets as it likes, and wolfSSL compares each with all before it",
+        (Edit("src/tls/client_hello.cc", "  if (identity_count > kPskIdentitiesMax) {\n", "  if (false) {\n"),),
+        unit("tests/tls/tls_test", "ClientHelloTest*"), r"FAILED  \] ClientHelloTest.PreSharedKeys"),
+    Defect(
+        "failed-reload-forgets-names",
+        "host names that a refused configuration does not have lose their addresses",
+        (Edit("src/process/upstream_names.cc", "  for (const std::string& host : HostsOf(config)) {\n",
+              "  const std::set<std::string> hosts = HostsOf(config);\n"
+              "  std::erase_if(names_, [&hosts](const auto& name) { return !hosts.contains(name.first); });\n"
+              "  for (const std::string& host : HostsOf(config)) {\n"),),
+        unit("tests/process/upstream_names_test"), r"FAILED  \] UpstreamNamesTest.AConfigurationThatIsNotTaken"),
+    Defect(
         "message-behind-the-hello",
         "what stands behind a ClientHello in its record is thrown away",
         (Edit("src/tls/client_hello_reader.cc", "  if (there > total) {\n", "  if (false) {\n"),),

@@ -198,6 +198,14 @@ TEST_F(ResolverTest, FilesThatChange) {
   EXPECT_EQ(Texts(Find("new.hosts.example")), std::vector<std::string>{"127.0.0.10"});
 }
 
+TEST_F(ResolverTest, FilesWithMistakes) {
+  Write("hosts", "mail.example 10.1.1.1\n10.1.1.300 x\n127.0.0.11 right.hosts.example (x\n");
+  Write("resolv.conf", "nameserver foo\nsearch one.example\n");
+  Start();
+  EXPECT_EQ(Texts(Find("right.hosts.example")), std::vector<std::string>{"127.0.0.11"});
+  EXPECT_EQ(Find("mail.example").outcome, Outcome::kFound);
+}
+
 TEST_F(ResolverTest, NamesThatCannotBeAskedFor) {
   Start();
   EXPECT_EQ(Find(std::string(64, 'a') + ".example").outcome, Outcome::kFailed);

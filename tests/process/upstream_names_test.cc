@@ -233,6 +233,7 @@ TEST_F(UpstreamNamesTest, AnotherConfiguration) {
   EXPECT_EQ(Texts(both), (Words{"192.0.2.1:25", "192.0.2.2:25"}));
   const Config second = ConfigOf({"two.example:25"});
   Follow(second);
+  names_->Forget(second);
   (void)names_->TakeChange();
   // Nobody wants to know any more, and it is not asked for again.
   const std::size_t waiting = resolver_->Delays().size();
@@ -244,6 +245,33 @@ TEST_F(UpstreamNamesTest, AnotherConfiguration) {
   Follow(both);
   old.front().done(Found({"192.0.2.9"}));
   EXPECT_EQ(Texts(both), (Words{"192.0.2.1:25", "192.0.2.2:25"}));
+}
+
+// A reload that fails keeps what the names in force have, however often they fail meanwhile.
+TEST_F(UpstreamNamesTest, AConfigurationThatIsNotTaken) {
+  const Config running = ConfigOf({"one.example:25"});
+  resolver_->answers["one.example"] = Found({"192.0.2.1"});
+  Follow(running);
+  resolver_->answers["one.example"] = Failure(Outcome::kFailed, "x");
+  resolver_->answers["two.example"] = Found({"192.0.2.2"});
+  Follow(ConfigOf({"two.example:25"}));
+  names_->Forget(running);
+  EXPECT_EQ(Texts(running), Words{"192.0.2.1:25"});
+}
+
+TEST_F(UpstreamNamesTest, WhoIsAskedToEndDoesNotWait) {
+  const Config config = ConfigOf({"mail.example:25"});
+  names_->Follow(config, [] { return true; });
+  EXPECT_EQ(Texts(config), Words{"mail.example:25 unknown"});
+}
+
+TEST_F(UpstreamNamesTest, OneAddressOfTwoNamesIsTriedOnce) {
+  const Config config =
+      ConfigOf({"192.0.2.1:25", "one.example:25", "two.example:25", "one.example:26"});
+  resolver_->answers["one.example"] = Found({"192.0.2.1", "192.0.2.2", "192.0.2.2"});
+  resolver_->answers["two.example"] = Found({"192.0.2.2"});
+  Follow(config);
+  EXPECT_EQ(Texts(config), (Words{"192.0.2.1:25", "192.0.2.2:25", "192.0.2.1:26", "192.0.2.2:26"}));
 }
 
 TEST_F(UpstreamNamesTest, AddressesThatLeadBack) {

@@ -49,9 +49,11 @@ class UpstreamNames {
   UpstreamNames(const UpstreamNames&) = delete;
   UpstreamNames& operator=(const UpstreamNames&) = delete;
 
-  // From here on the names of this configuration are looked up, and no others. Waits for the first
-  // answer to each that is new, which the resolver gives within its time limit.
-  void Follow(const Config& config);
+  // From here on the names of this configuration are looked up, too. Waits for the first answer to
+  // each that is new, which the resolver gives within its time limit, or until `interrupted`.
+  void Follow(const Config& config, const std::function<bool()>& interrupted = nullptr);
+  // From here on no others are.
+  void Forget(const Config& others_than);
   // `config`, as it was read, with the addresses that are known now. One that leads back to a
   // listener of its own is left out, with a warning.
   [[nodiscard]] std::shared_ptr<const Config> Fill(const Config& config) const;

@@ -50,7 +50,7 @@ def the_baseline_is_accepted(world):  # or the cases below show nothing
       ("bad port", {"listen": "127.0.0.1:70000"}, ("70000",)),
       ("no port", {"listen": "127.0.0.1"}, ("127.0.0.1",)),
       ("host name listener", {"listen": "mx.example.test:25"}, ("mx.example.test", "for upstreams only")),
-      ("bad host name", {"upstream": "mail..example.test:25"}, ("mail..example.test",)),
+      ("bad host name", {"upstream": "mail..example.test:25"}, ("mail..example.test", "nor a host name")),
       ("long unix path", {"upstream": "unix:/" + "a" * 200}, ("aaaa",)),
       ("no upstream", {"upstream": None}, ("--upstream",)),
       ("no listener", {"listen": None}, ("--listen",)),
