@@ -277,9 +277,9 @@ TlsEngine::Record TlsEngine::NextRecord() {
   const unsigned type = Octet(header[0]);
   const std::size_t length = Octet(header[3]) << 8 | Octet(header[4]);
 
-  // What was reframed has been counted, or is a hello, which its reader bounds.
-  if (stage_ == Stage::kHandshake && reframed_ == nullptr &&
-      !CountHandshakeRecord(kHeaderBytes + length)) {
+  // What was reframed has been counted, or is a hello.
+  const bool is_bounded = std::exchange(hello_is_next_, false) || reframed_ != nullptr;
+  if (stage_ == Stage::kHandshake && !is_bounded && !CountHandshakeRecord(kHeaderBytes + length)) {
     return Record::kEnded;
   }
 

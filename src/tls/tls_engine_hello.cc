@@ -71,6 +71,7 @@ TlsOutcome TlsEngine::ReadHello(ByteQueue& cipher_in, ByteQueue& cipher_out) {
       early_data_ = std::make_unique<EarlyData>();
     }
   }
+  hello_is_next_ = result.in_place;
   if (!result.in_place) {
     Reframe(result.message, 1);
   }
@@ -123,6 +124,8 @@ TlsEngine::Record TlsEngine::ReadSecondHello() {
   } else if (in_->Front()[2] != 3) {
     Reframe(result.message, 3);
     in_->Consume(kHeaderBytes + result.message.size());
+  } else {
+    hello_is_next_ = true;
   }
   return Record::kReady;
 }

@@ -358,6 +358,20 @@ TEST_F(Conformance, LongHellos) {
   }
 }
 
+// What a hello has does not count for what may come behind it, in whatever records it came.
+TEST_F(Conformance, BehindAHelloTheBoundIsTheSame) {
+  const std::string message = HandClient().Hello().Message();
+  const std::string behind = Number(22, 1) + Number(0x0303, 2) + Number(65400, 2);
+  for (const std::size_t size : {std::size_t{1} << 14, std::size_t{100}}) {
+    SCOPED_TRACE(size);
+    Restart();
+    server_.Receive(Fragmented(message, size) + behind);
+    EXPECT_EQ(server_.Handshake(), TlsOutcome::kFailed);
+    EXPECT_NE(server_.engine->error().find("oversized record"), std::string_view::npos)
+        << server_.engine->error();
+  }
+}
+
 TEST_F(Conformance, LongSecondHellos) {
   for (const std::size_t size : {1U << 14, 1400U, 1U}) {
     SCOPED_TRACE(size);

@@ -213,6 +213,7 @@ class TlsEngine {
   TlsOutcome ended_ = TlsOutcome::kDone;  // kEnded: what each further call returns
   bool out_failed_ = false;               // the pool had no block for output
   bool oversized_ = false;                // zeros are fed instead of a record that is too long
+  bool hello_is_next_ = false;            // of the records; its reader has bounded it
   bool resumable_ = true;                 // server: the hello lets a ticket be taken
   bool ticket_received_ = false;          // client
   bool ticket_next_ = false;              // what wolfSSL sends next is a ticket of TLS 1.3
