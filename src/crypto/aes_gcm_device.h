@@ -4,7 +4,7 @@
 #ifndef RINGPOST_SRC_CRYPTO_AES_GCM_DEVICE_H_
 #define RINGPOST_SRC_CRYPTO_AES_GCM_DEVICE_H_
 
-struct wc_CryptoInfo;
+struct wc_CryptoInfo;  // NOLINT(readability-identifier-naming): wolfSSL's name
 
 namespace ringpost {
 
