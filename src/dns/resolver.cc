@@ -272,8 +272,8 @@ absl::Status UnboundResolver::Start() {
 }
 
 absl::Status UnboundResolver::MakeContext() {
-  stamps_ = {StampOf(options_.resolv_conf), StampOf(options_.hosts)};
-  conf_ = ReadResolvConf(ReadAll(options_.resolv_conf));
+  const std::array stamps = {StampOf(options_.resolv_conf), StampOf(options_.hosts)};
+  ResolvConf conf = ReadResolvConf(ReadAll(options_.resolv_conf));
   Context context(ub_ctx_create());
   if (context == nullptr) {
     return absl::ResourceExhaustedError("libunbound could not be set up");
@@ -292,7 +292,7 @@ absl::Status UnboundResolver::MakeContext() {
   for (const auto& [name, value] : kSettings) {
     error = error != 0 ? error : ub_ctx_set_option(context.get(), name, value);
   }
-  std::vector<std::string> servers = options_.servers.empty() ? conf_.servers : options_.servers;
+  std::vector<std::string> servers = options_.servers.empty() ? conf.servers : options_.servers;
   if (servers.empty()) {
     servers.emplace_back("127.0.0.1");  // resolv.conf(5)
   }
@@ -312,6 +312,8 @@ absl::Status UnboundResolver::MakeContext() {
         absl::StrCat("the resolver could not be set up: ", ub_strerror(error)));
   }
   context_ = std::move(context);
+  conf_ = std::move(conf);
+  stamps_ = stamps;  // only now: what could not be used is read again
   return absl::OkStatus();
 }
 

@@ -357,6 +357,7 @@ absl::StatusOr<Server::GivenReload> Server::GiveReload() {
   if (!given.ok()) {
     if (names_ != nullptr) {
       names_->Forget(*read_);
+      TakeOtherAddresses();  // a change of the names that stay was taken note of for this reload
     }
     return given.status();
   }
