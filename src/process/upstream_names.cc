@@ -153,8 +153,6 @@ void UpstreamNames::Ask(const std::string& host, std::uint64_t round,
 }
 
 void UpstreamNames::OnAnswer(const std::string& host, std::uint64_t round, HostAddresses answer) {
-  std::string note;
-  std::string warning;
   bool changed = false;
   {
     const std::lock_guard lock(mutex_);
@@ -162,16 +160,19 @@ void UpstreamNames::OnAnswer(const std::string& host, std::uint64_t round, HostA
     if (name == names_.end() || name->second.round != round) {
       return;
     }
+    std::string note;
+    std::string warning;
     Ask(host, round, Take(host, name->second, std::move(answer), &note, &warning));
     changed = !note.empty();
     changed_ = changed_ || changed;
+    // Before Follow() returns: who only checks a configuration is gone right after that.
+    if (!note.empty()) {
+      callbacks_.note(note);
+    }
+    if (!warning.empty()) {
+      callbacks_.warn(warning);
+    }
     answered_.notify_all();
-  }
-  if (!note.empty()) {
-    callbacks_.note(note);
-  }
-  if (!warning.empty()) {
-    callbacks_.warn(warning);
   }
   if (changed) {
     callbacks_.changed();

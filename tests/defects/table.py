@@ -840,6 +840,15 @@ DEFECTS = (
               "    name.addresses.clear();\n    if (!std::exchange(name.failing, true)) {\n"),),
         unit("tests/process/upstream_names_test"), r"FAILED  \] UpstreamNamesTest.AFailureKeepsTheAddresses"),
     Defect(
+        "warning-after-the-wait",
+        "the warning about a host name comes after whoever waited for the answer has gone on",
+        (Edit("src/process/upstream_names.cc",
+              "    const std::lock_guard lock(mutex_);\n    const auto name = names_.find(host);\n    if",
+              "    std::unique_lock lock(mutex_);\n    const auto name = names_.find(host);\n    if"),
+         Edit("src/process/upstream_names.cc", "    // Before Follow() returns: who",
+              "    answered_.notify_all();\n    lock.unlock();\n    // Before Follow() returns: who")),
+        unit("tests/process/upstream_names_test"), r"FAILED  \] UpstreamNamesTest.TheWarningIsThereBefore"),
+    Defect(
         "no-such-name-for-an-hour",
         "a host name that is not there is taken for missing for as long as its zone says",
         (Edit("src/dns/resolver.cc", '      std::pair{"cache-max-negative-ttl:", "1"},\n', ""),),

@@ -4,10 +4,12 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <future>
 #include <map>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -108,7 +110,11 @@ class UpstreamNamesTest : public testing::Test {
         UpstreamNames::Callbacks{
             .changed = [this] { ++changes_; },
             .note = [this](std::string_view sentence) { notes_.emplace_back(sentence); },
-            .warn = [this](std::string_view sentence) { warnings_.emplace_back(sentence); }});
+            .warn =
+                [this](std::string_view sentence) {
+                  std::this_thread::sleep_for(warning_takes_);
+                  warnings_.emplace_back(sentence);
+                }});
   }
 
   // It waits for answers to new names.
@@ -132,10 +138,26 @@ class UpstreamNamesTest : public testing::Test {
   std::vector<std::string> notes_;
   std::vector<std::string> warnings_;
   int changes_ = 0;
+  std::chrono::milliseconds warning_takes_{0};
   std::unique_ptr<UpstreamNames> names_;
 };
 
 using Words = std::vector<std::string>;
+
+TEST_F(UpstreamNamesTest, TheWarningIsThereBeforeFollowReturns) {
+  warning_takes_ = 50ms;
+  resolver_->answers["nobody.example"] = Failure(Outcome::kNoAddress, "there is no such name");
+  const Config config = ConfigOf({"nobody.example:25"});
+  std::size_t warnings = 0;
+  const auto followed = std::async(std::launch::async, [&] {
+    names_->Follow(config);
+    warnings = warnings_.size();
+  });
+  while (followed.wait_for(1ms) != std::future_status::ready) {
+    resolver_->Answer();
+  }
+  EXPECT_EQ(warnings, 1U);
+}
 
 TEST_F(UpstreamNamesTest, AddressesInTheirPlaces) {
   resolver_->answers["mail.example"] = Found({"2001:db8::1", "192.0.2.1"});

@@ -35,7 +35,8 @@ class UpstreamNames {
   struct Callbacks {
     // A name has other addresses than before; TakeChange() is true now.
     std::function<void()> changed;
-    // One sentence each, for the log.
+    // One sentence each, for the log. Follow() returns after those about the names that it waited
+    // for. They must not call back.
     std::function<void(std::string_view)> note;
     std::function<void(std::string_view)> warn;
   };
