@@ -254,7 +254,7 @@ void VerifyClient(benchmark::State& state, Shown shown) {
   setting.shown = shown;
   Pair pair(setting);
   pair.Handshake();
-  const auto certificate = pair.server.engine->TakeClientCertificate();
+  const auto certificate = pair.server.engine->TakePeerCertificate();
   TrustOptions options;
   options.ca_files = {{"ca.pem", Certificates::Get().ca()}};
   auto store = TrustStore::Load(options, kNow);

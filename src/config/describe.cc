@@ -61,7 +61,7 @@ class Description {
   std::string text_;
 };
 
-void DescribeListeners(const IngressConfig& ingress, bool implicit_tls, std::string_view key,
+void DescribeListeners(const RouteConfig& ingress, bool implicit_tls, std::string_view key,
                        Description* out) {
   std::vector<std::string> texts;
   for (const ListenerConfig& listener : ingress.listeners) {
@@ -93,7 +93,7 @@ void DescribeReply(std::string_view key, const std::string& reply, const std::st
   if (reply != usual) out->Text(key, reply);
 }
 
-void DescribeIngress(const IngressConfig& ingress, const Config& config, Description* out) {
+void DescribeIngress(const RouteConfig& ingress, const Config& config, Description* out) {
   out->Raw("\n[[ingress]]\n");
   out->Text("name", ingress.name);
   DescribeListeners(ingress, false, "listen", out);
@@ -262,7 +262,7 @@ std::string DescribeConfig(const Config& config) {
       out.Text("proxy_tlvs", ProxyTlvsName(upstream.proxy_tlvs));
     }
   }
-  for (const IngressConfig& ingress : config.ingress) DescribeIngress(ingress, config, &out);
+  for (const RouteConfig& ingress : config.routes) DescribeIngress(ingress, config, &out);
   for (const Partner& partner : config.partners) DescribePartner(partner, config, &out);
   return out.Take();
 }

@@ -43,8 +43,8 @@ double Mebibytes(std::uint64_t bytes) { return static_cast<double>(bytes) / (1 <
 
 MemoryPlan PlanMemory(const Config& config) {
   const auto shards = static_cast<std::uint64_t>(config.shards);
-  const bool asks = std::any_of(config.ingress.begin(), config.ingress.end(),
-                                [](const IngressConfig& route) { return route.ask_certificate; });
+  const bool asks = std::any_of(config.routes.begin(), config.routes.end(),
+                                [](const RouteConfig& route) { return route.ask_certificate; });
   MemoryPlan plan;
   plan.fixed = kProcessBytes + shards * kShardBytes;
   plan.session_idle = kSessionBytes + (config.policy_service.has_value() ? kRegistrationBytes : 0);

@@ -161,7 +161,7 @@ absl::Status PolicyResolver::CheckAsked(const CertificateRule& rule, const Given
   return absl::OkStatus();
 }
 
-absl::Status PolicyResolver::ResolveRoute(const IngressSettings& from, IngressConfig* ingress) {
+absl::Status PolicyResolver::ResolveRoute(const IngressSettings& from, RouteConfig* ingress) {
   RoutePolicy& policy = ingress->policy;
   const std::string subject = absl::StrCat("route \"", from.name.text, "\"");
   absl::Status status = ReadChoice(from.tls, kRouteLevels, &policy.tls);
@@ -293,7 +293,7 @@ void PolicyResolver::Finish() {
   const bool partners_look =
       std::any_of(config_.partners.begin(), config_.partners.end(), LooksAtCertificate);
   bool partners_hold = false;
-  for (IngressConfig& ingress : config_.ingress) {
+  for (RouteConfig& ingress : config_.routes) {
     const CertificateRule& rule = ingress.policy.certificate;
     const bool wanted = ingress.policy.tls == TlsPolicy::kVerify || rule.trust != kNoTrust ||
                         !rule.fingerprints.empty() || (ingress.partners && partners_look);

@@ -27,7 +27,7 @@ class PolicyResolver {
 
   // In this order.
   absl::Status CheckDefaults();  // [tls]
-  absl::Status ResolveRoute(const IngressSettings& from, IngressConfig* ingress);
+  absl::Status ResolveRoute(const IngressSettings& from, RouteConfig* ingress);
   absl::Status ResolvePartners();
   absl::Status ResolveOwnDomains();  // once Config::hostname is known
   // Once routes and partners are known: whom a handshake asks for a certificate, and what should

@@ -249,7 +249,7 @@ class Resolver {
   }
 
   absl::Status ResolveCertificates(const std::vector<CertificateSettings>& from,
-                                   IngressConfig* ingress) {
+                                   RouteConfig* ingress) {
     for (const CertificateSettings& pair : from) {
       absl::Status status = CheckReadable(pair.cert, "a certificate");
       if (status.ok()) status = CheckSecret(pair.key, "a private key");
@@ -260,7 +260,7 @@ class Resolver {
   }
 
   absl::Status ResolveListeners(const std::vector<Given>& from, bool implicit_tls,
-                                IngressConfig* ingress) {
+                                RouteConfig* ingress) {
     for (const Given& text : from) {
       absl::StatusOr<Endpoint> endpoint = ParseEndpoint(text.text);
       if (!endpoint.ok()) return Refuse(text, std::string(endpoint.status().message()));
@@ -287,7 +287,7 @@ class Resolver {
       if (!names.insert(from.name.text).second) {
         return RefuseQuoted(from.name, "names two ingress routes; give each its own name");
       }
-      IngressConfig ingress;
+      RouteConfig ingress;
       ingress.name = from.name.text;
       absl::Status status = ResolveListeners(from.listen, false, &ingress);
       if (status.ok()) status = ResolveListeners(from.listen_tls, true, &ingress);
@@ -301,7 +301,7 @@ class Resolver {
       if (status.ok()) status = CheckRoute(from, ingress);
       if (!status.ok()) return status;
       used.insert(ingress.upstream);
-      config_.ingress.push_back(std::move(ingress));
+      config_.routes.push_back(std::move(ingress));
     }
     for (std::size_t i = 0; i < config_.upstreams.size(); ++i) {
       if (!used.contains(i)) {
@@ -324,7 +324,7 @@ class Resolver {
                                                     Suggestion(from.upstream.text, names)));
   }
 
-  absl::Status CheckRoute(const IngressSettings& from, const IngressConfig& ingress) {
+  absl::Status CheckRoute(const IngressSettings& from, const RouteConfig& ingress) {
     if (ingress.listeners.empty()) {
       return RefuseQuoted(from.name, "listens nowhere; add listen = [\"0.0.0.0:25\"]");
     }
@@ -348,7 +348,7 @@ class Resolver {
     return absl::OkStatus();
   }
 
-  void WarnOfAuth(const IngressConfig& ingress) {
+  void WarnOfAuth(const RouteConfig& ingress) {
     const bool in_clear = std::any_of(ingress.listeners.begin(), ingress.listeners.end(),
                                       [](const auto& listener) { return !listener.implicit_tls; });
     if (ingress.auth == AuthPolicy::kTls || !in_clear) return;
@@ -362,7 +362,7 @@ class Resolver {
   }
 
   // What the route does not set for itself is the process's.
-  absl::Status ResolveLimits(const IngressSettings& from, IngressConfig* ingress) {
+  absl::Status ResolveLimits(const IngressSettings& from, RouteConfig* ingress) {
     ingress->handshake_timeout = config_.handshake_timeout;
     ingress->command_timeout = config_.command_timeout;
     ingress->data_timeout = config_.data_timeout;
@@ -389,8 +389,8 @@ class Resolver {
   }
 
   absl::Status CheckRouteLimits() {
-    for (std::size_t i = 0; i < config_.ingress.size(); ++i) {
-      if (config_.ingress[i].sessions_max <= config_.sessions_max) continue;
+    for (std::size_t i = 0; i < config_.routes.size(); ++i) {
+      if (config_.routes[i].sessions_max <= config_.sessions_max) continue;
       return RefuseQuoted(
           settings_.ingress[i].limits.find("sessions_max")->second,
           absl::StrCat("sessions are more than the whole process takes (", config_.sessions_max,
@@ -454,7 +454,7 @@ class Resolver {
 
   absl::Status CheckListeners() {
     std::vector<const Endpoint*> endpoints;
-    for (const IngressConfig& ingress : config_.ingress) {
+    for (const RouteConfig& ingress : config_.routes) {
       for (const ListenerConfig& listener : ingress.listeners) {
         endpoints.push_back(&listener.endpoint);
       }
@@ -506,7 +506,7 @@ class Resolver {
 
   absl::Status ResolveSessions() {
     std::uint64_t listeners = 0;
-    for (const IngressConfig& ingress : config_.ingress) listeners += ingress.listeners.size();
+    for (const RouteConfig& ingress : config_.routes) listeners += ingress.listeners.size();
     const std::uint64_t reserved =
         std::max(kDescriptorsReserved, 16 + static_cast<std::uint64_t>(config_.shards) *
                                                 (listeners + kDescriptorsPerShard));

@@ -21,7 +21,7 @@ bool GoTogether(std::string_view expected, std::string_view presented) {
 }
 
 // The name of the certificate that is an expected one; empty: none is.
-std::string_view ExpectedName(const CertificateRule& rule, const ClientCertificate& certificate) {
+std::string_view ExpectedName(const CertificateRule& rule, const PeerCertificate& certificate) {
   const auto is_expected = [&rule](std::string_view presented) {
     return IsExpectedName(rule, presented);
   };
@@ -38,7 +38,7 @@ std::string_view ExpectedName(const CertificateRule& rule, const ClientCertifica
 
 // The rule's fingerprint that is the certificate's or its public key's; nullptr: none is.
 const Fingerprint* ExpectedFingerprint(const CertificateRule& rule,
-                                       const ClientCertificate& certificate) {
+                                       const PeerCertificate& certificate) {
   const auto found = std::find_if(rule.fingerprints.begin(), rule.fingerprints.end(),
                                   [&certificate](const Fingerprint& expected) {
                                     return expected == certificate.certificate ||
@@ -47,7 +47,7 @@ const Fingerprint* ExpectedFingerprint(const CertificateRule& rule,
   return found != rule.fingerprints.end() ? &*found : nullptr;
 }
 
-PolicyFault JudgeDates(const ClientCertificate& certificate, std::int64_t now) {
+PolicyFault JudgeDates(const PeerCertificate& certificate, std::int64_t now) {
   if (now < certificate.not_before) return PolicyFault::kNotYetValid;
   if (now > certificate.not_after) return PolicyFault::kExpired;
   return PolicyFault::kNone;
@@ -55,7 +55,7 @@ PolicyFault JudgeDates(const ClientCertificate& certificate, std::int64_t now) {
 
 // Its name or its fingerprint; with a CA and neither of them any certificate of that CA will do.
 // Without a CA its names prove nothing.
-PolicyFault JudgeWho(const CertificateRule& rule, const ClientCertificate& certificate,
+PolicyFault JudgeWho(const CertificateRule& rule, const PeerCertificate& certificate,
                      CertificateMatch& match) {
   using By = CertificateMatch::By;
   if (rule.trust != kNoTrust) {
@@ -152,7 +152,7 @@ PolicyFault JudgeCertificate(const CertificateRule& rule, const ClientFacts& cli
                              ChainVerifier& chain, CertificateMatch* match) {
   if (client.certificate == nullptr) return PolicyFault::kNoCertificate;
   if (AsksForNothing(rule)) return PolicyFault::kUntrusted;
-  const ClientCertificate& certificate = *client.certificate;
+  const PeerCertificate& certificate = *client.certificate;
   if (!certificate.key_proven) return PolicyFault::kUnsupportedKey;
   const PolicyFault trust =
       rule.trust == kNoTrust ? JudgeDates(certificate, client.now) : chain.VerifyChain(rule.trust);

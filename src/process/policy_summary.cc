@@ -79,8 +79,8 @@ PolicySummaryLog::Subject PolicySummaryLog::SubjectOf(const Runtime& runtime, st
         .kind = Kind::kPartner, .name = partner.name, .asked = partner.tls, .mode = partner.mode};
   }
   subject -= config.partners.size();
-  if (subject < config.ingress.size()) {
-    const IngressConfig& route = config.ingress[subject];
+  if (subject < config.routes.size()) {
+    const RouteConfig& route = config.routes[subject];
     return {.kind = Kind::kRoute,
             .name = route.name,
             .asked = route.policy.tls,
@@ -88,7 +88,7 @@ PolicySummaryLog::Subject PolicySummaryLog::SubjectOf(const Runtime& runtime, st
   }
   const bool enforced = runtime.partners != nullptr && runtime.partners->enforces_domains();
   return {.kind = Kind::kUnreadable,
-          .name = config.ingress[subject - config.ingress.size()].name,
+          .name = config.routes[subject - config.routes.size()].name,
           .asked = TlsPolicy::kMay,
           .mode = enforced ? PolicyMode::kEnforce : PolicyMode::kReport};
 }
@@ -99,7 +99,7 @@ std::string PolicySummaryLog::PolicyText(const Config& config, const Subject& su
     case Kind::kPartner:
       return PartnerText(config, config.partners[index]);
     case Kind::kRoute: {
-      const RoutePolicy& policy = config.ingress[index - config.partners.size()].policy;
+      const RoutePolicy& policy = config.routes[index - config.partners.size()].policy;
       return absl::StrCat(static_cast<int>(policy.tls), static_cast<int>(policy.mode),
                           RuleText(config, policy.certificate));
     }
@@ -187,7 +187,7 @@ void PolicySummaryLog::Gather(Watched& watched, Period period, Lines& lines) {
     if (period == Period::kEnds) watched.reported[index] = now;
     if (totals.messages == 0) continue;
     const Subject subject = SubjectOf(runtime, index);
-    if (subject.kind == Kind::kRoute && !Speaks(runtime.config->ingress[index - partners].policy)) {
+    if (subject.kind == Kind::kRoute && !Speaks(runtime.config->routes[index - partners].policy)) {
       continue;
     }
     Line& line = lines[{subject.kind, subject.name, watched.eras[index]}];

@@ -340,7 +340,7 @@ void Server::Reload() {
   logger_->Event(
       all ? LogLevel::kInfo : LogLevel::kWarning, "reload",
       all ? absl::StrCat(
-                "done: ", config_->ingress.size(), " route(s), ", config_->partners.size(),
+                "done: ", config_->routes.size(), " route(s), ", config_->partners.size(),
                 " partner(s); sessions that run keep what they began with, but for policies")
           : std::string("a shard is too busy, or short of memory, to take the new configuration; "
                         "it will when it can"));

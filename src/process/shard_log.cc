@@ -166,7 +166,7 @@ void ShardLog::PolicyNotMet(const Session& session, const PolicyDecision& decisi
   }
   std::string fingerprint;
   std::string public_key;
-  if (const ClientCertificate* const certificate = session.certificate(); certificate != nullptr) {
+  if (const PeerCertificate* const certificate = session.certificate(); certificate != nullptr) {
     fingerprint = FormatFingerprint(certificate->certificate);
     public_key = FormatFingerprint(certificate->public_key);
     record.subject = certificate->subject;

@@ -161,7 +161,7 @@ absl::StatusOr<StartCheck> CheckStart(const std::shared_ptr<const Config>& read)
   for (StartWarning& warning : StartWarnings(**runtime, files->warnings)) {
     check.warnings.push_back(std::move(warning.sentence));
   }
-  for (const IngressConfig& route : config->ingress) {
+  for (const RouteConfig& route : config->routes) {
     for (const ListenerConfig& listener : route.listeners) {
       if (absl::Status status = CheckAddress(listener.endpoint, &check); !status.ok()) {
         return status;

@@ -77,7 +77,7 @@ std::string ServerOf(const Endpoint& endpoint) {
 }
 
 bool ReachesOurselves(const Config& config, const Endpoint& endpoint) {
-  for (const IngressConfig& route : config.ingress) {
+  for (const RouteConfig& route : config.routes) {
     for (const ListenerConfig& listener : route.listeners) {
       if (ReachesListener(endpoint, listener.endpoint)) {
         return true;

@@ -114,7 +114,7 @@ absl::StatusOr<TrustOptions> LoadTrust(const TrustConfig& trust, std::int64_t no
   return options;
 }
 
-RelayOptions MakeRelayOptions(const Config& config, const IngressConfig& route,
+RelayOptions MakeRelayOptions(const Config& config, const RouteConfig& route,
                               const ListenerConfig& listener) {
   RelayOptions options;
   options.hostname = config.hostname;
@@ -139,8 +139,8 @@ void Finish(Runtime& runtime, std::shared_ptr<const Config> config,
   for (const UpstreamConfig& upstream : config->upstreams) {
     runtime.health.push_back(std::make_unique<UpstreamHealth>(upstream.addresses.size()));
   }
-  for (std::size_t index = 0; index < config->ingress.size(); ++index) {
-    const IngressConfig& route = config->ingress[index];
+  for (std::size_t index = 0; index < config->routes.size(); ++index) {
+    const RouteConfig& route = config->routes[index];
     const bool partners = route.partners && !runtime.partners->empty();
     for (const ListenerConfig& listener : route.listeners) {
       runtime.listeners.push_back(
@@ -151,7 +151,7 @@ void Finish(Runtime& runtime, std::shared_ptr<const Config> config,
            .contexts = contexts[index],
            .partners = partners ? runtime.partners.get() : nullptr,
            .route_subject = config->partners.size() + index,
-           .unreadable_subject = config->partners.size() + config->ingress.size() + index,
+           .unreadable_subject = config->partners.size() + config->routes.size() + index,
            .relay = MakeRelayOptions(*config, route, listener)});
     }
   }
@@ -163,7 +163,7 @@ void Finish(Runtime& runtime, std::shared_ptr<const Config> config,
 absl::StatusOr<LoadedFiles> LoadFiles(const Config& config, std::int64_t now) {
   LoadedFiles loaded;
   std::set<std::pair<std::string_view, std::string_view>> proven;
-  for (const IngressConfig& route : config.ingress) {
+  for (const RouteConfig& route : config.routes) {
     std::vector<TlsCertificatePem>& certificates = loaded.certificates.emplace_back();
     for (const CertificateFiles& files : route.certificates) {
       absl::StatusOr<Secret> cert = ReadFile(files.cert, kKeyFileBytesMax);
@@ -221,10 +221,10 @@ absl::StatusOr<std::shared_ptr<const Runtime>> MakeRuntime(std::shared_ptr<const
   }
   runtime->partners = files.partners;
   runtime->counters =
-      std::make_shared<PolicyCounters>(config->partners.size() + 2 * config->ingress.size());
-  std::vector<std::shared_ptr<const TlsContextSet>> contexts(config->ingress.size());
-  for (std::size_t index = 0; index < config->ingress.size(); ++index) {
-    const IngressConfig& route = config->ingress[index];
+      std::make_shared<PolicyCounters>(config->partners.size() + 2 * config->routes.size());
+  std::vector<std::shared_ptr<const TlsContextSet>> contexts(config->routes.size());
+  for (std::size_t index = 0; index < config->routes.size(); ++index) {
+    const RouteConfig& route = config->routes[index];
     if (route.certificates.empty()) {
       continue;
     }
@@ -249,10 +249,10 @@ std::shared_ptr<const Runtime> WithOtherAddresses(const Runtime& running,
   runtime->trusts = running.trusts;
   runtime->partners = running.partners;
   runtime->counters = running.counters;
-  std::vector<std::shared_ptr<const TlsContextSet>> contexts(config->ingress.size());
+  std::vector<std::shared_ptr<const TlsContextSet>> contexts(config->routes.size());
   for (const ListenerRuntime& listener : running.listeners) {
     const std::size_t route =
-        static_cast<std::size_t>(listener.route - running.config->ingress.data());
+        static_cast<std::size_t>(listener.route - running.config->routes.data());
     contexts[route] = listener.contexts;
   }
   Finish(*runtime, std::move(config), contexts);

@@ -33,7 +33,7 @@ void SessionPolicy::Replace(const Runtime* runtime, const ListenerRuntime* liste
   MatchRoute();
 }
 
-void SessionPolicy::TlsEstablished(std::unique_ptr<ClientCertificate> certificate) {
+void SessionPolicy::TlsEstablished(std::unique_ptr<PeerCertificate> certificate) {
   client_.tls = true;
   certificate_ = std::move(certificate);
   client_.certificate = certificate_.get();
@@ -95,7 +95,7 @@ void SessionPolicy::MatchRoute() {
   route_match_ = {};
   (void)JudgeCertificate(rule, client_, *this, &route_match_);
   if (route_match_.by != By::kCa) return;
-  const ClientCertificate& certificate = *certificate_;
+  const PeerCertificate& certificate = *certificate_;
   if (!certificate.names.empty()) {
     route_match_ = {.by = By::kName, .name = certificate.names.front()};
   } else if (rule.accept_common_name && !certificate.common_host_name.empty()) {

@@ -91,7 +91,7 @@ void Session::TlsComplete() {
   tls_facts_ = front_.tls()->facts();
   sni_ = front_.tls()->sni();
   if (policy_ != nullptr) {
-    policy_->TlsEstablished(front_.tls()->TakeClientCertificate());
+    policy_->TlsEstablished(front_.tls()->TakePeerCertificate());
   }
   if (back_.state() == LegState::kOpen) {
     relay_.TlsEstablished(BackendAfterTls::kSame);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "ringpost/tls/tls_engine.h"
-#include "ringpost/x509/client_certificate_reader.h"
+#include "ringpost/x509/peer_certificate_reader.h"
 #include "ringpost/x509/signature.h"
 #include "ringpost/x509/x509.h"
 #include "tls_callbacks.h"
@@ -82,8 +82,8 @@ int TlsCallbacks::Verify(int /*verified*/, WOLFSSL_X509_STORE_CTX* store) {
         return kRefuse;
       }
     }
-    engine->client_certificate_ = ReadClientCertificate(std::move(chain));
-    engine->client_certificate_->key_proven = provable;
+    engine->peer_certificate_ = ReadPeerCertificate(std::move(chain));
+    engine->peer_certificate_->key_proven = provable;
   } catch (const std::bad_alloc&) {
     return kRefuse;  // no exception may pass through wolfSSL
   }

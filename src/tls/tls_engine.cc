@@ -491,9 +491,9 @@ std::unique_ptr<TlsSession> TlsEngine::TakeSession() {
   return std::make_unique<TlsSession>(session);
 }
 
-std::unique_ptr<ClientCertificate> TlsEngine::TakeClientCertificate() {
+std::unique_ptr<PeerCertificate> TlsEngine::TakePeerCertificate() {
   // Before the end of the handshake the client has proved nothing.
-  return handshake_complete() ? std::move(client_certificate_) : nullptr;
+  return handshake_complete() ? std::move(peer_certificate_) : nullptr;
 }
 
 TlsOutcome TlsEngine::End(TlsOutcome outcome, std::string_view reason) {

@@ -93,7 +93,7 @@ class PathSearch {
  public:
   using Anchors = std::span<const std::unique_ptr<const Anchor>>;
 
-  explicit PathSearch(const ClientCertificate& certificate) {
+  explicit PathSearch(const PeerCertificate& certificate) {
     for (const std::string& der : certificate.chain) {
       if (count_ == kPresentedMax) {
         break;
@@ -466,7 +466,7 @@ absl::StatusOr<std::unique_ptr<TrustStore>> TrustStore::Load(const TrustOptions&
 
 const std::string& TrustStore::complaint() const { return impl_->complaint; }
 
-PolicyFault TrustStore::Verify(const ClientCertificate& certificate, std::int64_t now) {
+PolicyFault TrustStore::Verify(const PeerCertificate& certificate, std::int64_t now) {
   Impl& impl = *impl_;
   impl.complaint.clear();
   if (certificate.chain.empty()) {

@@ -50,14 +50,14 @@ TEST(ConfigFile, TheDocumentedFile) {
   EXPECT_EQ(config.upstreams[0].identity, BackendIdentity::kProxyV1);
   ASSERT_EQ(config.upstreams[0].addresses.size(), 2U);
   EXPECT_EQ(config.upstreams[0].addresses[1].text, "unix:" + folder.Path("in"));
-  ASSERT_EQ(config.ingress.size(), 2U);
-  EXPECT_EQ(config.ingress[0].listeners.size(), 2U);
-  EXPECT_FALSE(config.ingress[0].listeners[0].implicit_tls);
-  EXPECT_EQ(config.ingress[1].policy.tls, TlsPolicy::kEncrypt);
-  ASSERT_EQ(config.ingress[1].listeners.size(), 1U);
-  EXPECT_TRUE(config.ingress[1].listeners[0].implicit_tls);
-  ASSERT_EQ(config.ingress[1].certificates.size(), 1U);
-  EXPECT_EQ(config.ingress[1].certificates[0].cert, folder.Path("cert.pem"));
+  ASSERT_EQ(config.routes.size(), 2U);
+  EXPECT_EQ(config.routes[0].listeners.size(), 2U);
+  EXPECT_FALSE(config.routes[0].listeners[0].implicit_tls);
+  EXPECT_EQ(config.routes[1].policy.tls, TlsPolicy::kEncrypt);
+  ASSERT_EQ(config.routes[1].listeners.size(), 1U);
+  EXPECT_TRUE(config.routes[1].listeners[0].implicit_tls);
+  ASSERT_EQ(config.routes[1].certificates.size(), 1U);
+  EXPECT_EQ(config.routes[1].certificates[0].cert, folder.Path("cert.pem"));
 }
 
 TEST(ConfigFile, WhatCheckConfigPrintsIsTheSameConfiguration) {

@@ -98,7 +98,7 @@ TEST_F(FlagsTest, ListsAddUp) {
   absl::SetFlag(&FLAGS_listen, "127.0.0.1:2525,[::1]:2525");
   const auto loaded = LoadConfig();
   ASSERT_TRUE(loaded.ok()) << loaded.status();
-  const IngressConfig& route = (*loaded)->ingress.at(0);
+  const RouteConfig& route = (*loaded)->routes.at(0);
   ASSERT_EQ(route.listeners.size(), 4U);
   EXPECT_EQ(route.listeners[2].endpoint.text, "127.0.0.1:2465");
   EXPECT_EQ(route.listeners[3].endpoint.text, "127.0.0.1:2466");
@@ -115,7 +115,7 @@ TEST_F(FlagsTest, BlanksBehindCommas) {
   absl::SetFlag(&FLAGS_listen, "127.0.0.1:2525, [::1]:2525");
   const auto loaded = LoadConfig();
   ASSERT_TRUE(loaded.ok()) << loaded.status();
-  EXPECT_EQ((*loaded)->ingress[0].listeners.at(1).endpoint.text, "[::1]:2525");
+  EXPECT_EQ((*loaded)->routes[0].listeners.at(1).endpoint.text, "[::1]:2525");
   // The shell has made two words of it.
   ExpectSaying(Parse({"--listen=127.0.0.1:2525,", "[::1]:2525"}).status(),
                "\"[::1]:2525\" is not a flag; leave out the blank behind the comma");
@@ -148,10 +148,10 @@ TEST_F(FlagsTest, OneRoute) {
   const auto loaded = LoadConfig();
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   const Config& config = **loaded;
-  ASSERT_EQ(config.ingress.size(), 1U);
-  ASSERT_EQ(config.ingress[0].listeners.size(), 3U);
-  EXPECT_TRUE(config.ingress[0].listeners[2].implicit_tls);
-  EXPECT_EQ(config.ingress[0].policy.tls, TlsPolicy::kEncrypt);
+  ASSERT_EQ(config.routes.size(), 1U);
+  ASSERT_EQ(config.routes[0].listeners.size(), 3U);
+  EXPECT_TRUE(config.routes[0].listeners[2].implicit_tls);
+  EXPECT_EQ(config.routes[0].policy.tls, TlsPolicy::kEncrypt);
   ASSERT_EQ(config.upstreams.size(), 1U);
   EXPECT_EQ(config.upstreams[0].identity, BackendIdentity::kXclient);
   EXPECT_EQ(config.shards, 1);
@@ -159,9 +159,9 @@ TEST_F(FlagsTest, OneRoute) {
 
 TEST_F(FlagsTest, Auth) {
   SetRoute();
-  EXPECT_EQ((*LoadConfig())->ingress[0].auth, AuthPolicy::kTls);
+  EXPECT_EQ((*LoadConfig())->routes[0].auth, AuthPolicy::kTls);
   absl::SetFlag(&FLAGS_auth, "as_backend");
-  EXPECT_EQ((*LoadConfig())->ingress[0].auth, AuthPolicy::kAsBackend);
+  EXPECT_EQ((*LoadConfig())->routes[0].auth, AuthPolicy::kAsBackend);
   absl::SetFlag(&FLAGS_auth, "none");
   ExpectSaying(LoadConfig().status(), "--auth: \"none\" ");
   // Alone it is half a route, and not lost beside a file's.
@@ -270,7 +270,7 @@ TEST_F(FlagsTest, PolicyOfTheOneRoute) {
   const auto loaded = LoadConfig();
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   const Config& config = **loaded;
-  const RoutePolicy& policy = config.ingress.at(0).policy;
+  const RoutePolicy& policy = config.routes.at(0).policy;
   EXPECT_EQ(policy.tls, TlsPolicy::kVerify);
   EXPECT_EQ(policy.mode, PolicyMode::kReport);
   ASSERT_EQ(policy.certificate.trust, 0U);

@@ -85,7 +85,7 @@ class PoliciesTest : public testing::Test {
 
 TEST_F(PoliciesTest, NothingAskedIsAsBefore) {
   const auto config = Good("", "", "");
-  const IngressConfig& route = config->ingress.at(0);
+  const RouteConfig& route = config->routes.at(0);
   EXPECT_EQ(route.policy.tls, TlsPolicy::kMay);
   EXPECT_EQ(route.policy.mode, PolicyMode::kEnforce);
   EXPECT_EQ(route.policy.certificate.trust, kNoTrust);
@@ -120,7 +120,7 @@ handshake_timeout = "1s"
 command_timeout = "301s"
 data_timeout = "181s")"),
                            "");
-  const IngressConfig& route = config->ingress.at(0);
+  const RouteConfig& route = config->routes.at(0);
   EXPECT_EQ(route.policy.tls, TlsPolicy::kVerify);
   EXPECT_EQ(route.policy.mode, PolicyMode::kReport);
   EXPECT_EQ(route.policy.replies.certificate, "450 4.7.0 Later: {reason}");
@@ -196,8 +196,8 @@ TEST_F(PoliciesTest, Fingerprints) {
   }
   const auto config =
       Good("", absl::StrCat("tls = \"verify\"\nfingerprints = [\"", pin, "\"]"), "");
-  EXPECT_EQ(config->ingress.at(0).policy.certificate.trust, kNoTrust);
-  EXPECT_TRUE(config->ingress.at(0).ask_certificate);
+  EXPECT_EQ(config->routes.at(0).policy.certificate.trust, kNoTrust);
+  EXPECT_TRUE(config->routes.at(0).ask_certificate);
   EXPECT_TRUE(config->warnings.empty()) << config->warnings[0];
 }
 
@@ -205,7 +205,7 @@ TEST_F(PoliciesTest, TrustIsInherited) {
   const std::string tls = "client_ca = \"ca.pem\"\ncrl = \"ca.crl\"\nrevocation = \"hard\"";
   const auto trust_of = [&](std::string_view route) {
     const auto config = Good(tls, route, "");
-    const std::size_t index = config->ingress.at(0).policy.certificate.trust;
+    const std::size_t index = config->routes.at(0).policy.certificate.trust;
     return index == kNoTrust ? TrustConfig{} : config->trusts.at(index);
   };
   const std::string ca = folder_.Path("ca.pem");
@@ -268,7 +268,7 @@ tls = "verify"
 crl = "ca.crl"
 )");
   ASSERT_EQ(config->trusts.size(), 3U);
-  EXPECT_EQ(config->ingress.at(0).policy.certificate.trust, 0U);
+  EXPECT_EQ(config->routes.at(0).policy.certificate.trust, 0U);
   std::vector<std::size_t> of_partners;
   for (const auto& partner : config->partners) of_partners.push_back(partner.certificate.trust);
   EXPECT_EQ(of_partners, (std::vector<std::size_t>{0, 1, 1, 2}));
@@ -453,7 +453,7 @@ TEST_F(PoliciesTest, Replies) {
   for (const auto& row : cases) {
     SCOPED_TRACE(row.reply);
     if (row.words == nullptr) {
-      EXPECT_EQ(Good("", with(row.reply), "")->ingress.at(0).policy.replies.certificate, row.reply);
+      EXPECT_EQ(Good("", with(row.reply), "")->routes.at(0).policy.replies.certificate, row.reply);
     } else {
       Bad("", with(row.reply), "", row.words);
     }
@@ -465,7 +465,7 @@ TEST_F(PoliciesTest, Replies) {
 
 TEST_F(PoliciesTest, WhoIsAskedForACertificate) {
   const auto asks = [&](std::string_view tls, std::string_view route, std::string_view tables) {
-    return Good(tls, route, tables)->ingress.at(0).ask_certificate;
+    return Good(tls, route, tables)->routes.at(0).ask_certificate;
   };
   const std::string pins = absl::StrCat("fingerprints = [\"", kPin, "\"]\n");
   EXPECT_FALSE(asks("", "tls = \"encrypt\"", ""));
@@ -496,7 +496,7 @@ TEST_F(PoliciesTest, PartnersOfARouteInClear) {
                    "name = \"mx\"\nlisten = [\"0.0.0.0:25\"]\nupstream = \"p\"\n",
                    Partner("tls = \"verify\"\nclient_ca = \"ca.pem\"")));
   ASSERT_TRUE(config.ok()) << config.status();
-  EXPECT_FALSE((*config)->ingress.at(0).ask_certificate);
+  EXPECT_FALSE((*config)->routes.at(0).ask_certificate);
   EXPECT_TRUE(Warns(**config, "partners, who must use TLS, cannot send there"));
 }
 
@@ -542,14 +542,14 @@ TEST_F(PoliciesTest, PolicyServiceNeedsAnIdentity) {
 
 TEST_F(PoliciesTest, Auth) {
   const auto usual = Good("", "", "");
-  EXPECT_EQ(usual->ingress[0].auth, AuthPolicy::kTls);
+  EXPECT_EQ(usual->routes[0].auth, AuthPolicy::kTls);
   EXPECT_TRUE(usual->warnings.empty());
   EXPECT_TRUE(Good("", "auth = \"tls\"\ntls = \"encrypt\"", "")->warnings.empty());
   Bad("", "auth = \"none\"", "", "\"none\" ");
 
   const std::string as_backend = "auth = \"as_backend\"\n";
   const auto in_clear = Good("", as_backend, "");
-  EXPECT_EQ(in_clear->ingress[0].auth, AuthPolicy::kAsBackend);
+  EXPECT_EQ(in_clear->routes[0].auth, AuthPolicy::kAsBackend);
   EXPECT_TRUE(Warns(*in_clear, "route \"mx\": auth = \"as_backend\" passes AUTH on in clear"));
   EXPECT_TRUE(Warns(*Good("", absl::StrCat(as_backend, "tls = \"encrypt\""), ""),
                     "\"as_backend\" has no effect where tls is encrypt"));
@@ -618,10 +618,10 @@ TEST_F(PoliciesTest, WhatCheckConfigPrintsIsTheSameConfiguration) {
   const auto same_replies = [](const PolicyReplies& a, const PolicyReplies& b) {
     return a.tls == b.tls && a.certificate == b.certificate && a.network == b.network;
   };
-  ASSERT_EQ(again.ingress.size(), 2U);
+  ASSERT_EQ(again.routes.size(), 2U);
   for (std::size_t i = 0; i < 2; ++i) {
-    const IngressConfig& a = first->ingress[i];
-    const IngressConfig& b = again.ingress[i];
+    const RouteConfig& a = first->routes[i];
+    const RouteConfig& b = again.routes[i];
     EXPECT_EQ(a.policy.tls, b.policy.tls);
     EXPECT_EQ(a.auth, b.auth);
     EXPECT_EQ(a.policy.mode, b.policy.mode);

@@ -58,7 +58,7 @@ TEST(RestartOnlyChanges, WhatAReloadTakesOver) {
   next.handshakes_per_client_rate = 7;
   next.partners.emplace_back();
   next.trusts.emplace_back();
-  next.ingress.emplace_back();
+  next.routes.emplace_back();
   next.upstreams.emplace_back();
   EXPECT_EQ(RestartOnlyChanges(running, next), Sentences{});
 }

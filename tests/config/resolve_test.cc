@@ -62,10 +62,10 @@ TEST_F(ResolveTest, Defaults) {
   EXPECT_EQ(config->buffers_small, 5000U);
   EXPECT_EQ(config->command_timeout, 300 * kNsPerSecond);
   EXPECT_EQ(config->upstreams[0].identity, BackendIdentity::kProxyV2);
-  EXPECT_EQ(config->ingress[0].policy.tls, TlsPolicy::kMay);
-  EXPECT_EQ(config->ingress[0].upstream, 0U);
-  ASSERT_EQ(config->ingress[0].certificates.size(), 1U);
-  EXPECT_EQ(config->ingress[0].certificates[0].key, folder_.Path("key.pem"));
+  EXPECT_EQ(config->routes[0].policy.tls, TlsPolicy::kMay);
+  EXPECT_EQ(config->routes[0].upstream, 0U);
+  ASSERT_EQ(config->routes[0].certificates.size(), 1U);
+  EXPECT_EQ(config->routes[0].certificates[0].key, folder_.Path("key.pem"));
   EXPECT_TRUE(config->warnings.empty()) << config->warnings[0];
 }
 
@@ -135,7 +135,7 @@ TEST_F(ResolveTest, MemoryIsPlanned) {
   EXPECT_EQ(asked.session_idle, plan.session_idle + 500);
   EXPECT_NE(DescribeConfig(*Good(settings)).find("# memory: 20.5 MiB and 2750"), std::string::npos);
   Config certificates = *Good(settings);
-  certificates.ingress.front().ask_certificate = true;
+  certificates.routes.front().ask_certificate = true;
   const MemoryPlan shown = PlanMemory(certificates);
   EXPECT_EQ(shown.idle(), plan.idle());
   EXPECT_EQ(shown.most(), plan.most() + 1000 * (8192 + 65536 - 17'400));
@@ -282,7 +282,7 @@ TEST_F(ResolveTest, Upstreams) {
   settings.ingress[0].upstream.text = "spar";
   Bad(settings, "did you mean \"spare\"?");
   settings.ingress[0].upstream.text = "spare";
-  EXPECT_EQ(Good(settings)->ingress[0].upstream, 1U);
+  EXPECT_EQ(Good(settings)->routes[0].upstream, 1U);
 
   settings = Minimal();
   settings.upstreams[0].identity = Given{"proxy", "W"};
@@ -317,9 +317,9 @@ TEST_F(ResolveTest, Listeners) {
   Settings settings = Minimal();
   settings.ingress[0].listen_tls.push_back({"0.0.0.0:465", "L2"});
   const auto config = Good(settings);
-  ASSERT_EQ(config->ingress[0].listeners.size(), 2U);
-  EXPECT_FALSE(config->ingress[0].listeners[0].implicit_tls);
-  EXPECT_TRUE(config->ingress[0].listeners[1].implicit_tls);
+  ASSERT_EQ(config->routes[0].listeners.size(), 2U);
+  EXPECT_FALSE(config->routes[0].listeners[0].implicit_tls);
+  EXPECT_TRUE(config->routes[0].listeners[1].implicit_tls);
 
   settings.ingress[0].listen_tls[0].text = "0.0.0.0:25";
   Bad(settings, "L2: \"0.0.0.0:25\" is already listened on; the first time is L1");
@@ -338,7 +338,7 @@ TEST_F(ResolveTest, Listeners) {
   settings.ingress[1].name.text = "other";
   Bad(settings, "is already listened on");
   settings.ingress[1].listen[0].text = "[::]:25";
-  EXPECT_EQ(Good(settings)->ingress.size(), 2U);
+  EXPECT_EQ(Good(settings)->routes.size(), 2U);
 
   settings = Minimal();
   settings.ingress[0].listen[0].text = "0.0.0.0:10025";
@@ -348,7 +348,7 @@ TEST_F(ResolveTest, Listeners) {
 TEST_F(ResolveTest, PolicyAndCertificates) {
   Settings settings = Minimal();
   settings.ingress[0].tls = Given{"encrypt", "P"};
-  EXPECT_EQ(Good(settings)->ingress[0].policy.tls, TlsPolicy::kEncrypt);
+  EXPECT_EQ(Good(settings)->routes[0].policy.tls, TlsPolicy::kEncrypt);
   settings.ingress[0].tls = Given{"none", "P"};
   Bad(settings, "P: \"none\" is not one of may, encrypt or verify");
 
@@ -366,8 +366,8 @@ TEST_F(ResolveTest, PolicyAndCertificates) {
   settings.ingress[0].certificates.push_back(
       {{folder_.Path("own.pem"), "C"}, {folder_.Path("key.pem"), "K"}});
   const auto config = Good(settings);
-  ASSERT_EQ(config->ingress[0].certificates.size(), 1U);
-  EXPECT_EQ(config->ingress[0].certificates[0].cert, folder_.Path("own.pem"));
+  ASSERT_EQ(config->routes[0].certificates.size(), 1U);
+  EXPECT_EQ(config->routes[0].certificates[0].cert, folder_.Path("own.pem"));
 }
 
 TEST_F(ResolveTest, CertificateFiles) {

@@ -1325,8 +1325,8 @@ DEFECTS = (
         "unchecked-key-counts",
         "a client whose signature nobody could check counts as proven",
         (Edit("src/tls/peer_certificate_callback.cc",
-              "    engine->client_certificate_->key_proven = provable;\n",
-              "    engine->client_certificate_->key_proven = true;\n"),),
+              "    engine->peer_certificate_->key_proven = provable;\n",
+              "    engine->peer_certificate_->key_proven = true;\n"),),
         unit("tests/tls/tls_test", "*ClientAuth*"), r"FAILED  \] Versions/ClientAuth.KeyThatCannotBeChecked"),
     Defect(
         "large-certificate-kept-whole",

@@ -68,7 +68,7 @@ bool SameReplies(const PolicyReplies& a, const PolicyReplies& b) {
   return a.tls == b.tls && a.certificate == b.certificate && a.network == b.network;
 }
 
-void SameIngress(const IngressConfig& a, const Config& a_config, const IngressConfig& b,
+void SameIngress(const RouteConfig& a, const Config& a_config, const RouteConfig& b,
                  const Config& b_config) {
   RINGPOST_CHECK(a.name == b.name && a.upstream == b.upstream && a.partners == b.partners);
   RINGPOST_CHECK(a.policy.tls == b.policy.tls && a.policy.mode == b.policy.mode);
@@ -136,8 +136,8 @@ void Same(const Config& a, const Config& b) {
       RINGPOST_CHECK(a.upstreams[i].addresses[k].text == b.upstreams[i].addresses[k].text);
     }
   }
-  RINGPOST_CHECK(a.ingress.size() == b.ingress.size());
-  for (std::size_t i = 0; i < a.ingress.size(); ++i) SameIngress(a.ingress[i], a, b.ingress[i], b);
+  RINGPOST_CHECK(a.routes.size() == b.routes.size());
+  for (std::size_t i = 0; i < a.routes.size(); ++i) SameIngress(a.routes[i], a, b.routes[i], b);
   RINGPOST_CHECK(a.partners.size() == b.partners.size());
   for (std::size_t i = 0; i < a.partners.size(); ++i) {
     SamePartner(a.partners[i], a, b.partners[i], b);

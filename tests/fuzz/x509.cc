@@ -13,7 +13,7 @@
 #include "fuzz.h"
 #include "name_constraints.h"
 #include "ringpost/base/der.h"
-#include "ringpost/x509/client_certificate_reader.h"
+#include "ringpost/x509/peer_certificate_reader.h"
 #include "without_dns_constraints.h"
 
 namespace ringpost {
@@ -142,7 +142,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (!der.empty()) static_cast<void>(NameConstraintsAllow(der, empty, CommonName::kIsNone));
   }
 
-  const std::unique_ptr<ClientCertificate> facts = ReadClientCertificate({std::string(der)});
+  const std::unique_ptr<PeerCertificate> facts = ReadPeerCertificate({std::string(der)});
   RINGPOST_CHECK(facts != nullptr && facts->chain.size() == 1);
   RINGPOST_CHECK(facts->subject.size() <= kNameMax && facts->issuer.size() <= kNameMax);
   if (!view.has_value()) {

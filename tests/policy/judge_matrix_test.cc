@@ -22,13 +22,13 @@ struct Presentation {
   bool tls;
   bool certificate;
   PolicyFault chain;
-  void (*change)(ClientCertificate&);
+  void (*change)(PeerCertificate&);
   PolicyFault by_name;         // a rule with CA and name
   PolicyFault by_fingerprint;  // a rule with two fingerprints and no CA
 };
 
 using F = PolicyFault;
-using C = ClientCertificate;
+using C = PeerCertificate;
 const Presentation kPresentations[] = {
     {"no TLS", false, false, F::kNone, [](C&) {}, F::kNoTls, F::kNoTls},
     {"no certificate", true, false, F::kNone, [](C&) {}, F::kNoCertificate, F::kNoCertificate},
@@ -167,7 +167,7 @@ std::vector<Expected> Reference(const Cell& cell) {
 }
 
 void Check(const Cell& cell) {
-  ClientCertificate certificate = GoodCertificate();
+  PeerCertificate certificate = GoodCertificate();
   cell.shown.change(certificate);
   const ClientFacts client{Ip(cell.client_at_home ? kAtHome : kAbroad), cell.shown.tls,
                            cell.shown.certificate ? &certificate : nullptr, kTestNow};

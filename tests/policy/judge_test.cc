@@ -26,7 +26,7 @@ class JudgeCertificateTest : public ::testing::Test {
   }
 
   CertificateRule rule_{0, {"mail.example.com"}, {}, false, false};
-  ClientCertificate certificate_ = GoodCertificate();
+  PeerCertificate certificate_ = GoodCertificate();
   CertificateMatch match_;
   bool presents_ = true;
   int asked_ = 0;
@@ -262,7 +262,7 @@ class JudgeMailTest : public ::testing::Test {
   Sender sender_;  // what the last decisions are views into
   std::vector<Partner> partners_;
   ClientFacts client_;
-  ClientCertificate certificate_ = GoodCertificate();
+  PeerCertificate certificate_ = GoodCertificate();
   FakeChain chain_;
 };
 

@@ -37,8 +37,8 @@ inline Fingerprint Filled(std::uint8_t octet) {
   return fingerprint;
 }
 
-inline ClientCertificate GoodCertificate() {
-  ClientCertificate certificate;
+inline PeerCertificate GoodCertificate() {
+  PeerCertificate certificate;
   certificate.names = {"other.example.com", "mail.example.com"};
   certificate.common_name = "mail.example.com";
   certificate.common_host_name = "mail.example.com";

@@ -20,8 +20,8 @@ std::vector<std::shared_ptr<const Runtime>> MakeRuntimes(TlsPolicy asked, Policy
   config->partners.back().name = "contoso";
   config->partners.back().tls = asked;
   config->partners.back().mode = mode;
-  config->ingress.emplace_back();
-  config->ingress.back().name = "mx";
+  config->routes.emplace_back();
+  config->routes.back().name = "mx";
   config->partners.back().sender_domains = {"contoso.example"};
   std::vector<std::shared_ptr<const Runtime>> runtimes;
   for (int shard = 0; shard < 2; ++shard) {

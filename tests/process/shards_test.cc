@@ -279,7 +279,7 @@ std::shared_ptr<Config> MakeConfig(const std::array<std::uint16_t, 3>& ports,
   upstream.name = "backend";
   upstream.addresses.push_back(Loopback(backend_port));
   config->upstreams.push_back(upstream);
-  IngressConfig ingress;
+  RouteConfig ingress;
   ingress.name = "mx";
   ingress.handshake_timeout = config->handshake_timeout;
   ingress.command_timeout = config->command_timeout;
@@ -288,7 +288,7 @@ std::shared_ptr<Config> MakeConfig(const std::array<std::uint16_t, 3>& ports,
   ingress.listeners.push_back({.endpoint = Loopback(ports[1]), .implicit_tls = true});
   const TlsCertificatePem certificate = test::Certificate("ecdsa");
   ingress.certificates.push_back({.cert = certificate.cert_path, .key = certificate.key_path});
-  config->ingress.push_back(ingress);
+  config->routes.push_back(ingress);
   return config;
 }
 
@@ -306,7 +306,7 @@ TEST(ShardsTest, ThreeShardsServeReloadAndDrainTogether) {
   std::atomic<int> loads = 0;
   const ConfigLoader load = [&config, &loads]() -> absl::StatusOr<std::shared_ptr<const Config>> {
     auto next = std::make_shared<Config>(*config);
-    next->ingress.front().command_timeout -= ++loads * kNsPerSecond;
+    next->routes.front().command_timeout -= ++loads * kNsPerSecond;
     return next;
   };
   std::array<std::uint16_t, 3> ports{};

@@ -95,7 +95,7 @@ Config ConfigOf(const std::vector<std::string>& targets) {
     upstream.targets.push_back(*ParseUpstreamTarget(text));
     upstream.addresses.push_back(upstream.targets.back().endpoint);
   }
-  IngressConfig& ingress = config.ingress.emplace_back();
+  RouteConfig& ingress = config.routes.emplace_back();
   ingress.listeners.push_back({.endpoint = *ParseEndpoint("0.0.0.0:25"), .implicit_tls = false});
   return config;
 }

@@ -30,7 +30,7 @@ class SessionTableTest : public testing::Test {
   WorldOptions options_;
   SessionWorld world_{options_};
   ListenerConfig config_;
-  IngressConfig route_;
+  RouteConfig route_;
   UpstreamConfig upstream_;
   ListenerRuntime listener_;
   SessionTable table_{1};

@@ -36,7 +36,7 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options, Time
         MakeEndpoint("127.0.0.1", static_cast<std::uint16_t>(kFirstBackendPort + i)));
   }
   config->upstreams.push_back(upstream);
-  IngressConfig ingress;
+  RouteConfig ingress;
   ingress.name = options.route;
   ingress.ask_certificate = options.ask_certificate;
   ingress.policy = options.policy;
@@ -60,7 +60,7 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options, Time
       files.certificates.back().push_back(certificate);
     }
   }
-  config->ingress.push_back(ingress);
+  config->routes.push_back(ingress);
   config->bare_newline = options.bare_newline;
   config->starttls_backend = options.starttls_backend;
   config->sessions_max = options.sessions_max;

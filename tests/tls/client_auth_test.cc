@@ -50,8 +50,7 @@ class ClientAuth : public testing::TestWithParam<TlsVersions> {
   }
 
   // A whole connection; nullptr: nothing was presented, or the handshake failed.
-  std::unique_ptr<ClientCertificate> Connect(const std::vector<Party>& chain,
-                                             std::size_t chunk = 0) {
+  std::unique_ptr<PeerCertificate> Connect(const std::vector<Party>& chain, std::size_t chunk = 0) {
     TlsClientOptions options;
     options.versions = GetParam();
     if (!chain.empty()) {
@@ -61,7 +60,7 @@ class ClientAuth : public testing::TestWithParam<TlsVersions> {
     const auto client_context = ClientContext(options);
     TlsPair pair;
     pair.Start(asking_.get(), client_context.get());
-    EXPECT_EQ(pair.server.engine->TakeClientCertificate(), nullptr);
+    EXPECT_EQ(pair.server.engine->TakePeerCertificate(), nullptr);
     const TlsPair::Outcomes outcomes = pair.Handshake(chunk);
     EXPECT_EQ(outcomes.server, TlsOutcome::kDone) << pair.server.engine->error();
     EXPECT_EQ(outcomes.client, TlsOutcome::kDone) << pair.client.engine->error();
@@ -72,8 +71,8 @@ class ClientAuth : public testing::TestWithParam<TlsVersions> {
     pair.ToServer();
     EXPECT_EQ(pair.server.Read(), TlsOutcome::kDone);
     EXPECT_EQ(Side::Drain(pair.server.plain_in), "EHLO x\r\n");
-    auto certificate = pair.server.engine->TakeClientCertificate();
-    EXPECT_EQ(pair.server.engine->TakeClientCertificate(), nullptr);
+    auto certificate = pair.server.engine->TakePeerCertificate();
+    EXPECT_EQ(pair.server.engine->TakePeerCertificate(), nullptr);
     return certificate;
   }
   // What is presented arrives as it was sent, and is judged so.
@@ -90,14 +89,14 @@ class ClientAuth : public testing::TestWithParam<TlsVersions> {
   }
 
   // The same for a leaf that no client should have.
-  std::unique_ptr<ClientCertificate> ConnectOdd(const Party& leaf) {
+  std::unique_ptr<PeerCertificate> ConnectOdd(const Party& leaf) {
     BufferPool pool(64, 32);
     Side server(&pool);
     server.engine = TlsEngine::Server(asking_.get());
     RawClient client(GetParam());
     client.UseCertificate(leaf.pem(), leaf.key->pem());
     client.Handshake(server);
-    return server.engine->TakeClientCertificate();
+    return server.engine->TakePeerCertificate();
   }
   void ExpectFaultOfOdd(const CertificateSpec& spec, PolicyFault fault) {
     SCOPED_TRACE(PolicyFaultName(fault));
@@ -210,7 +209,7 @@ TEST_P(ClientAuth, WrongSignature) {
     client.UseCertificate(victim.pem(), honest ? victim.key->pem() : Key::Ecc()->pem());
     EXPECT_EQ(client.TryHandshake(server), honest);
     EXPECT_EQ(server.engine->handshake_complete(), honest);
-    EXPECT_EQ(server.engine->TakeClientCertificate() != nullptr, honest);
+    EXPECT_EQ(server.engine->TakePeerCertificate() != nullptr, honest);
     EXPECT_EQ(server.engine->error().empty(), honest) << server.engine->error();
     for (ByteQueue* const queue : {&server.cipher_in, &server.cipher_out}) {
       queue->Clear();
@@ -232,7 +231,7 @@ TEST_P(ClientAuth, MissingSignature) {
   }));
   EXPECT_TRUE(dropped);
   EXPECT_FALSE(server.engine->handshake_complete());
-  EXPECT_EQ(server.engine->TakeClientCertificate(), nullptr);
+  EXPECT_EQ(server.engine->TakePeerCertificate(), nullptr);
   // Because it is missing, not because something else does not fit.
   const std::string error(server.engine->error());
   EXPECT_TRUE(error.starts_with(GetParam() == TlsVersions::kTls13Only
@@ -297,7 +296,7 @@ TEST_P(ClientAuth, KeyThatCannotBeChecked) {
         old = message.empty() ? message : message + (tls13 ? "\x16" : "");
       });
     }));
-    EXPECT_EQ(server.engine->TakeClientCertificate(), nullptr);
+    EXPECT_EQ(server.engine->TakePeerCertificate(), nullptr);
   }
 }
 
@@ -339,7 +338,7 @@ TEST_P(ClientAuth, SchemeOfAnotherKey) {
     EXPECT_TRUE(changed);
     EXPECT_TRUE(server.engine->error().ends_with("; sent alert illegal_parameter"))
         << server.engine->error();
-    EXPECT_EQ(server.engine->TakeClientCertificate(), nullptr);
+    EXPECT_EQ(server.engine->TakePeerCertificate(), nullptr);
   }
 }
 
@@ -398,7 +397,7 @@ TEST(ClientAuthMessages, GarbageInThem) {
     }));
     EXPECT_TRUE(replaced);
     EXPECT_FALSE(server.engine->handshake_complete());
-    EXPECT_EQ(server.engine->TakeClientCertificate(), nullptr);
+    EXPECT_EQ(server.engine->TakePeerCertificate(), nullptr);
     return std::string(server.engine->error());
   };
   const std::string der = Vector(3, leaf.der);
@@ -483,7 +482,7 @@ TEST_P(ClientAuth, NoTickets) {
     pair.ToClient();
     EXPECT_EQ(pair.client.Read(), TlsOutcome::kDone);
     EXPECT_EQ(pair.server.engine->facts().resumed, resumed);
-    EXPECT_EQ(pair.server.engine->TakeClientCertificate() != nullptr, contexts == asking.get());
+    EXPECT_EQ(pair.server.engine->TakePeerCertificate() != nullptr, contexts == asking.get());
     return pair.client.engine->TakeSession();
   };
   // The route begins to ask, as after a reload: what it gave before is worth nothing now.
@@ -511,7 +510,7 @@ TEST_P(ClientAuth, NotAsked) {
   TlsPair pair;
   pair.Start(contexts.get(), client_context.get());
   EXPECT_EQ(pair.Handshake().server, TlsOutcome::kDone);
-  EXPECT_EQ(pair.server.engine->TakeClientCertificate(), nullptr);
+  EXPECT_EQ(pair.server.engine->TakePeerCertificate(), nullptr);
 }
 
 TEST(ClientAuthOptions, CertificateAndKeyMustFit) {

@@ -18,7 +18,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/time/time.h"
 #include "ringpost/base/der.h"
-#include "ringpost/x509/client_certificate_reader.h"
+#include "ringpost/x509/peer_certificate_reader.h"
 #include "ringpost/x509/x509.h"
 
 namespace ringpost::test {
@@ -321,12 +321,12 @@ std::string IssueCrl(const CrlSpec& spec, const Party& issuer) {
   return Sign(Der(kDerSequence, part), *issuer.key, spec.scheme);
 }
 
-ClientCertificate Presented(const std::vector<Party>& chain) {
+PeerCertificate Presented(const std::vector<Party>& chain) {
   std::vector<std::string> ders;
   for (const Party& party : chain) {
     ders.push_back(party.der);
   }
-  ClientCertificate certificate = *ReadClientCertificate(std::move(ders));
+  PeerCertificate certificate = *ReadPeerCertificate(std::move(ders));
   certificate.key_proven = true;
   return certificate;
 }

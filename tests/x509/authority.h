@@ -100,7 +100,7 @@ struct CrlSpec {
 std::string IssueCrl(const CrlSpec& spec, const Party& issuer);
 
 // Facts of a chain as the engine gives them.
-ClientCertificate Presented(const std::vector<Party>& chain);
+PeerCertificate Presented(const std::vector<Party>& chain);
 
 // For as long as it lives, wolfSSL believes that it is kNow: it judges dates by its own clock.
 class LibraryClock {

@@ -32,7 +32,7 @@ class Trust : public testing::Test {
   const LibraryClock clock_;
   // What the store says of a chain, twice: the answer never depends on what it was shown before.
   PolicyFault Fault(const std::vector<Party>& chain, std::int64_t now = kNow) {
-    const ClientCertificate presented = Presented(chain);
+    const PeerCertificate presented = Presented(chain);
     const PolicyFault fault = store_->Verify(presented, now);
     EXPECT_EQ(store_->Verify(presented, now), fault);
     return fault;

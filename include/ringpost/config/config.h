@@ -80,7 +80,7 @@ struct ListenerConfig {
   bool implicit_tls = false;
 };
 
-struct IngressConfig {
+struct RouteConfig {
   std::string name;
   std::vector<ListenerConfig> listeners;
   std::size_t upstream = 0;  // index into Config::upstreams
@@ -103,7 +103,7 @@ struct Config {
   int shards = 0;         // resolved: at least 1
   std::vector<int> cpus;  // one per shard: where its thread is pinned; empty: not pinned
   std::vector<UpstreamConfig> upstreams;
-  std::vector<IngressConfig> ingress;
+  std::vector<RouteConfig> routes;
   std::vector<Partner> partners;
   std::vector<TrustConfig> trusts;
   // Domains that the mail servers take for their own, beside all address literals: `hostname`,

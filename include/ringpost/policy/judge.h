@@ -23,7 +23,7 @@
 #include "ringpost/policy/partner.h"
 #include "ringpost/policy/partner_table.h"
 #include "ringpost/policy/sender_address.h"
-#include "ringpost/x509/client_certificate.h"
+#include "ringpost/x509/peer_certificate.h"
 
 namespace ringpost {
 
@@ -38,8 +38,8 @@ class ChainVerifier {
 struct ClientFacts {
   IpAddress address{};
   bool tls = false;
-  const ClientCertificate* certificate = nullptr;  // null: none was presented
-  std::int64_t now = 0;                            // seconds since the epoch
+  const PeerCertificate* certificate = nullptr;  // null: none was presented
+  std::int64_t now = 0;                          // seconds since the epoch
 };
 
 // What made a certificate the one that a rule asks for. Only that may be said of the client: other

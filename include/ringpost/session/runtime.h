@@ -27,7 +27,7 @@ namespace ringpost {
 
 struct ListenerRuntime {
   const ListenerConfig* listener = nullptr;
-  const IngressConfig* route = nullptr;
+  const RouteConfig* route = nullptr;
   NextHop next_hop;
   std::shared_ptr<const TlsContextSet> contexts;  // null: no certificate, no STARTTLS
   const PartnerTable* partners = nullptr;         // null: no partner's policy holds here

@@ -124,7 +124,7 @@ class Session final : private PolicyListener, private MailPolicy {
   [[nodiscard]] const std::string& sni() const { return sni_; }
   [[nodiscard]] const SessionPolicy* policy() const { return policy_.get(); }
   // Nullptr: the client presented none, or nobody asked.
-  [[nodiscard]] const ClientCertificate* certificate() const {
+  [[nodiscard]] const PeerCertificate* certificate() const {
     return policy_ != nullptr ? policy_->certificate() : nullptr;
   }
   // Of the last MAIL that was let through; by comma.

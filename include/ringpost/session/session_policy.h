@@ -20,7 +20,7 @@
 #include "ringpost/policy/judge.h"
 #include "ringpost/session/runtime.h"
 #include "ringpost/smtp/smtp_relay.h"
-#include "ringpost/x509/client_certificate.h"
+#include "ringpost/x509/peer_certificate.h"
 
 namespace ringpost {
 
@@ -41,7 +41,7 @@ class PolicyListener {
 
 class SessionPolicy final : private ChainVerifier {
  public:
-  // What is kept of a client's certificate, in octets (ClientCertificate::MemoryOctets()). One that
+  // What is kept of a client's certificate, in octets (PeerCertificate::MemoryOctets()). One that
   // takes more is judged by all that may ever be asked of it, and then only its facts are kept.
   static constexpr std::size_t kKeptMax = 7 * 1024;
 
@@ -58,9 +58,9 @@ class SessionPolicy final : private ChainVerifier {
   [[nodiscard]] bool can_be_replaced() const { return !is_shortened_; }
   // The handshake is complete; `certificate` may be null. A large one costs up to 100 µs for each
   // CA that it may come from.
-  void TlsEstablished(std::unique_ptr<ClientCertificate> certificate);
+  void TlsEstablished(std::unique_ptr<PeerCertificate> certificate);
 
-  [[nodiscard]] const ClientCertificate* certificate() const { return certificate_.get(); }
+  [[nodiscard]] const PeerCertificate* certificate() const { return certificate_.get(); }
   // What the certificate proved to the route's own rule; where that takes any certificate of its
   // CA, the name that the CA gave it. All that may be said of the client before a MAIL.
   [[nodiscard]] const CertificateMatch& route_match() const { return route_match_; }
@@ -91,7 +91,7 @@ class SessionPolicy final : private ChainVerifier {
   const ListenerRuntime* listener_;
   PolicyListener* session_;
   ClientFacts client_;
-  std::unique_ptr<ClientCertificate> certificate_;
+  std::unique_ptr<PeerCertificate> certificate_;
   // What each of Config::trusts said, once asked.
   std::vector<std::optional<PolicyFault>> chain_faults_;
   std::string reply_;

@@ -41,7 +41,7 @@ struct TlsContextOptions {
   std::string route;                  // tickets are bound to it
   TicketKeys* ticket_keys = nullptr;  // shared by all shards, outlives the set; nullptr: no tickets
   // Clients are asked for a certificate. They may have none, or any: the handshake succeeds as long
-  // as the client proves that it holds the key; see TlsEngine::TakeClientCertificate(). No tickets
+  // as the client proves that it holds the key; see TlsEngine::TakePeerCertificate(). No tickets
   // are issued or taken then, whatever `ticket_keys` says (PROTOCOL 30).
   bool ask_certificate = false;
 };

@@ -30,7 +30,7 @@
 #include "ringpost/base/byte_queue.h"
 #include "ringpost/tls/client_hello_reader.h"
 #include "ringpost/tls/tls_alert.h"
-#include "ringpost/x509/client_certificate.h"
+#include "ringpost/x509/peer_certificate.h"
 
 typedef struct WOLFSSL WOLFSSL;
 
@@ -105,7 +105,7 @@ class TlsEngine {
 
   // Server, after the handshake, once: what the client presented and proved to hold the key of;
   // nullptr if it presented nothing or was not asked.
-  [[nodiscard]] std::unique_ptr<ClientCertificate> TakeClientCertificate();
+  [[nodiscard]] std::unique_ptr<PeerCertificate> TakePeerCertificate();
 
   // Adds up the blocks of a hello of which a part has come.
   void CountBlocks(std::size_t* large, std::size_t* small) const {
@@ -187,7 +187,7 @@ class TlsEngine {
   std::unique_ptr<FirstHello> first_hello_;
   // From a hello that offers early data until none can follow.
   std::unique_ptr<EarlyData> early_data_;
-  std::unique_ptr<ClientCertificate> client_certificate_;
+  std::unique_ptr<PeerCertificate> peer_certificate_;
   std::unique_ptr<TrafficSecrets> secrets_;  // during a handshake of TLS 1.3
   std::unique_ptr<RecordLayer> records_;     // after it; then there is no ssl_
   std::unique_ptr<char[]> ticket_;           // a record, until records_ has it

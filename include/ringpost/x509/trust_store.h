@@ -17,7 +17,7 @@
 
 #include "absl/status/statusor.h"
 #include "ringpost/base/policy_fault.h"
-#include "ringpost/x509/client_certificate.h"
+#include "ringpost/x509/peer_certificate.h"
 
 namespace ringpost {
 
@@ -67,7 +67,7 @@ class TrustStore {
   // kNone: the leaf chains to one of the CAs, everything in between is valid now and may sign, and
   // nothing is revoked. Purposes are not looked at. Some 100 µs (one signature for each certificate
   // of the chain).
-  [[nodiscard]] PolicyFault Verify(const ClientCertificate& certificate, std::int64_t now);
+  [[nodiscard]] PolicyFault Verify(const PeerCertificate& certificate, std::int64_t now);
   // What the administrator should hear of the last Verify(), as the client cannot mend it: a list
   // that cannot be used, or wolfSSL's reason for kRefusedByLibrary. A sentence; empty: nothing.
   [[nodiscard]] const std::string& complaint() const;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// What a client presented in its handshake, whatever it is worth: the chain as sent, and the leaf's
-// facts as the policies and the log need them. Proven is only that the client holds the leaf's
+// What a peer presented in its handshake, whatever it is worth: the chain as sent, and the leaf's
+// facts as the policies and the log need them. Proven is only that the peer holds the leaf's
 // private key (its CertificateVerify was good), and even that only where key_proven says so; trust
 // is TrustStore's to judge.
 //
 // Owner: the TLS engine makes it when the handshake is complete; the session takes it. Immutable.
-// Only connections whose client presented a certificate have one.
-#ifndef RINGPOST_X509_CLIENT_CERTIFICATE_H_
-#define RINGPOST_X509_CLIENT_CERTIFICATE_H_
+// Of clients only those have one that presented a certificate.
+#ifndef RINGPOST_X509_PEER_CERTIFICATE_H_
+#define RINGPOST_X509_PEER_CERTIFICATE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +19,7 @@
 
 namespace ringpost {
 
-struct ClientCertificate {
+struct PeerCertificate {
   // DER, the leaf first, as sent. Empty: too large to be kept (SessionPolicy::kKeptMax).
   std::vector<std::string> chain;
   // False: wolfSSL has no code for a key of this kind, so that anybody may have presented this.
@@ -53,4 +53,4 @@ struct ClientCertificate {
 
 }  // namespace ringpost
 
-#endif  // RINGPOST_X509_CLIENT_CERTIFICATE_H_
+#endif  // RINGPOST_X509_PEER_CERTIFICATE_H_

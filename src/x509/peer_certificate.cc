@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "ringpost/x509/client_certificate.h"
+#include "ringpost/x509/peer_certificate.h"
 
 #include <optional>
 #include <utility>
 
-#include "ringpost/x509/client_certificate_reader.h"
+#include "ringpost/x509/peer_certificate_reader.h"
 #include "ringpost/x509/signature.h"
 #include "ringpost/x509/x509.h"
 
@@ -28,14 +28,14 @@ std::size_t MemoryOf(const std::vector<std::string>& texts) {
 
 }  // namespace
 
-std::size_t ClientCertificate::MemoryOctets() const {
-  return sizeof(ClientCertificate) + kAllocation + MemoryOf(chain) + MemoryOf(names) +
+std::size_t PeerCertificate::MemoryOctets() const {
+  return sizeof(PeerCertificate) + kAllocation + MemoryOf(chain) + MemoryOf(names) +
          MemoryOf(subject) + MemoryOf(issuer) + MemoryOf(common_name) + MemoryOf(common_host_name);
 }
 
-std::unique_ptr<ClientCertificate> ReadClientCertificate(std::vector<std::string> chain) {
+std::unique_ptr<PeerCertificate> ReadPeerCertificate(std::vector<std::string> chain) {
   constexpr std::size_t kTextMax = 256;
-  auto certificate = std::make_unique<ClientCertificate>();
+  auto certificate = std::make_unique<PeerCertificate>();
   certificate->chain = std::move(chain);
   const std::string& leaf = certificate->chain.front();
   certificate->certificate = Sha256Of(leaf);

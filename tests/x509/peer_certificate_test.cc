@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // The facts of a presented certificate, as the policies and the log get them.
-#include "ringpost/x509/client_certificate.h"
+#include "ringpost/x509/peer_certificate.h"
 
 #include <gtest/gtest.h>
 
@@ -22,11 +22,11 @@ const Party& Root() {
   return root;
 }
 
-ClientCertificate Facts(const CertificateSpec& spec) { return Presented({Issue(spec, &Root())}); }
+PeerCertificate Facts(const CertificateSpec& spec) { return Presented({Issue(spec, &Root())}); }
 
-TEST(ClientCertificateFacts, Usual) {
+TEST(PeerCertificateFacts, Usual) {
   const Party leaf = Issue({}, &Root());
-  const ClientCertificate facts = Presented({leaf, Root()});
+  const PeerCertificate facts = Presented({leaf, Root()});
   EXPECT_EQ(facts.chain, (std::vector<std::string>{leaf.der, Root().der}));
   EXPECT_EQ(facts.subject, "CN=mail.contoso.example, O=Contoso");
   EXPECT_EQ(facts.issuer, "CN=Root, O=Contoso");
@@ -38,10 +38,10 @@ TEST(ClientCertificateFacts, Usual) {
   EXPECT_FALSE(facts.server_auth);
 }
 
-TEST(ClientCertificateFacts, MemoryCountsAll) {
-  ClientCertificate facts;
+TEST(PeerCertificateFacts, MemoryCountsAll) {
+  PeerCertificate facts;
   const std::size_t empty = facts.MemoryOctets();
-  EXPECT_GE(empty, sizeof(ClientCertificate));
+  EXPECT_GE(empty, sizeof(PeerCertificate));
   facts.chain.emplace_back(3000, 'x');
   facts.names.assign(100, std::string(50, 'n'));
   facts.subject.assign(200, 's');
@@ -51,9 +51,9 @@ TEST(ClientCertificateFacts, MemoryCountsAll) {
 }
 
 // The fingerprints are the ones that openssl prints.
-TEST(ClientCertificateFacts, FingerprintsAsOpensslPrintsThem) {
+TEST(PeerCertificateFacts, FingerprintsAsOpensslPrintsThem) {
   const Party leaf = Issue({}, &Root());
-  const ClientCertificate facts = Presented({leaf});
+  const PeerCertificate facts = Presented({leaf});
   const std::string base = TemporaryFolder() + "/fingerprint";
   {
     FILE* const file = std::fopen((base + ".pem").c_str(), "w");
@@ -70,7 +70,7 @@ TEST(ClientCertificateFacts, FingerprintsAsOpensslPrintsThem) {
   EXPECT_EQ(FormatFingerprint(facts.public_key), ReadFile(base + ".2"));
 }
 
-TEST(ClientCertificateFacts, Purposes) {
+TEST(PeerCertificateFacts, Purposes) {
   struct Case {
     std::vector<std::string> purposes;
     std::optional<std::uint16_t> usage;
@@ -93,14 +93,14 @@ TEST(ClientCertificateFacts, Purposes) {
     CertificateSpec spec;
     spec.purposes = one.purposes;
     spec.usage = one.usage;
-    const ClientCertificate facts = Facts(spec);
+    const PeerCertificate facts = Facts(spec);
     EXPECT_EQ(facts.client_auth, one.client);
     EXPECT_EQ(facts.server_auth, one.server);
   }
 }
 
 // PROTOCOL 44
-TEST(ClientCertificateFacts, NamesThatAreNone) {
+TEST(PeerCertificateFacts, NamesThatAreNone) {
   CertificateSpec spec;
   spec.names = {"MAIL.Contoso.Example",
                 "mail.contoso.example\0.evil.example"s,
@@ -128,7 +128,7 @@ TEST(ClientCertificateFacts, NamesThatAreNone) {
   EXPECT_TRUE(Facts(spec).names.empty());  // the common name is not one of them
 }
 
-TEST(ClientCertificateFacts, CommonName) {
+TEST(PeerCertificateFacts, CommonName) {
   const auto common_name = [](const std::vector<std::string>& values) {
     std::vector<std::pair<std::string, std::string>> attributes;
     for (const std::string& value : values) {
@@ -152,7 +152,7 @@ TEST(ClientCertificateFacts, CommonName) {
   EXPECT_EQ(common_name({std::string(256, 'a')}), "");
 }
 
-TEST(ClientCertificateFacts, BmpString) {
+TEST(PeerCertificateFacts, BmpString) {
   CertificateSpec spec;
   const auto named = [&](const std::string& octets) {
     spec.subject =
@@ -165,7 +165,7 @@ TEST(ClientCertificateFacts, BmpString) {
   EXPECT_EQ(named("\x20\xac"s), "\xe2\x82\xac");
 }
 
-TEST(ClientCertificateFacts, HostileSubject) {
+TEST(PeerCertificateFacts, HostileSubject) {
   const auto text = [](const std::vector<std::pair<std::string, std::string>>& attributes) {
     return X509NameText(DerName(attributes), 256);
   };
@@ -181,11 +181,11 @@ TEST(ClientCertificateFacts, HostileSubject) {
   EXPECT_EQ(X509NameText("\x30\x03\x31\x01\x00"s, 256), "(malformed)");
 }
 
-TEST(ClientCertificateFacts, MalformedLeafHasNoNamesAndNoPurpose) {
-  const ClientCertificate facts = *[] {
+TEST(PeerCertificateFacts, MalformedLeafHasNoNamesAndNoPurpose) {
+  const PeerCertificate facts = *[] {
     Party party = Issue({}, &Root());
     party.der += 'x';
-    return std::make_unique<ClientCertificate>(Presented({party}));
+    return std::make_unique<PeerCertificate>(Presented({party}));
   }();
   EXPECT_TRUE(facts.names.empty());
   EXPECT_FALSE(facts.client_auth);
