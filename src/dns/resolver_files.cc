@@ -36,12 +36,15 @@ bool IsName(std::string_view name) {
   }
   std::size_t label = 0;
   for (const char c : name) {
-    const bool is_dot = c == '.';
-    if ((is_dot && label == 0) || (!is_dot && ++label > kLabelMax) ||
-        (!is_dot && !absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_')) {
+    if (c == '.' && label > 0) {
+      label = 0;
+      continue;
+    }
+    ++label;
+    if (label > kLabelMax ||
+        (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_')) {
       return false;
     }
-    label = is_dot ? 0 : label;
   }
   return label > 0 && name.size() <= kNameMax;
 }
