@@ -18,6 +18,7 @@
 #include "ringpost/log/log_types.h"
 #include "ringpost/policy/judge.h"
 #include "ringpost/policy/partner.h"
+#include "ringpost/policy/server_policy.h"
 #include "ringpost/smtp/smtp_relay.h"
 #include "ringpost/x509/trust_store.h"
 
@@ -29,6 +30,9 @@ enum class StarttlsBackend : std::uint8_t { kReconnect, kKeep };
 
 struct Endpoint {
   std::string text;  // as configured: "127.0.0.1:10025", "[::1]:10025", "unix:/path"
+  // Of an upstream's: what it was given as, without the port, a name in lower case without a final
+  // dot or an address without brackets; empty of a unix socket.
+  std::string host;
   SocketAddress address{};
   socklen_t length = 0;
 
@@ -80,11 +84,24 @@ struct ListenerConfig {
   bool implicit_tls = false;
 };
 
+// What a route has on which mail leaves: its clients are our own, in clear, and its upstream is a
+// partner's server.
+struct EgressConfig {
+  ServerPolicy policy;
+  // Shown to a server that asks for one.
+  std::optional<CertificateFiles> client_certificate;
+  bool implicit_tls = false;  // TLS from the first octet (RFC 8314), without STARTTLS
+  std::string ehlo_name;      // said in EHLO; empty: what the client said
+  // What the policy refuses, it refuses with 5xx: the mail goes back to its sender at once.
+  bool hard_bounce = false;
+};
+
 struct RouteConfig {
   std::string name;
   std::vector<ListenerConfig> listeners;
   std::size_t upstream = 0;  // index into Config::upstreams
-  RoutePolicy policy;
+  std::optional<EgressConfig> egress;
+  RoutePolicy policy;  // of an egress route only the mode
   AuthPolicy auth = AuthPolicy::kTls;
   // Partners' policies hold for mail on this route.
   bool partners = true;
@@ -103,7 +120,7 @@ struct Config {
   int shards = 0;         // resolved: at least 1
   std::vector<int> cpus;  // one per shard: where its thread is pinned; empty: not pinned
   std::vector<UpstreamConfig> upstreams;
-  std::vector<RouteConfig> routes;
+  std::vector<RouteConfig> routes;  // those of ingress first
   std::vector<Partner> partners;
   std::vector<TrustConfig> trusts;
   // Domains that the mail servers take for their own, beside all address literals: `hostname`,
@@ -142,6 +159,7 @@ struct Config {
 [[nodiscard]] std::string_view BackendIdentityName(BackendIdentity identity);
 [[nodiscard]] std::string_view ProxyTlvsName(ProxyTlvs tlvs);
 [[nodiscard]] std::string_view TlsPolicyName(TlsPolicy policy);
+[[nodiscard]] std::string_view EgressTlsName(EgressTls tls);
 [[nodiscard]] std::string_view AuthPolicyName(AuthPolicy policy);
 [[nodiscard]] std::string_view PolicyModeName(PolicyMode mode);
 [[nodiscard]] std::string_view RevocationName(Revocation revocation);

@@ -20,12 +20,20 @@ namespace ringpost {
 
 enum class TlsVersions : std::uint8_t { kBoth, kTls12Only, kTls13Only };
 enum class TlsResumption : std::uint8_t { kOff, kOn };
+// What becomes of the server's certificates.
+enum class ServerCertificates : std::uint8_t {
+  kLibrary,  // wolfSSL's to judge: by `ca_pem`, or where that is empty not at all
+  // Whatever they are worth, the handshake goes on; TakePeerCertificate() says what was presented.
+  kTaken,
+};
 
 struct TlsClientOptions {
   TlsVersions versions = TlsVersions::kBoth;
-  // As OfferedGroups() names them, best first. In TLS 1.3 a key share is sent for the first one
-  // only.
+  // As OfferedGroups() names them, best first. In TLS 1.3 a key share is sent for the first
+  // `key_shares` of them.
   std::vector<std::string> groups = {"X25519"};
+  std::size_t key_shares = 1;
+  ServerCertificates server_certificates = ServerCertificates::kLibrary;
   // No key share in the first hello: the server must answer with HelloRetryRequest.
   bool empty_key_shares = false;
   // IANA names; empty: all that ringpost speaks.

@@ -37,7 +37,10 @@ struct PeerCertificate {
   // SAN dNSNames in lower case, in the certificate's order. A name with a NUL or anything else that
   // is not a host name or a wildcard for one is left out (PROTOCOL 44).
   std::vector<std::string> names;
-  bool has_dns_names = false;   // also where none of them was any good
+  bool has_dns_names = false;  // also where none of them was any good
+  // SAN iPAddresses as they stand there: 4 or 16 octets each, in network order. Others are left
+  // out.
+  std::vector<std::string> addresses;
   Fingerprint certificate{};    // of the whole leaf
   Fingerprint public_key{};     // of its SubjectPublicKeyInfo
   std::int64_t not_before = 0;  // seconds since the epoch
