@@ -59,6 +59,7 @@ void SessionPolicy::ShortenCertificate() {
     });
   }
   certificate_->chain = {};
+  certificate_->addresses = {};
   if (certificate_->MemoryOctets() > kKeptMax) ShortenNames();
 }
 

@@ -30,7 +30,8 @@ std::size_t MemoryOf(const std::vector<std::string>& texts) {
 
 std::size_t PeerCertificate::MemoryOctets() const {
   return sizeof(PeerCertificate) + kAllocation + MemoryOf(chain) + MemoryOf(names) +
-         MemoryOf(subject) + MemoryOf(issuer) + MemoryOf(common_name) + MemoryOf(common_host_name);
+         MemoryOf(addresses) + MemoryOf(subject) + MemoryOf(issuer) + MemoryOf(common_name) +
+         MemoryOf(common_host_name);
 }
 
 std::unique_ptr<PeerCertificate> ReadPeerCertificate(std::vector<std::string> chain) {
@@ -49,6 +50,7 @@ std::unique_ptr<PeerCertificate> ReadPeerCertificate(std::vector<std::string> ch
   certificate->common_host_name = X509CommonHostName(*view);
   certificate->names = X509DnsNames(*view);
   certificate->has_dns_names = X509HasDnsNames(*view);
+  certificate->addresses = X509Addresses(*view);
   certificate->public_key = Sha256Of(view->public_key);
   certificate->not_before = view->not_before;
   certificate->not_after = view->not_after;

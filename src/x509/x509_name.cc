@@ -271,6 +271,21 @@ bool X509HasDnsNames(const X509View& certificate) {
   return false;
 }
 
+std::vector<std::string> X509Addresses(const X509View& certificate) {
+  constexpr std::size_t kIpv4Octets = 4;
+  constexpr std::size_t kIpv6Octets = 16;
+  std::vector<std::string> addresses;
+  DerReader reader(certificate.alternative_names);
+  while (reader.ok() && !reader.empty()) {
+    const DerItem name = reader.Next();
+    if (name.tag == DerContext(7) &&
+        (name.content.size() == kIpv4Octets || name.content.size() == kIpv6Octets)) {
+      addresses.emplace_back(name.content);
+    }
+  }
+  return addresses;
+}
+
 std::string X509CommonHostName(const X509View& certificate) {
   return X509HasDnsNames(certificate) ? std::string()
                                       : CleanDnsName(X509CommonName(certificate.subject));

@@ -166,10 +166,13 @@ std::string Extensions(const CertificateSpec& spec) {
     }
     all += Extension("2.5.29.37", false, Der(kDerSequence, content));
   }
-  if (!spec.names.empty()) {
+  if (!spec.names.empty() || !spec.addresses.empty()) {
     std::string content;
     for (const std::string& name : spec.names) {
       content += Der(DerContext(2), name);
+    }
+    for (const std::string& address : spec.addresses) {
+      content += Der(DerContext(7), address);
     }
     all += Extension("2.5.29.17", false, Der(kDerSequence, content));
   }

@@ -68,9 +68,10 @@ struct CertificateSpec {
   std::optional<std::uint16_t> usage = kDigitalSignature;
   std::vector<std::string> purposes = {std::string(kClientPurpose)};
   std::vector<std::string> names = {"mail.contoso.example"};
-  std::string name_constraints;    // content of the extension's sequence
-  std::string extensions;          // more of them
-  std::shared_ptr<const Key> key;  // nullptr: a new P-256
+  std::vector<std::string> addresses = {};  // octets of iPAddresses
+  std::string name_constraints;             // content of the extension's sequence
+  std::string extensions;                   // more of them
+  std::shared_ptr<const Key> key;           // nullptr: a new P-256
   Scheme scheme = Scheme::kPlain;
 
   static CertificateSpec Ca(const std::string& name);

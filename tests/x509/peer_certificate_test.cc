@@ -44,8 +44,9 @@ TEST(PeerCertificateFacts, MemoryCountsAll) {
   EXPECT_GE(empty, sizeof(PeerCertificate));
   facts.chain.emplace_back(3000, 'x');
   facts.names.assign(100, std::string(50, 'n'));
+  facts.addresses.assign(100, std::string(16, 'a'));
   facts.subject.assign(200, 's');
-  const std::size_t contents = 3000 + 100 * (50 + sizeof(std::string)) + 200;
+  const std::size_t contents = 3000 + 100 * (50 + 16 + 2 * sizeof(std::string)) + 200;
   EXPECT_GT(facts.MemoryOctets(), empty + contents);
   EXPECT_LT(facts.MemoryOctets(), empty + contents * 3 / 2);
 }
@@ -126,6 +127,37 @@ TEST(PeerCertificateFacts, NamesThatAreNone) {
                                       "mail.fabrikam.example", "_smtp.contoso.example"}));
   spec.names.clear();
   EXPECT_TRUE(Facts(spec).names.empty());  // the common name is not one of them
+}
+
+TEST(PeerCertificateFacts, Addresses) {
+  const std::string v4 = "\xc0\0\2\1"s;
+  const std::string v6 = "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1"s;
+  CertificateSpec spec;
+  spec.addresses = {v6, "", "192.0.2.1", v4 + "\xff\xff\xff\0"s, v6 + v6, v4.substr(1), v4};
+  EXPECT_EQ(Facts(spec).addresses, (std::vector<std::string>{v6, v4}));
+  EXPECT_EQ(Facts(spec).names, std::vector<std::string>{"mail.contoso.example"});
+  EXPECT_TRUE(Facts({}).addresses.empty());
+  // An address makes no dNSName, and a dNSName no address.
+  spec.names.clear();
+  EXPECT_FALSE(Facts(spec).has_dns_names);
+  spec.addresses.clear();
+  spec.names = {"192.0.2.1", v4};
+  EXPECT_TRUE(Facts(spec).addresses.empty());
+}
+
+// As openssl makes it.
+TEST(PeerCertificateFacts, AddressesByOpenssl) {
+  const std::string base = TemporaryFolder() + "/addresses";
+  RunCommand("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout '" +
+             base + ".key' -subj /CN=x -days 2 -outform DER -out '" + base +
+             ".der' -addext 'subjectAltName=DNS:mx.example,IP:192.0.2.1,IP:2001:db8::1' "
+             "2>/dev/null");
+  Party leaf;
+  leaf.der = ReadFile(base + ".der");
+  const PeerCertificate facts = Presented({leaf});
+  EXPECT_EQ(facts.names, std::vector<std::string>{"mx.example"});
+  EXPECT_EQ(facts.addresses,
+            (std::vector<std::string>{"\xc0\0\2\1"s, "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1"s}));
 }
 
 TEST(PeerCertificateFacts, CommonName) {

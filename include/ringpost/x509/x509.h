@@ -77,6 +77,8 @@ struct X509View {
 [[nodiscard]] std::vector<std::string> X509DnsNames(const X509View& certificate);
 // Whether it has any, good or not: then its common name is no name (RFC 9525 6.3).
 [[nodiscard]] bool X509HasDnsNames(const X509View& certificate);
+// The SAN iPAddresses of 4 or 16 octets, in the certificate's order.
+[[nodiscard]] std::vector<std::string> X509Addresses(const X509View& certificate);
 // Its common name where that can stand for a host: as CleanDnsName() has it, and only if there are
 // no dNSNames. What policies match and what name constraints are about is this, and never another
 // reading of the common name.
