@@ -135,7 +135,7 @@ class Pair {
       const TlsCertificatePem& pem =
           certificates.of(setting.shown == Shown::kRsa ? Key::kRsa : Key::kP256);
       client_options.cert_pem = pem.cert_pem;
-      client_options.key_pem = std::string(pem.key_pem.view());
+      client_options.key_pem = pem.key_pem;
     }
     auto client_context = TlsClientContext::Create(client_options);
     if (!set.ok() || !client_context.ok()) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// What wolfSSL asks about the certificates of a client.
+// What wolfSSL asks about the certificates of a peer: of a client that was asked for one, and of a
+// server whose certificates are ours to judge.
 #include <new>
 #include <optional>
 #include <string>
@@ -18,13 +19,14 @@ namespace ringpost {
 // wolfSSL's handshake is made to trust nothing and to refuse nothing: what a certificate is worth
 // is TrustStore's to say, later, in SMTP. Of the two ways to get there,
 // - a verify callback that overrides errors has wolfSSL add each intermediate that claims to be a
-//   CA, unverified, to the certificate manager of the route's context, where it stays, trusted, for
-//   all later connections; and it is not asked about certificates that cannot be parsed;
+//   CA, unverified, to the certificate manager of the context, where it stays, trusted, for all
+//   later connections; and it is not asked about certificates that cannot be parsed;
 // - this callback comes before that, sees each certificate, replaces the result, and takes away the
 //   claim to be a CA, so that nothing is ever added.
-// The client's signature over the handshake is no matter of either: wolfSSL checks it with the
-// leaf's key and ends the handshake if it is wrong or missing. Where wolfSSL has no code for that
-// key, it is told to go on without: the client then has proved nothing.
+// The peer's signature over the handshake is no matter of either: wolfSSL checks it with the leaf's
+// key and ends the handshake if it is wrong or missing. Where wolfSSL has no code for that key, it
+// is told to go on without: the client then has proved nothing. A server must prove its key: with
+// one like that, the handshake fails.
 int TlsCallbacks::PeerCertificate(WOLFSSL* ssl, DecodedCert* certificate) {
   certificate->isCA = 0;
   auto* const engine = static_cast<TlsEngine*>(wolfSSL_GetIOReadCtx(ssl));
@@ -77,7 +79,8 @@ int TlsCallbacks::Verify(int /*verified*/, WOLFSSL_X509_STORE_CTX* store) {
       provable = false;
     }
     if (!provable) {
-      // What is no certificate at all is a broken message, and not a key of another kind.
+      // What is no certificate at all is a broken message, and not a key of another kind. For a
+      // server's key wolfSSL does not do it.
       if (!leaf.has_value() || wolfSSL_SetPeerSigUnchecked(engine->ssl_) != WOLFSSL_SUCCESS) {
         return kRefuse;
       }

@@ -31,9 +31,9 @@ struct TlsCallbacks {
                         unsigned key_size, void* signer);
   // A secret of TLS 1.3, as soon as it is known. The context is the TlsEngine.
   static int Secret(WOLFSSL* ssl, int kind, const unsigned char* secret, int size, void* engine);
-  // For each certificate that a client presents, the leaf last.
+  // For each certificate that the peer presents, the leaf last.
   static int PeerCertificate(WOLFSSL* ssl, DecodedCert* certificate);
-  // Once for each Certificate message of a client, after its leaf.
+  // Once for each Certificate message of the peer, after its leaf.
   static int Verify(int verified, WOLFSSL_X509_STORE_CTX* store);
 };
 

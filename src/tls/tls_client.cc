@@ -51,14 +51,15 @@ absl::StatusOr<std::vector<int>> GroupIds(const TlsClientOptions& options) {
     }
     ids.push_back(found->id);
   }
-  if (ids.empty()) {
-    return absl::InvalidArgumentError("a TLS client needs at least one group");
+  if (ids.empty() || options.key_shares == 0) {
+    return absl::InvalidArgumentError("a TLS client needs at least one group and one key share");
   }
   return ids;
 }
 
 absl::Status UseCertificate(WOLFSSL_CTX* context, const TlsClientOptions& options) {
-  if (options.cert_pem.empty() && options.key_pem.empty()) {
+  const std::string_view key = options.key_pem.view();
+  if (options.cert_pem.empty() && key.empty()) {
     return absl::OkStatus();
   }
   if (wolfSSL_CTX_use_certificate_chain_buffer_format(
@@ -66,13 +67,36 @@ absl::Status UseCertificate(WOLFSSL_CTX* context, const TlsClientOptions& option
           static_cast<long>(options.cert_pem.size()), WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
     return absl::InvalidArgumentError("the client certificate is not a usable one in PEM form");
   }
-  if (wolfSSL_CTX_use_PrivateKey_buffer(
-          context, reinterpret_cast<const unsigned char*>(options.key_pem.data()),
-          static_cast<long>(options.key_pem.size()), WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS ||
+  if (wolfSSL_CTX_use_PrivateKey_buffer(context, reinterpret_cast<const unsigned char*>(key.data()),
+                                        static_cast<long>(key.size()),
+                                        WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS ||
       wolfSSL_CTX_check_private_key(context) != WOLFSSL_SUCCESS) {
     return absl::InvalidArgumentError(
         "the client key does not match the client certificate, or is not an unencrypted one in PEM "
         "form");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JudgeServersBy(WOLFSSL_CTX* context, const TlsClientOptions& options) {
+  if (options.server_certificates == ServerCertificates::kTaken) {
+    if (!options.ca_pem.empty()) {
+      return absl::InvalidArgumentError("a CA where the TLS library is to judge no certificate");
+    }
+    // No CA is loaded: nothing is trusted in the handshake.
+    wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_PEER, &TlsCallbacks::Verify);
+    wolfSSL_CTX_SetProcessPeerCertCb(context, &TlsCallbacks::PeerCertificate);
+    return absl::OkStatus();
+  }
+  if (options.ca_pem.empty()) {
+    wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_NONE, nullptr);
+    return absl::OkStatus();
+  }
+  wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_PEER, nullptr);
+  if (wolfSSL_CTX_load_verify_buffer(
+          context, reinterpret_cast<const unsigned char*>(options.ca_pem.data()),
+          static_cast<long>(options.ca_pem.size()), WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
+    return absl::InvalidArgumentError("the CA file holds no usable certificate in PEM form");
   }
   return absl::OkStatus();
 }
@@ -103,7 +127,9 @@ absl::StatusOr<std::unique_ptr<TlsClientContext>> TlsClientContext::Create(
   }
   wolfSSL_CTX_SetDevId(context, TlsCryptoDevice());
   if (!tls12_only) {
-    made->key_share_group_ = groups->front();
+    const std::size_t shares = std::min(options.key_shares, groups->size());
+    made->key_share_groups_.assign(groups->begin(),
+                                   groups->begin() + static_cast<std::ptrdiff_t>(shares));
     const bool tls13_only = options.versions == TlsVersions::kTls13Only;
     if (wolfSSL_CTX_SetMinVersion(context, tls13_only ? WOLFSSL_TLSV1_3 : WOLFSSL_TLSV1_2) !=
         WOLFSSL_SUCCESS) {
@@ -120,15 +146,8 @@ absl::StatusOr<std::unique_ptr<TlsClientContext>> TlsClientContext::Create(
       wolfSSL_CTX_UseSessionTicket(context) != WOLFSSL_SUCCESS) {
     return absl::InternalError("wolfSSL refused session tickets");
   }
-  if (options.ca_pem.empty()) {
-    wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_NONE, nullptr);
-  } else {
-    wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_PEER, nullptr);
-    if (wolfSSL_CTX_load_verify_buffer(
-            context, reinterpret_cast<const unsigned char*>(options.ca_pem.data()),
-            static_cast<long>(options.ca_pem.size()), WOLFSSL_FILETYPE_PEM) != WOLFSSL_SUCCESS) {
-      return absl::InvalidArgumentError("the CA file holds no usable certificate in PEM form");
-    }
+  if (absl::Status status = JudgeServersBy(context, options); !status.ok()) {
+    return status;
   }
   if (absl::Status status = UseCertificate(context, options); !status.ok()) {
     return status;

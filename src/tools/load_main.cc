@@ -16,8 +16,10 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "ringpost/base/secret.h"
 #include "ringpost/config/address.h"
 #include "ringpost/io/uring.h"
 #include "ringpost/tools/json_text.h"
@@ -151,14 +153,16 @@ absl::Status PlanTls(LoadPlan& plan, std::unique_ptr<TlsClientContext>& context)
   if (absl::GetFlag(FLAGS_client_cert).empty() != absl::GetFlag(FLAGS_client_key).empty()) {
     return Invalid("--client_cert and --client_key go together");
   }
+  std::string key;
   for (const absl::Status& status :
        {ReadPem("--ca", absl::GetFlag(FLAGS_ca), options.ca_pem),
         ReadPem("--client_cert", absl::GetFlag(FLAGS_client_cert), options.cert_pem),
-        ReadPem("--client_key", absl::GetFlag(FLAGS_client_key), options.key_pem)}) {
+        ReadPem("--client_key", absl::GetFlag(FLAGS_client_key), key)}) {
     if (!status.ok()) {
       return status;
     }
   }
+  options.key_pem = Secret(std::move(key));
   absl::StatusOr<std::unique_ptr<TlsClientContext>> created = TlsClientContext::Create(options);
   if (!created.ok()) {
     return created.status();

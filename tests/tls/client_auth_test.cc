@@ -55,7 +55,7 @@ class ClientAuth : public testing::TestWithParam<TlsVersions> {
     options.versions = GetParam();
     if (!chain.empty()) {
       options.cert_pem = PemOf(chain);
-      options.key_pem = chain.front().key->pem();
+      options.key_pem = Secret(chain.front().key->pem());
     }
     const auto client_context = ClientContext(options);
     TlsPair pair;
@@ -471,7 +471,7 @@ TEST_P(ClientAuth, NoTickets) {
   options.versions = GetParam();
   options.resumption = TlsResumption::kOn;
   options.cert_pem = leaf.pem();
-  options.key_pem = leaf.key->pem();
+  options.key_pem = Secret(leaf.key->pem());
   const auto client_context = ClientContext(options);
   const auto connect = [&](const TlsContextSet* contexts, const TlsSession* session, bool resumed) {
     SCOPED_TRACE(contexts == asking.get() ? "asking" : "open");
@@ -505,7 +505,7 @@ TEST_P(ClientAuth, NotAsked) {
   TlsClientOptions options;
   options.versions = GetParam();
   options.cert_pem = leaf.pem();
-  options.key_pem = leaf.key->pem();
+  options.key_pem = Secret(leaf.key->pem());
   const auto client_context = ClientContext(options);
   TlsPair pair;
   pair.Start(contexts.get(), client_context.get());
@@ -518,12 +518,12 @@ TEST(ClientAuthOptions, CertificateAndKeyMustFit) {
   const Party two = Issue({}, nullptr);
   TlsClientOptions options;
   options.cert_pem = one.pem();
-  options.key_pem = two.key->pem();
+  options.key_pem = Secret(two.key->pem());
   EXPECT_FALSE(TlsClientContext::Create(options).ok());
-  options.key_pem.clear();
+  options.key_pem = Secret();
   EXPECT_FALSE(TlsClientContext::Create(options).ok());
   options.cert_pem = "x";
-  options.key_pem = one.key->pem();
+  options.key_pem = Secret(one.key->pem());
   EXPECT_FALSE(TlsClientContext::Create(options).ok());
 }
 

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The client's side of TLS for the load generator and the tests: what all its connections share,
-// and the session that a later one resumes. Immutable once made; any number of engines use one
-// context, on the thread that made it.
+// The client's side of TLS, for mail that leaves, the load generator and the tests: what all its
+// connections share, and the session that a later one resumes. Immutable once made; any number of
+// engines use one context, on the thread that made it.
 #ifndef RINGPOST_TLS_TLS_CLIENT_H_
 #define RINGPOST_TLS_TLS_CLIENT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "ringpost/base/secret.h"
 
 typedef struct WOLFSSL_CTX WOLFSSL_CTX;
 typedef struct WOLFSSL_SESSION WOLFSSL_SESSION;
@@ -30,7 +32,7 @@ enum class ServerCertificates : std::uint8_t {
 struct TlsClientOptions {
   TlsVersions versions = TlsVersions::kBoth;
   // As OfferedGroups() names them, best first. In TLS 1.3 a key share is sent for the first
-  // `key_shares` of them.
+  // `key_shares` of them, or for all if there are fewer.
   std::vector<std::string> groups = {"X25519"};
   std::size_t key_shares = 1;
   ServerCertificates server_certificates = ServerCertificates::kLibrary;
@@ -39,12 +41,12 @@ struct TlsClientOptions {
   // IANA names; empty: all that ringpost speaks.
   std::vector<std::string> suites;
   TlsResumption resumption = TlsResumption::kOff;
-  // PEM. Empty: nothing is verified. Else chain and name (the engine's `sni`) are.
+  // PEM, for kLibrary. Empty: nothing is verified. Else chain and name (the engine's `sni`) are.
   std::string ca_pem;
   // PEM: the certificate, with its chain, and the key that a server which asks is shown. Both or
   // none.
   std::string cert_pem;
-  std::string key_pem;
+  Secret key_pem;
 };
 
 class TlsClientContext {
@@ -55,15 +57,24 @@ class TlsClientContext {
   TlsClientContext& operator=(const TlsClientContext&) = delete;
 
   [[nodiscard]] WOLFSSL_CTX* context() const { return context_; }
-  [[nodiscard]] const TlsClientOptions& options() const { return options_; }
-  [[nodiscard]] int key_share_group() const { return key_share_group_; }
+  [[nodiscard]] ServerCertificates server_certificates() const { return server_certificates_; }
+  [[nodiscard]] bool verifies_name() const { return verifies_name_; }
+  [[nodiscard]] bool empty_key_shares() const { return empty_key_shares_; }
+  // wolfSSL's numbers; empty: TLS 1.3 is not offered.
+  [[nodiscard]] const std::vector<int>& key_share_groups() const { return key_share_groups_; }
 
  private:
-  explicit TlsClientContext(TlsClientOptions options) : options_(std::move(options)) {}
+  // Keeps no copy of the options: wolfSSL has the key, and nobody else needs it.
+  explicit TlsClientContext(const TlsClientOptions& options)
+      : server_certificates_(options.server_certificates),
+        verifies_name_(!options.ca_pem.empty()),
+        empty_key_shares_(options.empty_key_shares) {}
 
-  TlsClientOptions options_;
   WOLFSSL_CTX* context_ = nullptr;
-  int key_share_group_ = 0;  // 0: TLS 1.3 is not offered
+  std::vector<int> key_share_groups_;
+  ServerCertificates server_certificates_;
+  bool verifies_name_;
+  bool empty_key_shares_;
 };
 
 // A ticket and its secret. Wiped when it goes.

@@ -2,8 +2,7 @@
 //
 // One TLS connection in memory: octets in, octets out, no socket. The leg owns it and the queues it
 // is handed on each call; the engine keeps no octets but those of a record, or a ClientHello, that
-// has not come as a whole. It is the server of a connection, or, in the load generator and the
-// tests, the client.
+// has not come as a whole. It is the server of a connection, or its client.
 //
 // Contract with the caller: before each call the pool has at least kBlocksNeeded large blocks free,
 // so that output never fails half-way; where it does anyway, the outcome is kFailed.
@@ -103,8 +102,9 @@ class TlsEngine {
   // one was used; the session of that one is as good as before.
   [[nodiscard]] std::unique_ptr<TlsSession> TakeSession();
 
-  // Server, after the handshake, once: what the client presented and proved to hold the key of;
-  // nullptr if it presented nothing or was not asked.
+  // After the handshake, once: what the peer presented and proved to hold the key of; nullptr if it
+  // presented nothing. A server has one only of clients that it asked; a client only with
+  // ServerCertificates::kTaken, and never after a resumed handshake.
   [[nodiscard]] std::unique_ptr<PeerCertificate> TakePeerCertificate();
 
   // Adds up the blocks of a hello of which a part has come.
@@ -219,7 +219,8 @@ class TlsEngine {
   bool ticket_next_ = false;              // what wolfSSL sends next is a ticket of TLS 1.3
   bool sent_ = false;                     // wolfSSL has sent something
   bool retry_asked_ = false;              // HelloRetryRequest was the last that wolfSSL sent
-  bool peer_key_read_ = false;            // of the client's certificate, by wolfSSL
+  bool peer_key_read_ = false;            // of the peer's certificate, by wolfSSL
+  bool takes_certificate_ = false;        // client: ServerCertificates::kTaken
   bool close_sent_ = false;
 };
 
