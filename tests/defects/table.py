@@ -1335,6 +1335,41 @@ DEFECTS = (
               "  if (certificate_ != nullptr && certificate_->MemoryOctets() > kKeptMax) ShortenCertificate();\n", ""),),
         e2e("policy_memory.a_session"), r"FAIL policy_memory.a_session_keeps_what_was_planned\[large\]"),
     Defect(
+        "intermediates-are-kept",
+        "what a peer presents as a CA stays in the context, trusted",
+        (Edit("src/tls/peer_certificate_callback.cc", "  certificate->isCA = 0;\n", ""),),
+        unit("tests/tls/tls_test", "*ServerCertificate.HostileChains*"),
+        r"FAILED  \] Versions/ServerCertificate.HostileChainsLeaveNoTrace"),
+    Defect(
+        "server-without-proof",
+        "a server whose key was not proven meets a policy",
+        (Edit("src/policy/server_policy.cc",
+              "  if (!certificate.key_proven) return PolicyFault::kUnsupportedKey;\n", ""),),
+        POLICY, r"FAILED  \] ServerPolicyTest.OrderOfFaults"),
+    Defect(
+        "address-as-a-dns-name",
+        "a dNSName that spells a server's address counts where the certificate has no iPAddress",
+        (Edit("src/policy/server_policy.cc",
+              "  if (const std::optional<std::string> address = AddressOctets(host)) {\n",
+              "  if (const auto address = AddressOctets(host); address && !certificate.addresses.empty()) {\n"),),
+        POLICY, r"FAILED  \] ServerPolicyTest.Addresses"),
+    Defect(
+        "partial-wildcard",
+        "a wildcard may be a part of a label",
+        (Edit("src/base/name_match.cc",
+              "  if (!pattern.starts_with(\"*.\")) return EqualNames(pattern, name);\n",
+              "  if (const std::size_t star = pattern.find('*'); star > 0 && star != std::string_view::npos)\n"
+              "    return name.starts_with(pattern.substr(0, star)) && name.ends_with(pattern.substr(star + 1));\n"
+              "  if (!pattern.starts_with(\"*.\")) return EqualNames(pattern, name);\n"),),
+        POLICY, r"FAILED  \] ServerPolicyTest.Names"),
+    Defect(
+        "server-name-of-the-domain-itself",
+        "a name that only ends like the expected domain is taken for one below it",
+        (Edit("src/policy/server_policy.cc",
+              "  return NameMatches(suffix, name.substr(name.size() - suffix.size()));\n",
+              "  return name.ends_with(suffix.substr(1));\n"),),
+        POLICY, r"FAILED  \] ServerPolicyTest.SecureNames"),
+    Defect(
         "unproven-certificate-is-judged",
         "a certificate whose key was not proven meets a policy",
         (Edit("src/policy/judge.cc",
