@@ -138,6 +138,11 @@ int TlsCallbacks::Send(WOLFSSL* ssl, char* buffer, int size, void* context) {
       engine.first_hello_.reset();  // no second one will follow
     }
   }
+  // With no input there is nothing to answer: then it is our own text that is sent.
+  if (engine.role_ == TlsEngine::Role::kClient && engine.stage_ == TlsEngine::Stage::kOpen &&
+      engine.in_ != nullptr && ++engine.answers_ > TlsEngine::kAnswersMax) {
+    return WOLFSSL_CBIO_ERR_GENERAL;
+  }
   if (std::exchange(engine.ticket_next_, false) &&
       engine.HoldTicket({buffer, static_cast<std::size_t>(size)})) {
     return size;
@@ -298,6 +303,7 @@ TlsEngine::Record TlsEngine::NextRecord() {
   }
   record_length_ = static_cast<std::uint32_t>(length);
   record_left_ = static_cast<std::uint32_t>(kHeaderBytes + length);
+  answers_ = 0;
   return Record::kReady;
 }
 
@@ -313,8 +319,12 @@ TlsEngine::Record TlsEngine::CountEmptyRecord() {
     weight =
         std::max(weight, (record_length_ - std::min(record_length_, kSealBytes)) / kKeyUpdateBytes);
   }
+  // A server's tickets are longer than many KeyUpdates, so that all of its records count together.
+  if (role_ == Role::kClient && wolfSSL_version(ssl_) == kVersionTls13) {
+    empty_bytes_ += record_length_;
+  }
   empty_records_ += weight;
-  if (empty_records_ > kEmptyRecordsMax) {
+  if (empty_records_ > kEmptyRecordsMax || empty_bytes_ > kEmptyBytesMax) {
     End(TlsOutcome::kFlood, "too many records without content");
     return Record::kEnded;
   }
@@ -523,6 +533,9 @@ TlsOutcome TlsEngine::EndWithAlert(TlsAlert alert, std::string_view reason, Byte
 TlsOutcome TlsEngine::EndWithError(int error) {
   if (out_failed_) {
     return End(TlsOutcome::kFailed, "out of blocks");
+  }
+  if (answers_ > kAnswersMax) {
+    return End(TlsOutcome::kFlood, "too many KeyUpdates in a record");
   }
   if (error == EMPTY_RECORD_LIMIT_E) {
     return End(TlsOutcome::kFlood, "too many records without content");

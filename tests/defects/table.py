@@ -1341,6 +1341,16 @@ DEFECTS = (
         unit("tests/tls/tls_test", "*ServerCertificate.HostileChains*"),
         r"FAILED  \] Versions/ServerCertificate.HostileChainsLeaveNoTrace"),
     Defect(
+        "answers-without-end",
+        "a client answers each of the KeyUpdates that a server has put into one record",
+        (Edit("src/tls/tls_engine.cc", "++engine.answers_ > TlsEngine::kAnswersMax", "false"),),
+        unit("tests/tls/tls_test", "HostileServer*"), r"FAILED  \] HostileServer.ManyRequestsInOneRecord"),
+    Defect(
+        "key-updates-without-end",
+        "a server may send KeyUpdates as long as there is text between them",
+        (Edit("src/tls/tls_engine.cc", " || empty_bytes_ > kEmptyBytesMax", ""),),
+        unit("tests/tls/tls_test", "HostileServer*"), r"FAILED  \] HostileServer.KeyUpdatesWithoutEnd"),
+    Defect(
         "server-without-proof",
         "a server whose key was not proven meets a policy",
         (Edit("src/policy/server_policy.cc",

@@ -13,9 +13,6 @@
 #include "hello_builder.h"
 
 namespace ringpost::test {
-namespace {
-
-// RFC 8446 7.1 with an empty context.
 std::string ExpandLabel(const std::string& secret, const std::string& label, std::size_t length) {
   const std::string info = Number(length, 2) + Vector(1, "tls13 " + label) + Vector(1, "");
   std::string out(length, '\0');
@@ -28,8 +25,6 @@ std::string ExpandLabel(const std::string& secret, const std::string& label, std
       0);
   return out;
 }
-
-}  // namespace
 
 struct RawClient::Callbacks {
   static int Receive(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) {

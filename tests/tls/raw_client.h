@@ -20,6 +20,9 @@ typedef struct WOLFSSL_SESSION WOLFSSL_SESSION;
 
 namespace ringpost::test {
 
+// RFC 8446 7.1, of SHA-256, with an empty context.
+std::string ExpandLabel(const std::string& secret, const std::string& label, std::size_t length);
+
 class RawClient {
  public:
   explicit RawClient(TlsVersions versions);

@@ -10,14 +10,13 @@
 #include <wolfssl/wolfcrypt/error-crypt.h>
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "../x509/authority.h"
-#include "first_hello.h"
 #include "hello_builder.h"
+#include "raw_server.h"
 #include "ringpost/policy/server_policy.h"
 #include "ringpost/x509/trust_store.h"
 #include "tls_fixture.h"
@@ -279,85 +278,6 @@ TEST_P(ServerCertificate, ServerAsks) {
     }
   }
 }
-
-// A server that shows what ours would not, and signs with a key of its choice.
-class RawServer {
- public:
-  RawServer(TlsVersions versions, const std::string& cert_pem, const std::string& key_pem)
-      : context_(wolfSSL_CTX_new(versions == TlsVersions::kTls12Only
-                                     ? wolfTLSv1_2_server_method()
-                                     : wolfTLSv1_3_server_method())) {
-    // Else wolfSSL refuses some of what is to be shown.
-    wolfSSL_CTX_set_verify(context_, WOLFSSL_VERIFY_NONE, nullptr);
-    wolfSSL_CTX_SetIORecv(context_, &Receive);
-    wolfSSL_CTX_SetIOSend(context_, &Send);
-    EXPECT_EQ(wolfSSL_CTX_use_certificate_chain_buffer(
-                  context_, reinterpret_cast<const unsigned char*>(cert_pem.data()),
-                  static_cast<long>(cert_pem.size())),
-              WOLFSSL_SUCCESS);
-    EXPECT_EQ(wolfSSL_CTX_use_PrivateKey_buffer(
-                  context_, reinterpret_cast<const unsigned char*>(key_pem.data()),
-                  static_cast<long>(key_pem.size()), WOLFSSL_FILETYPE_PEM),
-              WOLFSSL_SUCCESS);
-    ssl_ = wolfSSL_new(context_);
-    wolfSSL_SetIOReadCtx(ssl_, this);
-    wolfSSL_SetIOWriteCtx(ssl_, this);
-  }
-  ~RawServer() {
-    wolfSSL_free(ssl_);
-    wolfSSL_CTX_free(context_);
-  }
-  RawServer(const RawServer&) = delete;
-  RawServer& operator=(const RawServer&) = delete;
-
-  // `tamper` sees each flight of the server.
-  TlsOutcome Handshake(Side& client, const Tamper& tamper = nullptr) {
-    TlsOutcome outcome = client.Handshake();
-    for (int turn = 0; turn < 5 && outcome == TlsOutcome::kNeedInput; ++turn) {
-      in_ += Side::Drain(client.cipher_out);
-      (void)wolfSSL_accept(ssl_);
-      std::string flight = std::exchange(out_, {});
-      asked_again_ |= IsHelloRetryRequest(flight);
-      if (tamper) {
-        tamper(flight);
-      }
-      client.Receive(flight);
-      outcome = client.Handshake();
-    }
-    in_ += Side::Drain(client.cipher_out);
-    (void)wolfSSL_accept(ssl_);
-    return outcome;
-  }
-  // Speaks no other.
-  void UseGroup(int group) { EXPECT_EQ(wolfSSL_set_groups(ssl_, &group, 1), WOLFSSL_SUCCESS); }
-  // Whether it has sent a HelloRetryRequest.
-  [[nodiscard]] bool asked_again() const { return asked_again_; }
-  // The last alert that the client sent, -1 for none.
-  [[nodiscard]] int alert() const {
-    WOLFSSL_ALERT_HISTORY history{};
-    wolfSSL_get_alert_history(ssl_, &history);
-    return history.last_rx.code;
-  }
-
- private:
-  static int Receive(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) {
-    std::string& in = static_cast<RawServer*>(context)->in_;
-    const std::size_t count = std::min(in.size(), static_cast<std::size_t>(size));
-    std::memcpy(buffer, in.data(), count);
-    in.erase(0, count);
-    return count > 0 ? static_cast<int>(count) : WOLFSSL_CBIO_ERR_WANT_READ;
-  }
-  static int Send(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) {
-    static_cast<RawServer*>(context)->out_.append(buffer, static_cast<std::size_t>(size));
-    return size;
-  }
-
-  WOLFSSL_CTX* context_;
-  WOLFSSL* ssl_;
-  std::string in_;
-  std::string out_;
-  bool asked_again_ = false;
-};
 
 class OddServer : public ServerCertificate {
  protected:
@@ -640,6 +560,65 @@ TEST_F(KeyShares, OlderServers) {
     EXPECT_EQ(server.asked_again(), versions == TlsVersions::kTls13Only);
     EXPECT_NE(client.engine->TakePeerCertificate(), nullptr);
   }
+}
+
+// PROTOCOL 31, of a server.
+class HostileServer : public testing::Test {
+ protected:
+  HostileServer() {
+    TlsClientOptions options;
+    options.groups = {"X25519", "P-256"};
+    options.server_certificates = ServerCertificates::kTaken;
+    client_context_ = ClientContext(options);
+    client_.engine = TlsEngine::Client(client_context_.get(), kHost, nullptr);
+    EXPECT_EQ(server_.Handshake(client_), TlsOutcome::kDone) << client_.engine->error();
+  }
+  TlsOutcome Read(const std::string& octets) {
+    client_.Receive(octets);
+    return client_.Read();
+  }
+  static std::string KeyUpdates(int count, char request) {
+    std::string updates;
+    for (int i = 0; i < count; ++i) {
+      updates += Number(24, 1) + Vector(3, std::string(1, request));
+    }
+    return updates;
+  }
+
+  const Party leaf_ = Issue(ServerSpec(), nullptr);
+  BufferPool pool_{64, 32};
+  Side client_{&pool_};
+  std::unique_ptr<TlsClientContext> client_context_;
+  RawServer server_{TlsVersions::kTls13Only, leaf_.pem(), leaf_.key->pem()};
+};
+
+TEST_F(HostileServer, SealsAsAServerDoes) {
+  EXPECT_EQ(Read(server_.Seal(23, "220 x\r\n")), TlsOutcome::kDone);
+  EXPECT_EQ(Read(server_.SealKeyUpdate()), TlsOutcome::kDone);
+  EXPECT_EQ(Read(server_.Seal(22, KeyUpdates(1, 1))), TlsOutcome::kDone);
+  EXPECT_FALSE(client_.cipher_out.empty());  // our own
+  EXPECT_EQ(Side::Drain(client_.plain_in), "220 x\r\n");
+}
+
+// Each of them would have an answer.
+TEST_F(HostileServer, ManyRequestsInOneRecord) {
+  EXPECT_EQ(Read(server_.Seal(22, KeyUpdates(3000, 1))), TlsOutcome::kFlood);
+  EXPECT_LT(client_.cipher_out.size(), 1000U);
+}
+
+// Nor does text in between help.
+TEST_F(HostileServer, KeyUpdatesWithoutEnd) {
+  TlsOutcome outcome = TlsOutcome::kDone;
+  int updates = 0;
+  for (; outcome == TlsOutcome::kDone && updates < 10000; ++updates) {
+    outcome = Read(server_.SealKeyUpdate());
+    if (outcome == TlsOutcome::kDone) {
+      outcome = Read(server_.Seal(23, "x"));
+    }
+  }
+  EXPECT_EQ(outcome, TlsOutcome::kFlood) << client_.engine->error();
+  EXPECT_GT(updates, 5000);
+  EXPECT_LT(updates, 7000);
 }
 
 }  // namespace

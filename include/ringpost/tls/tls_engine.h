@@ -121,6 +121,11 @@ class TlsEngine {
 
   // More records than these without content in a row are a flood (PROTOCOL 31).
   static constexpr std::uint32_t kEmptyRecordsMax = 32;
+  // Client of TLS 1.3: of what the server sends in records without content, tickets and KeyUpdates,
+  // on the whole connection. wolfSSL takes some 3,000 KeyUpdates in one record.
+  static constexpr std::uint32_t kEmptyBytesMax = 128 * 1024;
+  // And of the answers to one record.
+  static constexpr int kAnswersMax = 4;
   // What a peer may send between its first flight and the end of the handshake. A certificate chain
   // has less than 16 KiB; a flight in records of 128 octets is still accepted.
   static constexpr std::size_t kHandshakeBytesMax = 64 * 1024;
@@ -205,8 +210,10 @@ class TlsEngine {
   TlsRecords records_of_ = TlsRecords::kOwn;
   std::uint32_t handshake_bytes_ = 0;
   std::uint32_t empty_records_ = 0;
+  std::uint32_t empty_bytes_ = 0;  // client
   std::uint32_t ticket_bytes_ = 0;
   std::uint16_t handshake_records_ = 0;
+  std::uint16_t answers_ = 0;  // client: to the record at hand
   // The fatal alert that wolfSSL has sent; nothing that it sends after it leaves.
   std::optional<std::uint8_t> alert_sent_;
   Stage stage_ = Stage::kHello;
