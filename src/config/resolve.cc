@@ -375,13 +375,15 @@ class Resolver {
         status = ReadDuration(given, kTimeoutMin, kTimeoutMax, &ingress->handshake_timeout);
       } else if (name == "command_timeout") {
         status = ReadDuration(given, kTimeoutMin, kTimeoutMax, &ingress->command_timeout);
-        if (status.ok()) {
+        // Of the process's own value the process is warned.
+        if (status.ok() && ingress->command_timeout != config_.command_timeout) {
           WarnIfBelow(subject, ingress->command_timeout, kCommandTimeoutAsked, "4.5.3.2.7");
         }
       } else {
         status = ReadDuration(given, kTimeoutMin, kTimeoutMax, &ingress->data_timeout);
-        if (status.ok())
+        if (status.ok() && ingress->data_timeout != config_.data_timeout) {
           WarnIfBelow(subject, ingress->data_timeout, kDataTimeoutAsked, "4.5.3.2.5");
+        }
       }
       if (!status.ok()) return status;
     }
@@ -532,11 +534,10 @@ class Resolver {
     }
     if (asked == 0) {
       asked = static_cast<std::uint32_t>(std::min<std::uint64_t>(fit, kSessionsMaxAutomatic));
-      if (asked < kSessionsFew) {
-        Warn(absl::StrCat("the limit of open files (", limit, ") allows only ", asked,
-                          " sessions; raise it with LimitNOFILE= in the systemd unit or ulimit "
-                          "-n"));
-      }
+    }
+    if (asked == fit && asked < kSessionsFew) {
+      Warn(absl::StrCat("the limit of open files (", limit, ") allows only ", asked,
+                        " sessions; raise it with LimitNOFILE= in the systemd unit or ulimit -n"));
     }
     config_.sessions_max = asked;
     return absl::OkStatus();

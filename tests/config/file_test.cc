@@ -83,6 +83,42 @@ TEST(ConfigFile, WhatCheckConfigPrintsIsTheSameConfiguration) {
   EXPECT_EQ(DescribeConfig(**again), printed);
 }
 
+// The file that is printed gives each value, also those that nobody had given.
+TEST(ConfigFile, WhatCheckConfigPrintsWarnsOfTheSame) {
+  Folder folder;
+  Machine small = TestMachine();
+  small.descriptors_max = 1024;
+  const std::string route =
+      "[[ingress]]\nname = \"mx\"\nlisten = [\"127.0.0.1:2525\"]\n"
+      "upstream = \"p\"\n";
+  const std::string text =
+      "[[upstream]]\nname = \"p\"\naddresses = [\"127.0.0.1:10025\"]\n" + route;
+  struct Case {
+    std::string text;
+    std::size_t warnings;  // with that of the route without a certificate
+  };
+  for (const Case& with :
+       {Case{"command_timeout = \"10s\"\n" + text, 2}, Case{"data_timeout = \"10s\"\n" + text, 2},
+        Case{text + "command_timeout = \"10s\"\ndata_timeout = \"20s\"\n", 3},
+        Case{"command_timeout = \"10s\"\n" + text + "command_timeout = \"5s\"\n", 3},
+        Case{text, 1}}) {
+    for (const Machine& machine : {TestMachine(), small}) {
+      SCOPED_TRACE(with.text);
+      const auto first = ParseConfigText(with.text, folder.Path("ringpost.toml"));
+      ASSERT_TRUE(first.ok()) << first.status();
+      const auto config = ResolveConfig(*first, machine);
+      ASSERT_TRUE(config.ok()) << config.status();
+      const std::size_t few = machine.descriptors_max == small.descriptors_max ? 1 : 0;
+      EXPECT_EQ((*config)->warnings.size(), with.warnings + few);
+      const auto second = ParseConfigText(DescribeConfig(**config), "/elsewhere/other.toml");
+      ASSERT_TRUE(second.ok()) << second.status();
+      const auto again = ResolveConfig(*second, machine);
+      ASSERT_TRUE(again.ok()) << again.status();
+      EXPECT_EQ((*again)->warnings, (*config)->warnings);
+    }
+  }
+}
+
 TEST(ConfigFile, ProxyTlvsAreReadAndPrinted) {
   Folder folder;
   for (const char* tlvs : {"all", "ssl", "none", ""}) {
