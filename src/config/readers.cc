@@ -24,11 +24,15 @@ absl::Status RefuseQuoted(const Given& given, std::string_view sentence) {
       absl::StrCat(given.where, ": \"", given.text, "\" ", View(sentence)));
 }
 
-absl::Status OnOneLine(const absl::Status& status) {
-  std::string text(status.message().data(), status.message().size());
-  for (char& c : text) {
+void PutOnOneLine(std::string* text) {
+  for (char& c : *text) {
     if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = '?';
   }
+}
+
+absl::Status OnOneLine(const absl::Status& status) {
+  std::string text(status.message().data(), status.message().size());
+  PutOnOneLine(&text);
   return {status.code(), text};
 }
 

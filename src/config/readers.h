@@ -24,8 +24,9 @@ inline absl::string_view View(std::string_view text) { return {text.data(), text
 // "<where>: <sentence>" and "<where>: "<text>" <sentence>".
 absl::Status Refuse(const Given& given, std::string_view sentence);
 absl::Status RefuseQuoted(const Given& given, std::string_view sentence);
-// For whoever hands a refusal out: what it quotes cannot make another line of it, nor move a
-// cursor.
+// For whoever hands a refusal or a warning out: what it quotes cannot make another line of it, nor
+// move a cursor.
+void PutOnOneLine(std::string* text);
 absl::Status OnOneLine(const absl::Status& status);
 
 // 0 is always allowed: `zero` says what it stands for.

@@ -108,6 +108,7 @@ class Resolver {
       const absl::Status status = (this->*step)();
       if (!status.ok()) return status;
     }
+    for (std::string& warning : config_.warnings) PutOnOneLine(&warning);
     return std::make_shared<const Config>(std::move(config_));
   }
 

@@ -89,7 +89,7 @@ TEST(ConfigFile, WhatCheckConfigPrintsWarnsOfTheSame) {
   Machine small = TestMachine();
   small.descriptors_max = 1024;
   const std::string route =
-      "[[ingress]]\nname = \"mx\"\nlisten = [\"127.0.0.1:2525\"]\n"
+      "[[ingress]]\nname = \"a\\nb\"\nlisten = [\"127.0.0.1:2525\"]\n"
       "upstream = \"p\"\n";
   const std::string text =
       "[[upstream]]\nname = \"p\"\naddresses = [\"127.0.0.1:10025\"]\n" + route;
@@ -110,6 +110,9 @@ TEST(ConfigFile, WhatCheckConfigPrintsWarnsOfTheSame) {
       ASSERT_TRUE(config.ok()) << config.status();
       const std::size_t few = machine.descriptors_max == small.descriptors_max ? 1 : 0;
       EXPECT_EQ((*config)->warnings.size(), with.warnings + few);
+      for (const std::string& warning : (*config)->warnings) {
+        EXPECT_EQ(warning.find('\n'), std::string::npos) << warning;
+      }
       const auto second = ParseConfigText(DescribeConfig(**config), "/elsewhere/other.toml");
       ASSERT_TRUE(second.ok()) << second.status();
       const auto again = ResolveConfig(*second, machine);
