@@ -82,6 +82,7 @@ class Driver {
       case StepKind::kBlocked:
         return false;
       case StepKind::kStartTls:
+      case StepKind::kHello:
       case StepKind::kClose:
         break;
     }

@@ -51,6 +51,8 @@ std::string_view CloseReasonName(CloseReason reason) {
       return "backend_protocol";
     case CloseReason::kBackendTimeout:
       return "backend_timeout";
+    case CloseReason::kBackendTls:
+      return "backend_tls";
     case CloseReason::kClientTimeout:
       return "client_timeout";
     case CloseReason::kHandshakeTimeout:

@@ -12,6 +12,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace ringpost {
 namespace {
@@ -162,6 +163,11 @@ absl::StatusOr<UpstreamTarget> ParseUpstreamTarget(std::string_view text) {
   absl::StatusOr<Endpoint> endpoint = ParseEndpoint(text);
   if (endpoint.ok()) {
     target.endpoint = *std::move(endpoint);
+    if (target.endpoint.address.any.sa_family != AF_UNIX) {
+      std::string_view address = text.substr(0, text.rfind(':'));
+      if (address.starts_with('[')) address = address.substr(1, address.size() - 2);
+      target.endpoint.host = absl::AsciiStrToLower(View(address));
+    }
     return target;
   }
   const std::size_t colon = text.rfind(':');
@@ -184,6 +190,7 @@ absl::StatusOr<UpstreamTarget> ParseUpstreamTarget(std::string_view text) {
                                   "127.0.0.1:10025, mail.example:10025 or unix:/path"));
   }
   target.endpoint.text = text;
+  target.endpoint.host = absl::AsciiStrToLower(absl::StripSuffix(View(host), "."));
   target.host = host;
   target.port = htons(port);
   return target;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "ringpost/base/fingerprint.h"
+#include "ringpost/config/address.h"
 #include "ringpost/config/config.h"
 #include "ringpost/policy/network.h"
 #include "words.h"
@@ -70,6 +72,14 @@ void DescribeListeners(const RouteConfig& ingress, bool implicit_tls, std::strin
   out->List(key, texts);
 }
 
+std::vector<std::string> TextsOf(const std::vector<Fingerprint>& fingerprints) {
+  std::vector<std::string> texts;
+  for (const Fingerprint& fingerprint : fingerprints) {
+    texts.push_back(FormatFingerprint(fingerprint));
+  }
+  return texts;
+}
+
 // Only what differs from the defaults, so that ten thousand partners stay readable.
 void DescribeRule(const CertificateRule& rule, const Config& config, Description* out) {
   if (rule.trust != kNoTrust) {
@@ -79,11 +89,7 @@ void DescribeRule(const CertificateRule& rule, const Config& config, Description
     out->Text("revocation", RevocationName(trust.revocation));
   }
   out->List("certificate_names", rule.names);
-  std::vector<std::string> fingerprints;
-  for (const Fingerprint& fingerprint : rule.fingerprints) {
-    fingerprints.push_back(FormatFingerprint(fingerprint));
-  }
-  out->List("fingerprints", fingerprints);
+  out->List("fingerprints", TextsOf(rule.fingerprints));
   if (rule.accept_common_name) out->Boolean("accept_common_name", true);
   if (rule.accept_server_auth_purpose) out->Boolean("accept_server_auth_purpose", true);
 }
@@ -91,6 +97,13 @@ void DescribeRule(const CertificateRule& rule, const Config& config, Description
 void DescribeReply(std::string_view key, const std::string& reply, const std::string& usual,
                    Description* out) {
   if (reply != usual) out->Text(key, reply);
+}
+
+void DescribeLimits(const RouteConfig& route, Description* out) {
+  if (route.sessions_max != 0) out->Count("sessions_max", route.sessions_max);
+  out->Duration("handshake_timeout", route.handshake_timeout);
+  out->Duration("command_timeout", route.command_timeout);
+  out->Duration("data_timeout", route.data_timeout);
 }
 
 void DescribeIngress(const RouteConfig& ingress, const Config& config, Description* out) {
@@ -107,10 +120,7 @@ void DescribeIngress(const RouteConfig& ingress, const Config& config, Descripti
   DescribeReply("certificate_reply", ingress.policy.replies.certificate,
                 PolicyReplies{}.certificate, out);
   out->Boolean("partners", ingress.partners);
-  if (ingress.sessions_max != 0) out->Count("sessions_max", ingress.sessions_max);
-  out->Duration("handshake_timeout", ingress.handshake_timeout);
-  out->Duration("command_timeout", ingress.command_timeout);
-  out->Duration("data_timeout", ingress.data_timeout);
+  DescribeLimits(ingress, out);
   if (ingress.certificates.empty()) return;
   std::string list;
   for (const CertificateFiles& files : ingress.certificates) {
@@ -118,6 +128,42 @@ void DescribeIngress(const RouteConfig& ingress, const Config& config, Descripti
                     " },\n");
   }
   out->Line("certificates", absl::StrCat("[\n", list, "]"));
+}
+
+std::vector<std::string> TextsOf(const UpstreamConfig& upstream) {
+  std::vector<std::string> texts;
+  for (const UpstreamTarget& target : upstream.targets) texts.push_back(target.endpoint.text);
+  return texts;
+}
+
+void DescribeEgress(const RouteConfig& route, const Config& config, Description* out) {
+  const EgressConfig& egress = *route.egress;
+  out->Raw("\n[[egress]]\n");
+  out->Text("name", route.name);
+  DescribeListeners(route, false, "listen", out);
+  const bool is_local =
+      std::all_of(route.listeners.begin(), route.listeners.end(),
+                  [](const ListenerConfig& listener) { return IsLocal(listener.endpoint); });
+  if (!is_local) out->Boolean("allow_networks", true);
+  out->List("upstream", TextsOf(config.upstreams[route.upstream]));
+  out->Text("tls", EgressTlsName(egress.policy.tls));
+  out->List("match", egress.policy.names);
+  if (egress.policy.trust != kNoTrust) {
+    const TrustConfig& trust = config.trusts[egress.policy.trust];
+    out->Text("ca", trust.client_ca);
+    if (!trust.crl.empty()) out->Text("crl", trust.crl);
+    out->Text("revocation", RevocationName(trust.revocation));
+  }
+  out->List("fingerprints", TextsOf(egress.policy.fingerprints));
+  if (egress.client_certificate.has_value()) {
+    out->Text("client_cert", egress.client_certificate->cert);
+    out->Text("client_key", egress.client_certificate->key);
+  }
+  if (egress.implicit_tls) out->Boolean("implicit_tls", true);
+  if (!egress.ehlo_name.empty()) out->Text("hostname", egress.ehlo_name);
+  out->Text("mode", PolicyModeName(route.policy.mode));
+  if (egress.hard_bounce) out->Boolean("hard_bounce", true);
+  DescribeLimits(route, out);
 }
 
 void DescribePartner(const Partner& partner, const Config& config, Description* out) {
@@ -180,6 +226,26 @@ std::string_view ProxyTlvsName(ProxyTlvs tlvs) {
       return "ssl";
     case ProxyTlvs::kNone:
       return "none";
+  }
+  return "";
+}
+
+std::string_view EgressTlsName(EgressTls tls) {
+  switch (tls) {
+    case EgressTls::kNone:
+      return "none";
+    case EgressTls::kMay:
+      return "may";
+    case EgressTls::kEncrypt:
+      return "encrypt";
+    case EgressTls::kTrusted:
+      return "trusted";
+    case EgressTls::kVerify:
+      return "verify";
+    case EgressTls::kSecure:
+      return "secure";
+    case EgressTls::kFingerprint:
+      return "fingerprint";
   }
   return "";
 }
@@ -252,17 +318,22 @@ std::string DescribeConfig(const Config& config) {
   out.Text("log_level", LogLevelWord(config.log_level));
 
   for (const UpstreamConfig& upstream : config.upstreams) {
+    if (upstream.is_partner) continue;  // its route names it
     out.Raw("\n[[upstream]]\n");
     out.Text("name", upstream.name);
-    std::vector<std::string> addresses;
-    for (const UpstreamTarget& target : upstream.targets) addresses.push_back(target.endpoint.text);
-    out.List("addresses", addresses);
+    out.List("addresses", TextsOf(upstream));
     out.Text("identity", BackendIdentityName(upstream.identity));
     if (upstream.identity == BackendIdentity::kProxyV2) {
       out.Text("proxy_tlvs", ProxyTlvsName(upstream.proxy_tlvs));
     }
   }
-  for (const RouteConfig& ingress : config.routes) DescribeIngress(ingress, config, &out);
+  for (const RouteConfig& route : config.routes) {
+    if (route.egress.has_value()) {
+      DescribeEgress(route, config, &out);
+    } else {
+      DescribeIngress(route, config, &out);
+    }
+  }
   for (const Partner& partner : config.partners) DescribePartner(partner, config, &out);
   return out.Take();
 }

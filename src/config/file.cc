@@ -30,7 +30,7 @@ constexpr std::uintmax_t kFileBytesMax = 16 << 20;  // ten thousand partners tak
 
 // What the vocabulary has but this version does not do. Refused with that reason, rather than as an
 // unknown word, and never skipped: a policy that is not enforced must not look as if it were.
-constexpr std::array<std::string_view, 2> kLaterTables = {"egress", "admin"};
+constexpr std::array<std::string_view, 1> kLaterTables = {"admin"};
 
 // Reads one file. The first error wins; after it the readers return empty values.
 class FileReader {
@@ -75,7 +75,7 @@ class FileReader {
       std::string_view key;
       std::string_view table;
     };
-    constexpr std::array<Place, 17> kPlaces = {
+    constexpr std::array<Place, 22> kPlaces = {
         {{"certificates", "[tls] or [[ingress]]"},
          {"client_ca", "[tls], [[ingress]] or [[partner]]"},
          {"crl", "[tls], [[ingress]] or [[partner]]"},
@@ -83,9 +83,14 @@ class FileReader {
          {"addresses", "[[upstream]]"},
          {"identity", "[[upstream]]"},
          {"proxy_tlvs", "[[upstream]]"},
-         {"listen", "[[ingress]]"},
+         {"listen", "[[ingress]] or [[egress]]"},
          {"listen_tls", "[[ingress]]"},
-         {"implicit_tls", "[[ingress]]"},
+         {"implicit_tls", "[[ingress]] or [[egress]]"},
+         {"match", "[[egress]]"},
+         {"ca", "[[egress]]; for clients' certificates write client_ca"},
+         {"client_cert", "[[egress]]"},
+         {"client_key", "[[egress]]"},
+         {"hard_bounce", "[[egress]]"},
          {"auth", "[[ingress]]"},
          {"partners", "[[ingress]]"},
          {"sender_domains", "[[partner]]"},
@@ -280,6 +285,34 @@ class FileReader {
     settings_.ingress.push_back(std::move(ingress));
   }
 
+  void ReadEgress(const toml::table& table) {
+    Keys known = {"name",         "listen",      "upstream",    "tls",
+                  "match",        "ca",          "crl",         "revocation",
+                  "fingerprints", "client_cert", "client_key",  "implicit_tls",
+                  "hostname",     "mode",        "hard_bounce", "allow_networks"};
+    for (const Tuning& limit : kRouteLimits) known.push_back(limit.name);
+    CheckKeys(table, "[[egress]]", known);
+    EgressSettings egress;
+    egress.name = ReadRequired(table, "[[egress]]", "name", "partner");
+    egress.listen = ReadStrings(table, "listen", "127.0.0.1:10026");
+    egress.upstream = ReadStrings(table, "upstream", "mx.partner.example:25");
+    egress.tls = ReadOptional(table, "tls", "verify");
+    egress.match = ReadStrings(table, "match", "mx.partner.example");
+    egress.trust = {ReadPath(table, "ca", "/etc/ssl/certs/ca-certificates.crt"),
+                    ReadPath(table, "crl", "partner.crl"),
+                    ReadOptional(table, "revocation", "soft")};
+    egress.fingerprints = ReadStrings(table, "fingerprints", "AB:CD:...");
+    egress.client_cert = ReadPath(table, "client_cert", "fullchain.pem");
+    egress.client_key = ReadPath(table, "client_key", "privkey.pem");
+    egress.implicit_tls = ReadBoolean(table, "implicit_tls");
+    egress.hostname = ReadOptional(table, "hostname", "mail.example.com");
+    egress.mode = ReadOptional(table, "mode", "enforce");
+    egress.hard_bounce = ReadBoolean(table, "hard_bounce");
+    egress.allow_networks = ReadBoolean(table, "allow_networks");
+    for (const Tuning& limit : kRouteLimits) ReadTuning(table, limit, &egress.limits);
+    settings_.egress.push_back(std::move(egress));
+  }
+
   void ReadPartner(const toml::table& table) {
     if (partner_keys_.empty()) {
       partner_keys_ = {"name",
@@ -373,7 +406,7 @@ class FileReader {
              absl::StrCat("\"", View(later), "\" is not supported in this version"));
       }
     }
-    Keys known = {"tls", "upstream", "ingress", "partner", "own_domains", "resolver"};
+    Keys known = {"tls", "upstream", "ingress", "egress", "partner", "own_domains", "resolver"};
     for (const Tuning& tuning : AllTuning()) known.push_back(tuning.name);
     CheckKeys(root, "the file", known);
     for (const Tuning& tuning : AllTuning()) ReadTuning(root, tuning, &settings_.tuning);
@@ -392,6 +425,7 @@ class FileReader {
     }
     ReadTables(root, "upstream", &FileReader::ReadUpstream);
     ReadTables(root, "ingress", &FileReader::ReadIngress);
+    ReadTables(root, "egress", &FileReader::ReadEgress);
     ReadTables(root, "partner", &FileReader::ReadPartner);
   }
 

@@ -76,6 +76,43 @@ ABSL_FLAG(Text, cert, std::nullopt,
           "Certificate chains in PEM, leaf first, separated by commas; one --key for each.");
 ABSL_FLAG(Text, key, std::nullopt,
           "Private keys in PEM, unencrypted, separated by commas, in the order of --cert.");
+ABSL_FLAG(Text, egress_listen, std::nullopt,
+          "Addresses where our own mail server hands over mail that leaves, separated by commas: "
+          "127.0.0.1:10026.");
+ABSL_FLAG(Text, egress_upstream, std::nullopt,
+          "The partner's server that it goes to: mx.partner.example:25. Several, separated by "
+          "commas, are tried in turn.");
+ABSL_FLAG(Text, egress_tls, std::nullopt,
+          "none, may, encrypt, trusted, verify, secure or fingerprint: what mail that leaves must "
+          "have. Default: may.");
+ABSL_FLAG(Text, egress_match, std::nullopt,
+          "Names of which the server's certificate must have one where --egress_tls is secure, "
+          "separated by commas: mx.partner.example,.partner.example.");
+ABSL_FLAG(Text, egress_ca, std::nullopt,
+          "PEM file, or a folder of them: the CAs that sign servers' certificates.");
+ABSL_FLAG(Text, egress_crl, std::nullopt,
+          "File or folder of revocation lists (PEM or DER) of --egress_ca.");
+ABSL_FLAG(Text, egress_revocation, std::nullopt,
+          "off, soft or hard, as --revocation. Default: soft with --egress_crl, else off.");
+ABSL_FLAG(Text, egress_fingerprints, std::nullopt,
+          "SHA-256 of the server's certificate or of its public key where --egress_tls is "
+          "fingerprint, separated by commas.");
+ABSL_FLAG(Text, egress_client_cert, std::nullopt,
+          "Certificate chain in PEM that is shown to a server which asks for one.");
+ABSL_FLAG(Text, egress_client_key, std::nullopt, "Its private key in PEM, unencrypted.");
+ABSL_FLAG(Text, egress_implicit_tls, std::nullopt,
+          "true: the server begins with TLS (port 465). Default: false.");
+ABSL_FLAG(Text, egress_hostname, std::nullopt,
+          "The name that is said to the server in EHLO. Default: what our own mail server said.");
+ABSL_FLAG(Text, egress_mode, std::nullopt,
+          "enforce, or report: nothing is refused for --egress_tls, but logged and counted. "
+          "Default: enforce.");
+ABSL_FLAG(Text, egress_hard_bounce, std::nullopt,
+          "true: what --egress_tls refuses goes back to its sender at once (5xx). Default: false, "
+          "it stays in the queue.");
+ABSL_FLAG(Text, egress_allow_networks, std::nullopt,
+          "true: --egress_listen may be reached from other machines, all of which can then send "
+          "mail. Default: false.");
 ABSL_FLAG(Text, hostname, std::nullopt,
           "The name in replies that ringpost itself makes. Default: the machine's name.");
 ABSL_FLAG(Text, shards, std::nullopt,
@@ -161,6 +198,21 @@ constexpr auto kFlags = std::to_array<std::string_view>({"config",
                                                          "proxy_tlvs",
                                                          "cert",
                                                          "key",
+                                                         "egress_listen",
+                                                         "egress_upstream",
+                                                         "egress_tls",
+                                                         "egress_match",
+                                                         "egress_ca",
+                                                         "egress_crl",
+                                                         "egress_revocation",
+                                                         "egress_fingerprints",
+                                                         "egress_client_cert",
+                                                         "egress_client_key",
+                                                         "egress_implicit_tls",
+                                                         "egress_hostname",
+                                                         "egress_mode",
+                                                         "egress_hard_bounce",
+                                                         "egress_allow_networks",
                                                          "hostname",
                                                          "shards",
                                                          "sessions_max",
@@ -296,6 +348,33 @@ void RouteFromFlags(Settings* settings) {
   settings->ingress.push_back(std::move(from));
 }
 
+// The same of a route on which mail leaves, called "egress".
+void EgressFromFlags(Settings* settings) {
+  EgressSettings egress;
+  egress.name = {"egress", "--egress_listen"};
+  egress.listen = FlagList(FLAGS_egress_listen);
+  egress.upstream = FlagList(FLAGS_egress_upstream);
+  egress.tls = Flag(FLAGS_egress_tls);
+  egress.match = FlagList(FLAGS_egress_match);
+  egress.trust = {PathFlag(FLAGS_egress_ca), PathFlag(FLAGS_egress_crl),
+                  Flag(FLAGS_egress_revocation)};
+  egress.fingerprints = FlagList(FLAGS_egress_fingerprints);
+  egress.client_cert = PathFlag(FLAGS_egress_client_cert);
+  egress.client_key = PathFlag(FLAGS_egress_client_key);
+  egress.implicit_tls = Flag(FLAGS_egress_implicit_tls);
+  egress.hostname = Flag(FLAGS_egress_hostname);
+  egress.mode = Flag(FLAGS_egress_mode);
+  egress.hard_bounce = Flag(FLAGS_egress_hard_bounce);
+  egress.allow_networks = Flag(FLAGS_egress_allow_networks);
+  const TrustSettings& trust = egress.trust;
+  const bool given = !egress.listen.empty() || !egress.upstream.empty() || egress.tls ||
+                     !egress.match.empty() || trust.client_ca || trust.crl || trust.revocation ||
+                     !egress.fingerprints.empty() || egress.client_cert || egress.client_key ||
+                     egress.implicit_tls || egress.hostname || egress.mode || egress.hard_bounce ||
+                     egress.allow_networks;
+  if (given) settings->egress.push_back(std::move(egress));
+}
+
 absl::Status CertificatesFromFlags(Settings* settings) {
   const std::vector<Given> certs = FlagList(FLAGS_cert);
   const std::vector<Given> keys = FlagList(FLAGS_key);
@@ -371,6 +450,7 @@ absl::StatusOr<Settings> SettingsFromFlags() {
     settings.tuning.emplace(tuning.name, std::move(given));
   }
   RouteFromFlags(&settings);
+  EgressFromFlags(&settings);
   settings.trust = {PathFlag(FLAGS_client_ca), PathFlag(FLAGS_crl), Flag(FLAGS_revocation)};
   settings.own_domains = FlagList(FLAGS_own_domains);
   settings.resolver = FlagList(FLAGS_resolver);
@@ -383,7 +463,8 @@ absl::StatusOr<Settings> MergeSettings(Settings flags, Settings file) {
   if (flags.has_routes() && file.has_routes()) {
     return absl::InvalidArgumentError(
         "the --config file has routes, and so has the command line; leave out --listen, --upstream "
-        "and the other flags of a route, or take [[ingress]] and [[upstream]] out of the file");
+        "and the other flags of a route, --egress_listen among them, or take [[ingress]], "
+        "[[upstream]] and [[egress]] out of the file");
   }
   if (!flags.certificates.empty() && file.has_routes()) {
     return absl::InvalidArgumentError(
@@ -408,7 +489,8 @@ absl::StatusOr<Settings> MergeSettings(Settings flags, Settings file) {
   if (!flags.own_domains.empty()) merged.own_domains = std::move(flags.own_domains);
   if (!flags.resolver.empty()) merged.resolver = std::move(flags.resolver);
   if (!flags.certificates.empty()) merged.certificates = std::move(flags.certificates);
-  if (flags.has_routes()) {
+  if (!flags.egress.empty()) merged.egress = std::move(flags.egress);
+  if (!flags.upstreams.empty()) {
     if (flags.upstreams.front().addresses.empty()) {
       return absl::InvalidArgumentError(
           "no mail server is named; give --upstream=127.0.0.1:10025 or the address it has");

@@ -21,6 +21,15 @@ constexpr std::array kRouteLevels = {
     Choice<TlsPolicy>{"encrypt", TlsPolicy::kEncrypt},
     Choice<TlsPolicy>{"verify", TlsPolicy::kVerify},
 };
+constexpr std::array kEgressLevels = {
+    Choice<EgressTls>{"none", EgressTls::kNone},
+    Choice<EgressTls>{"may", EgressTls::kMay},
+    Choice<EgressTls>{"encrypt", EgressTls::kEncrypt},
+    Choice<EgressTls>{"trusted", EgressTls::kTrusted},
+    Choice<EgressTls>{"verify", EgressTls::kVerify},
+    Choice<EgressTls>{"secure", EgressTls::kSecure},
+    Choice<EgressTls>{"fingerprint", EgressTls::kFingerprint},
+};
 constexpr std::array kAuths = {
     Choice<AuthPolicy>{"tls", AuthPolicy::kTls},
     Choice<AuthPolicy>{"as_backend", AuthPolicy::kAsBackend},
@@ -65,17 +74,19 @@ absl::Status PolicyResolver::CheckFiles(const Given& given, std::string_view wha
 }
 
 absl::Status PolicyResolver::JudgeTrust(const TrustSettings& own, const TrustSettings& common,
-                                        TrustConfig* out) {
+                                        TrustConfig* out, std::string_view ca_key) {
   *out = {};
   const std::optional<Given>& ca = own.client_ca.has_value() ? own.client_ca : common.client_ca;
   absl::Status status = ReadChoice(own.revocation, kRevocations, &out->revocation);
   if (!status.ok()) return status;
   if (!Names(ca)) {
     if (Names(own.crl)) {
-      return RefuseQuoted(*own.crl, "lists what a CA revoked, but no client_ca is given; add it");
+      return RefuseQuoted(*own.crl, absl::StrCat("lists what a CA revoked, but no ", View(ca_key),
+                                                 " is given; add it"));
     }
     if (out->revocation != Revocation::kOff) {
-      return RefuseQuoted(*own.revocation, "needs client_ca and crl; add them, or write off");
+      return RefuseQuoted(*own.revocation,
+                          absl::StrCat("needs ", View(ca_key), " and crl; add them, or write off"));
     }
     return absl::OkStatus();
   }
@@ -113,20 +124,33 @@ absl::Status PolicyResolver::CheckDefaults() {
   return JudgeTrust(settings_.trust, {}, &ignored);
 }
 
+std::size_t PolicyResolver::AddTrust(TrustConfig trust) {
+  // No path has a NUL.
+  const std::string key =
+      absl::StrCat(trust.client_ca, absl::string_view("\0", 1), trust.crl,
+                   absl::string_view("\0", 1), static_cast<int>(trust.revocation));
+  const auto [entry, added] = trusts_.emplace(key, config_.trusts.size());
+  if (added) config_.trusts.push_back(std::move(trust));
+  return entry->second;
+}
+
+absl::Status PolicyResolver::ReadFingerprints(const std::vector<Given>& from,
+                                              std::vector<Fingerprint>* out) {
+  for (const Given& given : from) {
+    Fingerprint fingerprint{};
+    const absl::Status status = ReadFingerprint(given, &fingerprint);
+    if (!status.ok()) return status;
+    out->push_back(fingerprint);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status PolicyResolver::ResolveRule(const CertificateRuleSettings& from,
                                          CertificateRule* rule) {
   TrustConfig trust;
   absl::Status status = JudgeTrust(from.trust, settings_.trust, &trust);
   if (!status.ok()) return status;
-  if (!trust.client_ca.empty()) {
-    // No path has a NUL.
-    const std::string key =
-        absl::StrCat(trust.client_ca, absl::string_view("\0", 1), trust.crl,
-                     absl::string_view("\0", 1), static_cast<int>(trust.revocation));
-    const auto [entry, added] = trusts_.emplace(key, config_.trusts.size());
-    if (added) config_.trusts.push_back(std::move(trust));
-    rule->trust = entry->second;
-  }
+  if (!trust.client_ca.empty()) rule->trust = AddTrust(std::move(trust));
   for (const Given& given : from.names) {
     std::string name;
     status = ReadCertificateName(given, &name);
@@ -138,12 +162,8 @@ absl::Status PolicyResolver::ResolveRule(const CertificateRuleSettings& from,
     }
     rule->names.push_back(std::move(name));
   }
-  for (const Given& given : from.fingerprints) {
-    Fingerprint fingerprint{};
-    status = ReadFingerprint(given, &fingerprint);
-    if (!status.ok()) return status;
-    rule->fingerprints.push_back(fingerprint);
-  }
+  status = ReadFingerprints(from.fingerprints, &rule->fingerprints);
+  if (!status.ok()) return status;
   status = ReadBoolean(from.accept_common_name, &rule->accept_common_name);
   status.Update(ReadBoolean(from.accept_server_auth_purpose, &rule->accept_server_auth_purpose));
   return status;
@@ -285,6 +305,61 @@ absl::Status PolicyResolver::ResolveOwnDomains() {
     const absl::Status status = ReadSenderDomain(given, &domain);
     if (!status.ok()) return status;
     add(std::move(domain));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PolicyResolver::ResolveEgress(const EgressSettings& from, ServerPolicy* policy,
+                                           PolicyMode* mode) {
+  absl::Status status = ReadChoice(from.tls, kEgressLevels, &policy->tls);
+  if (status.ok()) status = ReadChoice(from.mode, kModes, mode);
+  TrustConfig trust;
+  if (status.ok()) status = JudgeTrust(from.trust, {}, &trust, "ca");
+  if (status.ok()) status = ReadFingerprints(from.fingerprints, &policy->fingerprints);
+  if (!status.ok()) return status;
+  if (*mode == PolicyMode::kReport && policy->takes_clear()) {
+    return RefuseQuoted(
+        *from.mode,
+        "has nothing to report where tls is none or may; write tls = \"encrypt\" or "
+        "a stronger level, which report mode does not enforce");
+  }
+  const bool by_ca = policy->tls == EgressTls::kTrusted || policy->tls == EgressTls::kVerify ||
+                     policy->tls == EgressTls::kSecure;
+  if (by_ca && trust.client_ca.empty()) {
+    return RefuseQuoted(*from.tls,
+                        "trusts a CA, and nothing says which; add ca = "
+                        "\"/etc/ssl/certs/ca-certificates.crt\" for the public ones, or the "
+                        "partner's own");
+  }
+  if (!by_ca && !trust.client_ca.empty()) {
+    return RefuseQuoted(*from.trust.client_ca,
+                        "has no effect at this level; write tls = \"trusted\", \"verify\" or "
+                        "\"secure\", or leave ca out");
+  }
+  if (by_ca) policy->trust = AddTrust(std::move(trust));
+  if (policy->tls == EgressTls::kSecure && from.match.empty()) {
+    return RefuseQuoted(*from.tls,
+                        "needs match, the names that the server's certificate may have; add "
+                        "match = [\"mx.partner.example\"], or write verify for the upstream's own");
+  }
+  if (policy->tls != EgressTls::kSecure && !from.match.empty()) {
+    return RefuseQuoted(from.match.front(),
+                        "has no effect at this level; write tls = \"secure\", or leave match out");
+  }
+  const bool by_pin = policy->tls == EgressTls::kFingerprint;
+  if (by_pin && policy->fingerprints.empty()) {
+    return RefuseQuoted(*from.tls, "needs fingerprints of the partner's certificate or its key");
+  }
+  if (!by_pin && !from.fingerprints.empty()) {
+    return RefuseQuoted(from.fingerprints.front(),
+                        "has no effect at this level; write tls = \"fingerprint\", or leave "
+                        "fingerprints out");
+  }
+  for (const Given& given : from.match) {
+    std::string name;
+    status = ReadSenderDomain(given, &name);
+    if (!status.ok()) return status;
+    policy->names.push_back(std::move(name));
   }
   return absl::OkStatus();
 }

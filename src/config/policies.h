@@ -28,6 +28,8 @@ class PolicyResolver {
   // In this order.
   absl::Status CheckDefaults();  // [tls]
   absl::Status ResolveRoute(const IngressSettings& from, RouteConfig* ingress);
+  // Of an egress route: policy and mode.
+  absl::Status ResolveEgress(const EgressSettings& from, ServerPolicy* policy, PolicyMode* mode);
   absl::Status ResolvePartners();
   absl::Status ResolveOwnDomains();  // once Config::hostname is known
   // Once routes and partners are known: whom a handshake asks for a certificate, and what should
@@ -36,7 +38,11 @@ class PolicyResolver {
 
  private:
   // The keys of a partner's or route's own trust before those of [tls].
-  absl::Status JudgeTrust(const TrustSettings& own, const TrustSettings& common, TrustConfig* out);
+  // `ca_key`: what the CA is called there.
+  absl::Status JudgeTrust(const TrustSettings& own, const TrustSettings& common, TrustConfig* out,
+                          std::string_view ca_key = "client_ca");
+  [[nodiscard]] std::size_t AddTrust(TrustConfig trust);
+  absl::Status ReadFingerprints(const std::vector<Given>& from, std::vector<Fingerprint>* out);
   absl::Status ResolveRule(const CertificateRuleSettings& from, CertificateRule* rule);
   // `asking`: the value by which mail is refused without the certificate.
   absl::Status CheckAsked(const CertificateRule& rule, const Given& asking,

@@ -15,7 +15,8 @@ namespace {
 // Those whose values are lists, separated by commas.
 constexpr auto kListFlags = std::to_array<std::string_view>(
     {"listen", "listen_tls", "upstream", "cert", "key", "certificate_names", "fingerprints",
-     "own_domains", "resolver"});
+     "egress_listen", "egress_upstream", "egress_match", "egress_fingerprints", "own_domains",
+     "resolver"});
 
 }  // namespace
 

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <system_error>
@@ -102,9 +104,9 @@ class Resolver {
     for (absl::Status (Resolver::*step)() :
          {&Resolver::ResolveTuning, &Resolver::ResolveTimeouts, &Resolver::ResolveHostname,
           &Resolver::ResolveUpstreams, &Resolver::ResolveNameServers, &Resolver::ResolveIngress,
-          &Resolver::ResolvePartners, &Resolver::ResolvePolicyService, &Resolver::CheckListeners,
-          &Resolver::ResolveShards, &Resolver::ResolveSessions, &Resolver::ResolveClientLimits,
-          &Resolver::CheckRouteLimits, &Resolver::ResolveBuffers}) {
+          &Resolver::ResolveEgress, &Resolver::ResolvePartners, &Resolver::ResolvePolicyService,
+          &Resolver::CheckListeners, &Resolver::ResolveShards, &Resolver::ResolveSessions,
+          &Resolver::ResolveClientLimits, &Resolver::CheckRouteLimits, &Resolver::ResolveBuffers}) {
       const absl::Status status = (this->*step)();
       if (!status.ok()) return status;
     }
@@ -199,17 +201,9 @@ class Resolver {
       if (from.addresses.empty()) {
         return RefuseQuoted(from.name, "has no addresses; add addresses = [\"127.0.0.1:10025\"]");
       }
-      if (from.addresses.size() > kUpstreamAddressesMax) {
-        return RefuseQuoted(from.name,
-                            absl::StrCat("has ", from.addresses.size(), " addresses; at most ",
-                                         kUpstreamAddressesMax, " can be told apart"));
-      }
-      for (const Given& address : from.addresses) {
-        absl::StatusOr<UpstreamTarget> target = ParseUpstreamTarget(address.text);
-        if (!target.ok()) return Refuse(address, std::string(target.status().message()));
-        WarnOfMissingFolder(upstream.name, target->endpoint);
-        upstream.addresses.push_back(target->endpoint);
-        upstream.targets.push_back(*std::move(target));
+      if (const absl::Status status = ResolveAddresses(from.name, from.addresses, &upstream);
+          !status.ok()) {
+        return status;
       }
       if (from.identity.has_value()) {
         const absl::Status status = ReadChoice(*from.identity, kIdentities, &upstream.identity);
@@ -231,6 +225,22 @@ class Resolver {
                           "makes it an open relay"));
       }
       config_.upstreams.push_back(std::move(upstream));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ResolveAddresses(const Given& name, const std::vector<Given>& from,
+                                UpstreamConfig* upstream) {
+    if (from.size() > kUpstreamAddressesMax) {
+      return RefuseQuoted(name, absl::StrCat("has ", from.size(), " addresses; at most ",
+                                             kUpstreamAddressesMax, " can be told apart"));
+    }
+    for (const Given& address : from) {
+      absl::StatusOr<UpstreamTarget> target = ParseUpstreamTarget(address.text);
+      if (!target.ok()) return Refuse(address, std::string(target.status().message()));
+      WarnOfMissingFolder(upstream->name, target->endpoint);
+      upstream->addresses.push_back(target->endpoint);
+      upstream->targets.push_back(*std::move(target));
     }
     return absl::OkStatus();
   }
@@ -275,7 +285,7 @@ class Resolver {
   }
 
   absl::Status ResolveIngress() {
-    if (settings_.ingress.empty()) {
+    if (settings_.ingress.empty() && settings_.egress.empty()) {
       return absl::InvalidArgumentError(
           "nothing to listen on; give --listen and --upstream, or a --config file with [[ingress]] "
           "and [[upstream]]");
@@ -298,7 +308,7 @@ class Resolver {
             from.certificates.empty() ? settings_.certificates : from.certificates, &ingress);
       }
       if (status.ok()) status = FindUpstream(from, &ingress.upstream);
-      if (status.ok()) status = ResolveLimits(from, &ingress);
+      if (status.ok()) status = ResolveLimits(from.limits, &ingress);
       if (status.ok()) status = CheckRoute(from, ingress);
       if (!status.ok()) return status;
       used.insert(ingress.upstream);
@@ -310,6 +320,101 @@ class Resolver {
       }
     }
     return absl::OkStatus();
+  }
+
+  // Each has an upstream of its own, with its own name.
+  absl::Status ResolveEgress() {
+    for (const EgressSettings& from : settings_.egress) {
+      const auto is_taken = [&from](const auto& other) { return other.name == from.name.text; };
+      if (std::any_of(config_.routes.begin(), config_.routes.end(), is_taken) ||
+          std::any_of(config_.upstreams.begin(), config_.upstreams.end(), is_taken)) {
+        return RefuseQuoted(from.name,
+                            "is the name of another route or upstream; give each its own name");
+      }
+      RouteConfig route;
+      route.name = from.name.text;
+      route.upstream = config_.upstreams.size();
+      route.policy.tls = TlsPolicy::kNone;
+      route.auth = AuthPolicy::kAsBackend;
+      route.partners = false;
+      route.egress.emplace();
+      UpstreamConfig upstream;
+      upstream.name = from.name.text;
+      upstream.identity = BackendIdentity::kNone;
+      upstream.is_partner = true;
+      absl::Status status = ResolveListeners(from.listen, false, &route);
+      if (status.ok()) status = CheckEgressListeners(from, route);
+      if (status.ok()) status = ResolvePartnerServers(from, &upstream);
+      if (status.ok()) {
+        status = policies_.ResolveEgress(from, &route.egress->policy, &route.policy.mode);
+      }
+      if (status.ok()) status = ResolveEgressTls(from, &*route.egress);
+      if (status.ok()) status = ResolveLimits(from.limits, &route);
+      if (!status.ok()) return status;
+      config_.upstreams.push_back(std::move(upstream));
+      config_.routes.push_back(std::move(route));
+    }
+    return absl::OkStatus();
+  }
+
+  // Who reaches them can send mail through them.
+  absl::Status CheckEgressListeners(const EgressSettings& from, const RouteConfig& route) {
+    if (route.listeners.empty()) {
+      return RefuseQuoted(from.name, "listens nowhere; add listen = [\"127.0.0.1:10026\"]");
+    }
+    bool allow_networks = false;
+    const absl::Status status = ReadBoolean(from.allow_networks, &allow_networks);
+    if (!status.ok()) return status;
+    for (std::size_t i = 0; i < route.listeners.size(); ++i) {
+      if (IsLocal(route.listeners[i].endpoint)) continue;
+      if (!allow_networks) {
+        return RefuseQuoted(from.listen[i],
+                            "can be reached from outside, and everyone who does can send mail "
+                            "through it; write 127.0.0.1:10026, or allow_networks = true where "
+                            "something else keeps strangers away");
+      }
+      Warn(absl::StrCat("egress route \"", route.name, "\": everyone who reaches ",
+                        route.listeners[i].endpoint.text,
+                        " can send mail through it (allow_networks = true)"));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ResolvePartnerServers(const EgressSettings& from, UpstreamConfig* upstream) {
+    if (from.upstream.empty()) {
+      return RefuseQuoted(from.name, "has no upstream; add upstream = [\"mx.partner.example:25\"]");
+    }
+    return ResolveAddresses(from.name, from.upstream, upstream);
+  }
+
+  absl::Status ResolveEgressTls(const EgressSettings& from, EgressConfig* egress) {
+    absl::Status status = ReadBoolean(from.implicit_tls, &egress->implicit_tls);
+    status.Update(ReadBoolean(from.hard_bounce, &egress->hard_bounce));
+    if (!status.ok()) return status;
+    const bool none = egress->policy.tls == EgressTls::kNone;
+    if (none && egress->implicit_tls) {
+      return RefuseQuoted(*from.implicit_tls, "begins with TLS, and tls is none; leave one out");
+    }
+    if (from.hostname.has_value()) {
+      status = CheckHostname(*from.hostname);
+      if (!status.ok()) return status;
+      egress->ehlo_name = from.hostname->text;
+    }
+    if (from.client_cert.has_value() != from.client_key.has_value()) {
+      const bool cert = from.client_cert.has_value();
+      return RefuseQuoted(cert ? *from.client_cert : *from.client_key,
+                          cert ? "has no key; add client_key = \"privkey.pem\""
+                               : "has no certificate; add client_cert = \"fullchain.pem\"");
+    }
+    if (!from.client_cert.has_value()) return absl::OkStatus();
+    if (none) {
+      return RefuseQuoted(*from.client_cert,
+                          "is shown in TLS only, and tls is none; leave one out");
+    }
+    status = CheckReadable(*from.client_cert, "a certificate");
+    if (status.ok()) status = CheckSecret(*from.client_key, "a private key");
+    egress->client_certificate = {.cert = from.client_cert->text, .key = from.client_key->text};
+    return status;
   }
 
   absl::Status FindUpstream(const IngressSettings& from, std::size_t* index) const {
@@ -363,11 +468,12 @@ class Resolver {
   }
 
   // What the route does not set for itself is the process's.
-  absl::Status ResolveLimits(const IngressSettings& from, RouteConfig* ingress) {
+  absl::Status ResolveLimits(const std::map<std::string, Given, std::less<>>& limits,
+                             RouteConfig* ingress) {
     ingress->handshake_timeout = config_.handshake_timeout;
     ingress->command_timeout = config_.command_timeout;
     ingress->data_timeout = config_.data_timeout;
-    for (const auto& [name, given] : from.limits) {
+    for (const auto& [name, given] : limits) {
       const std::string subject = absl::StrCat("route \"", ingress->name, "\": ", name);
       absl::Status status;
       if (name == "sessions_max") {
@@ -394,8 +500,11 @@ class Resolver {
   absl::Status CheckRouteLimits() {
     for (std::size_t i = 0; i < config_.routes.size(); ++i) {
       if (config_.routes[i].sessions_max <= config_.sessions_max) continue;
+      const std::size_t ingress = settings_.ingress.size();
+      const auto& limits =
+          i < ingress ? settings_.ingress[i].limits : settings_.egress[i - ingress].limits;
       return RefuseQuoted(
-          settings_.ingress[i].limits.find("sessions_max")->second,
+          limits.find("sessions_max")->second,
           absl::StrCat("sessions are more than the whole process takes (", config_.sessions_max,
                        "); ask for fewer, or raise the file's "
                        "sessions_max"));
@@ -436,7 +545,7 @@ class Resolver {
         return RefuseQuoted(*given, absl::StrCat("is also an address of upstream \"", upstream.name,
                                                  "\"; give the policy service its own"));
       }
-      if (upstream.identity == BackendIdentity::kNone) {
+      if (upstream.identity == BackendIdentity::kNone && !upstream.is_partner) {
         Warn(absl::StrCat("upstream \"", upstream.name,
                           "\" is not told who the client is (identity none), so that the policy "
                           "service cannot find its sessions"));
@@ -457,10 +566,12 @@ class Resolver {
 
   absl::Status CheckListeners() {
     std::vector<const Endpoint*> endpoints;
-    for (const RouteConfig& ingress : config_.routes) {
-      for (const ListenerConfig& listener : ingress.listeners) {
+    std::size_t of_ingress = 0;
+    for (const RouteConfig& route : config_.routes) {
+      for (const ListenerConfig& listener : route.listeners) {
         endpoints.push_back(&listener.endpoint);
       }
+      if (!route.egress.has_value()) of_ingress = endpoints.size();
     }
     for (std::size_t i = 0; i < endpoints.size(); ++i) {
       for (std::size_t j = 0; j < i; ++j) {
@@ -479,7 +590,8 @@ class Resolver {
     }
     for (const UpstreamConfig& upstream : config_.upstreams) {
       for (const Endpoint& address : upstream.addresses) {
-        for (std::size_t i = 0; i < endpoints.size(); ++i) {
+        // Mail that leaves may come in again, by a route of ingress.
+        for (std::size_t i = upstream.is_partner ? of_ingress : 0; i < endpoints.size(); ++i) {
           if (!ReachesListener(address, *endpoints[i])) continue;
           return RefuseQuoted(*listener_texts_[i],
                               absl::StrCat("is where upstream ", address.text,

@@ -17,13 +17,29 @@ constexpr std::size_t kUpstreamBudget = 160;
 constexpr std::size_t kReasonBudget = 32;
 constexpr std::size_t kRefusalBudget = 32;
 constexpr std::size_t kDetailBudget = 512;
-// Time, level and component take less than 128 octets, keys and punctuation of 23 fields less than
-// 23 * 24, eleven numbers less than 11 * 24.
-static_assert(128 + 23 * 24 + 11 * 24 + kRefusalBudget + kRouteBudget + 2 * kLogAddressBudget +
+constexpr std::size_t kHostBudget = 256;
+constexpr std::size_t kWordBudget = 32;
+constexpr std::size_t kNameBudget = 160;
+constexpr std::size_t kFingerprintBudget = 96;
+// Time, level and component take less than 128 octets, keys and punctuation of 30 fields less than
+// 30 * 24, eleven numbers less than 11 * 24.
+static_assert(128 + 30 * 24 + 11 * 24 + 3 * kWordBudget + kHostBudget + 2 * kNameBudget +
+                      kFingerprintBudget + kRefusalBudget + kRouteBudget + 2 * kLogAddressBudget +
                       2 * kVersionBudget + kPartnerBudget + kSuiteBudget + kGroupBudget +
                       kSniBudget + kUpstreamBudget + kReasonBudget + kDetailBudget <=
                   kLogLineMax,
               "a session line must hold every field");
+
+void FormatPartner(const PartnerRecord& partner, LogLine& line) {
+  line.Field("host", partner.host, kHostBudget);
+  line.Field("level", partner.level, kWordBudget);
+  if (partner.fault.empty()) return;
+  line.Field("fault", partner.fault, kWordBudget);
+  if (partner.fingerprint.empty()) return;
+  line.Field("subject", partner.subject, kNameBudget);
+  line.Field("issuer", partner.issuer, kNameBudget);
+  line.Field("fingerprint", partner.fingerprint, kFingerprintBudget);
+}
 
 }  // namespace
 
@@ -31,6 +47,7 @@ std::size_t FormatSession(const SessionRecord& record, LogFormat format, std::sp
   LogLine line(format, out);
   line.Head(record.unix_ms, LogLevel::kInfo, "session");
   line.Field("route", record.route, kRouteBudget);
+  if (record.out != nullptr) line.Field("direction", "out", kWordBudget);
   line.Address("client", record.client_address, record.client_port);
   line.Address("server", record.server_address, record.server_port);
   if (record.tls_version.empty()) {
@@ -42,6 +59,7 @@ std::size_t FormatSession(const SessionRecord& record, LogFormat format, std::sp
     line.Field("group", record.tls_group.empty() ? "none" : record.tls_group, kGroupBudget);
     line.Flag("resumed", record.tls_resumed);
   }
+  if (record.out != nullptr) FormatPartner(*record.out, line);
   if (!record.sni.empty()) line.Field("sni", record.sni, kSniBudget);
   if (!record.certificate.empty()) line.Field("certificate", record.certificate, kVersionBudget);
   if (!record.partner.empty()) line.Field("partner", record.partner, kPartnerBudget);

@@ -13,20 +13,6 @@ namespace {
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
-absl::string_view LevelName(TlsPolicy level) {
-  switch (level) {
-    case TlsPolicy::kNone:
-      return "none";
-    case TlsPolicy::kMay:
-      return "may";
-    case TlsPolicy::kEncrypt:
-      return "encrypt";
-    case TlsPolicy::kVerify:
-      return "verify";
-  }
-  return "";
-}
-
 // The counter's only writer needs no locked instruction. Release: see AddTo().
 void Increment(std::atomic<std::uint64_t>& counter) {
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_release);
@@ -37,15 +23,15 @@ std::uint64_t Read(const std::atomic<std::uint64_t>& counter) {
 }
 
 // "120 messages, all met verify", "100 of 120 messages met encrypt, 80 verify"
-std::string MetText(const PolicyTotals& totals) {
+std::string MetText(const PolicyTotals& totals, absl::string_view verify) {
   const std::string messages =
       absl::StrCat(totals.messages, totals.messages == 1 ? " message" : " messages");
   if (totals.strictest_met() == TlsPolicy::kVerify)
-    return absl::StrCat(messages, ", all met verify");
+    return absl::StrCat(messages, ", all met ", verify);
   std::string text = totals.strictest_met() == TlsPolicy::kEncrypt
                          ? absl::StrCat(messages, ", all met encrypt")
                          : absl::StrCat(totals.met_encrypt, " of ", messages, " met encrypt");
-  if (totals.met_verify > 0) absl::StrAppend(&text, ", ", totals.met_verify, " verify");
+  if (totals.met_verify > 0) absl::StrAppend(&text, ", ", totals.met_verify, " ", verify);
   return text;
 }
 
@@ -114,15 +100,16 @@ void PolicyCounters::AddTo(std::size_t subject, PolicyTotals& totals) const {
   totals.messages += Read(counters.messages);
 }
 
-std::string PolicySummary(std::string_view kind, std::string_view name, TlsPolicy asked,
+std::string PolicySummary(std::string_view kind, std::string_view name, PolicyWords words,
                           PolicyMode mode, const PolicyTotals& totals, PolicyEra era) {
   const std::string start = absl::StrCat(
       View(kind), " \"", View(name), era == PolicyEra::kInForce ? "\" asks for " : "\" asked for ",
-      LevelName(asked), ModeText(mode), EraText(era), ": ");
+      View(words.asked), ModeText(mode), EraText(era), ": ");
   if (totals.messages == 0) return absl::StrCat(start, "no messages");
   const std::uint64_t refused =
       std::accumulate(totals.faults.begin(), totals.faults.end(), std::uint64_t{0});
-  std::string text = absl::StrCat(start, MetText(totals), RefusedText(mode, era), refused);
+  std::string text =
+      absl::StrCat(start, MetText(totals, View(words.met_verify)), RefusedText(mode, era), refused);
   if (refused > 0) absl::StrAppend(&text, ": ", FaultsText(totals));
   return text;
 }

@@ -14,13 +14,25 @@
 namespace ringpost {
 namespace {
 
+absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
 // The log's ring holds more lines than these; then its writer needs a moment.
 constexpr std::size_t kLinesAtOnce = 400;
 constexpr std::chrono::milliseconds kWriterPause{50};
 
-// Only what a policy asks for, or asks about, is worth a line.
-bool Speaks(const RoutePolicy& policy) {
-  return policy.tls >= TlsPolicy::kEncrypt || policy.mode == PolicyMode::kReport;
+// Only what a policy asks for, or asks about, is worth a line; and whether a partner to which mail
+// leaves in clear, if need be, has always had TLS.
+bool Speaks(const RouteConfig& route) {
+  return route.policy.tls >= TlsPolicy::kEncrypt || route.policy.mode == PolicyMode::kReport ||
+         (route.egress.has_value() && route.egress->policy.tls != EgressTls::kNone);
+}
+
+PolicyWords WordsOf(const RouteConfig& route) {
+  if (!route.egress.has_value()) {
+    return {.asked = TlsPolicyName(route.policy.tls)};
+  }
+  const std::string_view level = EgressTlsName(route.egress->policy.tls);
+  return {.asked = level, .met_verify = level};
 }
 
 PolicyTotals Since(const PolicyTotals& now, const PolicyTotals& before) {
@@ -58,6 +70,15 @@ std::string RuleText(const Config& config, const CertificateRule& rule) {
   return text;
 }
 
+std::string EgressText(const Config& config, const EgressConfig& egress) {
+  const ServerPolicy& policy = egress.policy;
+  CertificateRule rule;
+  rule.trust = policy.trust;
+  rule.names = policy.names;
+  rule.fingerprints = policy.fingerprints;
+  return absl::StrCat(View(EgressTlsName(policy.tls)), "\n", RuleText(config, rule));
+}
+
 std::string PartnerText(const Config& config, const Partner& partner) {
   std::string text = absl::StrCat(static_cast<int>(partner.tls), static_cast<int>(partner.mode),
                                   partner.restrict_to_networks, partner.restrict_to_certificate,
@@ -75,21 +96,23 @@ PolicySummaryLog::Subject PolicySummaryLog::SubjectOf(const Runtime& runtime, st
   const Config& config = *runtime.config;
   if (subject < config.partners.size()) {
     const Partner& partner = config.partners[subject];
-    return {
-        .kind = Kind::kPartner, .name = partner.name, .asked = partner.tls, .mode = partner.mode};
+    return {.kind = Kind::kPartner,
+            .name = partner.name,
+            .words = {.asked = TlsPolicyName(partner.tls)},
+            .mode = partner.mode};
   }
   subject -= config.partners.size();
   if (subject < config.routes.size()) {
     const RouteConfig& route = config.routes[subject];
     return {.kind = Kind::kRoute,
             .name = route.name,
-            .asked = route.policy.tls,
+            .words = WordsOf(route),
             .mode = route.policy.mode};
   }
   const bool enforced = runtime.partners != nullptr && runtime.partners->enforces_domains();
   return {.kind = Kind::kUnreadable,
           .name = config.routes[subject - config.routes.size()].name,
-          .asked = TlsPolicy::kMay,
+          .words = {},
           .mode = enforced ? PolicyMode::kEnforce : PolicyMode::kReport};
 }
 
@@ -99,9 +122,10 @@ std::string PolicySummaryLog::PolicyText(const Config& config, const Subject& su
     case Kind::kPartner:
       return PartnerText(config, config.partners[index]);
     case Kind::kRoute: {
-      const RoutePolicy& policy = config.routes[index - config.partners.size()].policy;
-      return absl::StrCat(static_cast<int>(policy.tls), static_cast<int>(policy.mode),
-                          RuleText(config, policy.certificate));
+      const RouteConfig& route = config.routes[index - config.partners.size()];
+      return absl::StrCat(static_cast<int>(route.policy.tls), static_cast<int>(route.policy.mode),
+                          RuleText(config, route.policy.certificate),
+                          route.egress.has_value() ? EgressText(config, *route.egress) : "");
     }
     case Kind::kUnreadable:
       break;
@@ -154,7 +178,7 @@ void PolicySummaryLog::Write(Period period) {
                    key.kind == Kind::kUnreadable
                        ? UnreadableSummary(key.name, line.mode, line.totals, era)
                        : PolicySummary(key.kind == Kind::kPartner ? "partner" : "route", key.name,
-                                       line.asked, line.mode, line.totals, era));
+                                       line.words, line.mode, line.totals, era));
     if (++written % kLinesAtOnce == 0) std::this_thread::sleep_for(kWriterPause);
   }
   logger_->Event(LogLevel::kInfo, "policy-summary",
@@ -187,11 +211,11 @@ void PolicySummaryLog::Gather(Watched& watched, Period period, Lines& lines) {
     if (period == Period::kEnds) watched.reported[index] = now;
     if (totals.messages == 0) continue;
     const Subject subject = SubjectOf(runtime, index);
-    if (subject.kind == Kind::kRoute && !Speaks(runtime.config->routes[index - partners].policy)) {
+    if (subject.kind == Kind::kRoute && !Speaks(runtime.config->routes[index - partners])) {
       continue;
     }
     Line& line = lines[{subject.kind, subject.name, watched.eras[index]}];
-    line.asked = subject.asked;
+    line.words = subject.words;
     line.mode = subject.mode;
     Add(totals, line.totals);
   }

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstring>
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -38,6 +39,41 @@ std::uint64_t RefusedBy(const ShardStatus& status, Refusal why) {
   return status.refused[static_cast<std::size_t>(why)];
 }
 
+// Of an egress route's session; null: it is another's. Views of the session's own.
+std::optional<PartnerRecord> PartnerOf(const Session& session) {
+  const std::optional<EgressConfig>& egress = session.listener().route->egress;
+  if (!egress.has_value()) {
+    return std::nullopt;
+  }
+  const PartnerFacts& facts = session.partner();
+  const std::string_view reported =
+      facts.fault != PolicyFault::kNone ? PolicyFaultName(facts.fault) : std::string_view();
+  const PartnerTrouble& trouble = session.partner_trouble();
+  return PartnerRecord{
+      .host = session.backend().host,
+      .level = EgressTlsName(egress->policy.tls),
+      .fault = trouble.kind != PartnerTrouble::Kind::kNone ? trouble.name() : reported,
+      .subject = facts.subject,
+      .issuer = facts.issuer,
+      .fingerprint = facts.fingerprint};
+}
+
+// Whether the peer's certificate is what the policy asks for; empty: there is none, or nobody asks.
+std::string_view CertificateWord(const Session& session) {
+  if (const std::optional<EgressConfig>& egress = session.listener().route->egress) {
+    const bool judged = egress->policy.tls > EgressTls::kEncrypt &&
+                        session.partner_trouble().kind == PartnerTrouble::Kind::kNone &&
+                        session.partner().fault == PolicyFault::kNone;
+    return session.tls_facts().version.empty() ? std::string_view()
+           : judged                            ? std::string_view("verified")
+                                               : std::string_view("unverified");
+  }
+  if (session.certificate() == nullptr) {
+    return {};
+  }
+  return session.policy()->verified() ? "verified" : "unverified";
+}
+
 }  // namespace
 
 void ShardLog::SessionEnded(const Session& session, TimeNs now) {
@@ -48,7 +84,9 @@ void ShardLog::SessionEnded(const Session& session, TimeNs now) {
   std::array<char, kAddressTextMax> server;
   const TlsFacts& tls = session.tls_facts();
   const RelayStats& stats = session.stats();
+  const std::optional<PartnerRecord> partner = PartnerOf(session);
   logger_->Session({.route = session.listener().route->name,
+                    .out = partner ? &*partner : nullptr,
                     .client_address = FormatHost(session.client(), client),
                     .client_port = PortOf(session.client()),
                     .server_address = FormatHost(session.server(), server),
@@ -58,9 +96,7 @@ void ShardLog::SessionEnded(const Session& session, TimeNs now) {
                     .tls_group = tls.group,
                     .tls_resumed = tls.resumed,
                     .sni = session.sni(),
-                    .certificate = session.certificate() == nullptr ? std::string_view()
-                                   : session.policy()->verified()   ? std::string_view("verified")
-                                                                  : std::string_view("unverified"),
+                    .certificate = CertificateWord(session),
                     .partner = session.partners(),
                     .messages_accepted = stats.messages_accepted,
                     .backend_refusals = stats.backend_refusals,

@@ -76,8 +76,13 @@ std::string ServerOf(const Endpoint& endpoint) {
       ntohs(is_ipv6 ? endpoint.address.in6.sin6_port : endpoint.address.in.sin_port));
 }
 
-bool ReachesOurselves(const Config& config, const Endpoint& endpoint) {
+// Mail that leaves may come in again, by a route of ingress.
+bool ReachesOurselves(const Config& config, const UpstreamConfig& upstream,
+                      const Endpoint& endpoint) {
   for (const RouteConfig& route : config.routes) {
+    if (upstream.is_partner && !route.egress.has_value()) {
+      continue;
+    }
     for (const ListenerConfig& listener : route.listeners) {
       if (ReachesListener(endpoint, listener.endpoint)) {
         return true;
@@ -213,7 +218,8 @@ std::shared_ptr<const Config> UpstreamNames::Fill(const Config& config) const {
       bool has_any = false;
       for (std::size_t i = 0; name != names_.end() && i < name->second.addresses.size(); ++i) {
         Endpoint endpoint = EndpointOf(name->second.addresses[i], target.port);
-        if (ReachesOurselves(config, endpoint)) {
+        endpoint.host = target.endpoint.host;
+        if (ReachesOurselves(config, upstream, endpoint)) {
           filled->warnings.push_back(
               absl::StrCat("upstream \"", upstream.name, "\": ", target.host, " is ", endpoint.text,
                            ", where ringpost itself listens; that address is not used"));

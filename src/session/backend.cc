@@ -38,6 +38,11 @@ void Backend::Adopt(int fd) {
 Backend::Answer Backend::Start() {
   leg_->ShutDown(host_->io());
   greeted_ = false;
+  if (is_partner()) {
+    partner_->in_clear = false;
+    partner_->opening.reset();
+    partner_->trouble = {};
+  }
   tried_ = 0;
   wanted_since_ = host_->io().Now();
   if (const std::optional<Answer> answer = Pick()) {
@@ -82,6 +87,11 @@ Backend::Answer Backend::NoneProven() const {
 }
 
 Backend::Answer Backend::Connect() {
+  if (!endpoint().known()) {
+    return OpeningFailed({.kind = PartnerTrouble::Kind::kNoAddress,
+                          .fault = PolicyFault::kNone,
+                          .words = "no address is known for this name"});
+  }
   wants_ = Wants::kConnection;
   if (!leg_->TryFinish(host_->io())) {
     return {};  // Advance() comes back here
@@ -113,10 +123,94 @@ Backend::Answer Backend::Advance() {
 
 Backend::Answer Backend::OnConnect(const Completion& completion) {
   if (leg_->OnConnect(host_->io(), completion)) {
-    return {.kind = Kind::kConnected};
+    if (next_hop_->partner() == nullptr) {
+      return {.kind = Kind::kConnected};
+    }
+    BeginOpening();
+    return {};
   }
   return leg_->connect_error() != 0 ? TryNext(CloseReason::kBackendConnect, leg_->connect_error())
                                     : Answer{};
+}
+
+void Backend::BeginOpening() {
+  const PartnerRoute& partner = *next_hop_->partner();
+  const bool never = partner_->in_clear || partner.client == nullptr;
+  const StarttlsUse use = never                   ? StarttlsUse::kNever
+                          : partner.takes_clear() ? StarttlsUse::kIfOffered
+                                                  : StarttlsUse::kAlways;
+  partner_->opening =
+      std::make_unique<PartnerOpening>(&partner, endpoint().host, partner_->hello, use);
+}
+
+Backend::Answer Backend::OpenOn() {
+  using Progress = PartnerOpening::Progress;
+  if (!opening() || leg_->state() != LegState::kOpen) {
+    return {};
+  }
+  Progress progress = Progress::kSomething;
+  while (progress == Progress::kSomething) {
+    progress = partner_->opening->Advance(*leg_, host_->WallClock());
+    if (const std::string complaint = partner_->opening->TakeComplaint(); !complaint.empty()) {
+      host_->TrustComplaint(complaint);
+    }
+  }
+  switch (progress) {
+    case Progress::kNothing:
+    case Progress::kSomething:
+      return {};
+    case Progress::kNeedsBlocks:
+      return {.kind = Kind::kNeedsBlocks};
+    case Progress::kReady:
+      greeted_ = true;
+      partner_->facts = partner_->opening->facts();
+      partner_->opening.reset();
+      std::string().swap(partner_->hello);
+      if (!partner_->in_clear) {
+        partner_->trouble = {};  // that was another address
+      }
+      if (next_hop_->Greeted(address_)) {
+        host_->BackendRecovered(next_hop_->upstream(), endpoint());
+      }
+      return {.kind = Kind::kReady};
+    case Progress::kFailed:
+      break;
+  }
+  partner_->facts = partner_->opening->facts();
+  PartnerTrouble trouble = partner_->opening->trouble();
+  return OpeningFailed(std::move(trouble));
+}
+
+// A server whose TLS does not work is asked once more without, where mail may go in clear.
+Backend::Answer Backend::OpeningFailed(PartnerTrouble trouble) {
+  partner_->opening.reset();
+  partner_->trouble = std::move(trouble);
+  const PartnerRoute& partner = *next_hop_->partner();
+  if (partner_->trouble.is_of_tls() && partner.takes_clear() && !partner.config.implicit_tls &&
+      !std::exchange(partner_->in_clear, true)) {
+    host_->BackendFailed(next_hop_->upstream(), endpoint(), partner_->trouble.reason(), 0,
+                         partner_->trouble.words);
+    leg_->ShutDown(host_->io());
+    return Connect();
+  }
+  return TryNext(partner_->trouble.reason(), 0);
+}
+
+std::string Backend::Apology() const {
+  const bool hard_bounce = next_hop_->partner()->config.hard_bounce;
+  if (partner_->trouble.kind != PartnerTrouble::Kind::kNone) {
+    return TroubleReply(partner_->trouble, endpoint(), hard_bounce);
+  }
+  return TroubleReply({.kind = PartnerTrouble::Kind::kShortage,
+                       .fault = PolicyFault::kNone,
+                       .words = "no descriptor is left for a connection to it"},
+                      endpoint(), hard_bounce);
+}
+
+Backend::Answer Backend::OnOpeningOverdue() {
+  return OpeningFailed({.kind = PartnerTrouble::Kind::kSilent,
+                        .fault = PolicyFault::kNone,
+                        .words = "did not answer in time"});
 }
 
 Room Backend::Introduce(const ClientIdentity& identity) {
@@ -176,8 +270,18 @@ Backend::Answer Backend::TryNext(CloseReason reason, int error) {
   leg_->ShutDown(host_->io());
   Blame(reason == CloseReason::kBackendConnect ? NextHop::Fault::kUnreachable
                                                : NextHop::Fault::kMute);
-  host_->BackendFailed(next_hop_->upstream(), endpoint(), reason, error, {});
+  if (is_partner() && error != 0) {
+    partner_->trouble = {.kind = PartnerTrouble::Kind::kUnreachable,
+                         .fault = PolicyFault::kNone,
+                         .words = std::string("cannot be reached: ") + std::strerror(error)};
+  }
+  host_->BackendFailed(
+      next_hop_->upstream(), endpoint(), reason, error,
+      is_partner() && error == 0 ? std::string_view(partner_->trouble.words) : std::string_view());
   tried_ |= std::uint64_t{1} << address_;
+  if (is_partner()) {
+    partner_->in_clear = false;
+  }
   const std::optional<Answer> answer = Pick();
   return answer ? *answer
                 : Answer{.kind = Kind::kFailed,
@@ -206,6 +310,9 @@ CloseReason Backend::Account(CloseReason reason) {
 
 void Backend::Abandon() {
   wants_ = Wants::kNothing;
+  if (is_partner()) {
+    partner_->opening.reset();
+  }
   leg_->ShutDown(host_->io());
   ReleaseSocket();
 }
@@ -225,7 +332,7 @@ void Backend::Blame(NextHop::Fault fault) {
 // that this session will need.
 void Backend::HoldSocket() {
   const std::size_t preferred = next_hop_->Preferred();
-  const int fd = host_->io().OpenSocket(next_hop_->address(preferred).address.any.sa_family);
+  const int fd = host_->io().OpenSocket(next_hop_->FirstFamily());
   if (fd >= 0) {
     held_fd_ = fd;
     held_for_ = static_cast<std::uint8_t>(preferred);

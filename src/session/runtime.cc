@@ -126,6 +126,16 @@ RelayOptions MakeRelayOptions(const Config& config, const RouteConfig& route,
   options.starttls_offered =
       !listener.implicit_tls && !route.certificates.empty() && route.policy.tls != TlsPolicy::kNone;
   options.bare_newline = config.bare_newline;
+  if (route.egress.has_value()) {
+    // What our own mail server may do wrong is not worth an end to its session.
+    constexpr int kOwnRefusedCommandsMax = 10'000;
+    options.greets = true;
+    options.hello_name = route.egress->ehlo_name;
+    options.refused_commands_max = kOwnRefusedCommandsMax;
+    options.starttls_offered = false;
+    options.tls_policy = TlsPolicy::kNone;
+    return options;
+  }
   const UpstreamConfig& upstream = config.upstreams[route.upstream];
   options.xclient = upstream.identity == BackendIdentity::kXclient;
   options.proxy_header = upstream.sends_proxy_header();
@@ -133,11 +143,47 @@ RelayOptions MakeRelayOptions(const Config& config, const RouteConfig& route,
   return options;
 }
 
+// How the mail of this route leaves; null: it is one of ingress.
+absl::StatusOr<std::shared_ptr<const PartnerRoute>> MakePartnerRoute(
+    const RouteConfig& route, const std::vector<TlsCertificatePem>& certificates,
+    const Runtime& runtime) {
+  if (!route.egress.has_value()) {
+    return nullptr;
+  }
+  auto made = std::make_shared<PartnerRoute>();
+  made->config = *route.egress;
+  made->mode = route.policy.mode;
+  const ServerPolicy& policy = route.egress->policy;
+  if (policy.trust != kNoTrust) {
+    made->trust = runtime.trusts[policy.trust];
+  }
+  if (policy.tls == EgressTls::kNone) {
+    return made;
+  }
+  TlsClientOptions options;
+  options.groups = {"X25519MLKEM768", "X25519", "P-256", "P-384"};
+  options.key_shares = 2;
+  options.server_certificates = ServerCertificates::kTaken;
+  if (!certificates.empty()) {
+    options.cert_pem = certificates.front().cert_pem;
+    options.key_pem = Secret(std::string(certificates.front().key_pem.view()));
+  }
+  absl::StatusOr<std::unique_ptr<TlsClientContext>> client = TlsClientContext::Create(options);
+  if (!client.ok()) {
+    return absl::Status(client.status().code(), absl::StrCat("egress route \"", route.name,
+                                                             "\": ", client.status().message()));
+  }
+  made->client = *std::move(client);
+  return made;
+}
+
 // What is there once trust, partners, counters and the contexts of each route are.
 void Finish(Runtime& runtime, std::shared_ptr<const Config> config,
             const std::vector<std::shared_ptr<const TlsContextSet>>& contexts) {
   for (const UpstreamConfig& upstream : config->upstreams) {
-    runtime.health.push_back(std::make_unique<UpstreamHealth>(upstream.addresses.size()));
+    runtime.health.push_back(std::make_unique<UpstreamHealth>(
+        upstream.addresses.size(),
+        upstream.is_partner ? UpstreamHealth::Proofs::kNone : UpstreamHealth::Proofs::kProbes));
   }
   for (std::size_t index = 0; index < config->routes.size(); ++index) {
     const RouteConfig& route = config->routes[index];
@@ -147,7 +193,8 @@ void Finish(Runtime& runtime, std::shared_ptr<const Config> config,
           {.listener = &listener,
            .route = &route,
            .next_hop =
-               NextHop(&config->upstreams[route.upstream], runtime.health[route.upstream].get()),
+               NextHop(&config->upstreams[route.upstream], runtime.health[route.upstream].get(),
+                       runtime.partner_routes[index].get()),
            .contexts = contexts[index],
            .partners = partners ? runtime.partners.get() : nullptr,
            .route_subject = config->partners.size() + index,
@@ -165,7 +212,11 @@ absl::StatusOr<LoadedFiles> LoadFiles(const Config& config, std::int64_t now) {
   std::set<std::pair<std::string_view, std::string_view>> proven;
   for (const RouteConfig& route : config.routes) {
     std::vector<TlsCertificatePem>& certificates = loaded.certificates.emplace_back();
-    for (const CertificateFiles& files : route.certificates) {
+    std::vector<CertificateFiles> all = route.certificates;
+    if (route.egress.has_value() && route.egress->client_certificate.has_value()) {
+      all.push_back(*route.egress->client_certificate);
+    }
+    for (const CertificateFiles& files : all) {
       absl::StatusOr<Secret> cert = ReadFile(files.cert, kKeyFileBytesMax);
       if (!cert.ok()) {
         return cert.status();
@@ -225,6 +276,12 @@ absl::StatusOr<std::shared_ptr<const Runtime>> MakeRuntime(std::shared_ptr<const
   std::vector<std::shared_ptr<const TlsContextSet>> contexts(config->routes.size());
   for (std::size_t index = 0; index < config->routes.size(); ++index) {
     const RouteConfig& route = config->routes[index];
+    absl::StatusOr<std::shared_ptr<const PartnerRoute>> partner =
+        MakePartnerRoute(route, files.certificates[index], *runtime);
+    if (!partner.ok()) {
+      return partner.status();
+    }
+    runtime->partner_routes.push_back(*std::move(partner));
     if (route.certificates.empty()) {
       continue;
     }
@@ -249,6 +306,7 @@ std::shared_ptr<const Runtime> WithOtherAddresses(const Runtime& running,
   runtime->trusts = running.trusts;
   runtime->partners = running.partners;
   runtime->counters = running.counters;
+  runtime->partner_routes = running.partner_routes;
   std::vector<std::shared_ptr<const TlsContextSet>> contexts(config->routes.size());
   for (const ListenerRuntime& listener : running.listeners) {
     const std::size_t route =

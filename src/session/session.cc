@@ -78,7 +78,9 @@ void Session::Start(const SocketAddress* client, int backend_fd) {
   if (policy_ != nullptr) {
     policy_->set_client(client_);
   }
-  if (listener_->listener->implicit_tls) {
+  if (listener_->next_hop.partner() != nullptr) {
+    // The client's hello comes first.
+  } else if (listener_->listener->implicit_tls) {
     front_.set_recv_hint(RecvHint::kDataLikely);  // the listener waited for the ClientHello
     front_.AttachTls(TlsEngine::Server(listener_->contexts.get()));
     handshake_deadline_ = started_ + listener_->route->handshake_timeout;
@@ -130,6 +132,9 @@ void Session::PumpRelay() {
   Moved moved = Moved::kSomething;
   while (running() && moved == Moved::kSomething) {
     moved = PumpFrontTls();
+    if (PumpPartner() == Moved::kSomething) {
+      moved = Moved::kSomething;
+    }
     for (const Side side : {Side::kFront, Side::kBack}) {
       if (running() && RelayFrom(side) == Moved::kSomething) {
         moved = Moved::kSomething;
@@ -161,6 +166,9 @@ Session::Moved Session::RelayFrom(Side side) {
   Leg& from = side == Side::kFront ? front_ : back_;
   Leg& to = side == Side::kFront ? back_ : front_;
   if (front_.tls_pending() || from.state() != LegState::kOpen) {
+    return Moved::kNothing;
+  }
+  if (side == Side::kBack && backend_.opening()) {
     return Moved::kNothing;
   }
   if (side == Side::kBack && !backend_.greeted()) {
@@ -246,6 +254,9 @@ void Session::CarryOut(const Step& step, Side side) {
     case StepKind::kStartTls:
       StartTls(step);
       break;
+    case StepKind::kHello:
+      OpenPartner(step);
+      break;
     case StepKind::kClose: {
       const CloseReason reason = backend_.Account(step.reason);
       if (!step.text.empty() && front_.output().Append(step.text) != Room::kOk) {
@@ -301,6 +312,11 @@ void Session::EndOverrun() {
 void Session::SealAndArm() {
   if (!front_.tls_pending() && HasBlocks() && front_.SealRecords() == TlsOutcome::kFailed) {
     TlsFailed(TlsOutcome::kFailed);
+    return;
+  }
+  if (back_.tls() != nullptr && back_.state() == LegState::kOpen && !back_.tls_pending() &&
+      HasBlocks() && back_.SealRecords() == TlsOutcome::kFailed) {
+    PartnerTlsFailed();
     return;
   }
   Io& io = host_->io();

@@ -6,8 +6,16 @@
 
 #include "ringpost/io/socket.h"
 #include "ringpost/session/session.h"
+#include "ringpost/smtp/reply.h"
 
 namespace ringpost {
+namespace {
+
+// From the client's hello to the reply to it, all addresses of a partner's server together. A
+// sender waits for 300 s (RFC 5321 4.5.3.2), and should hear from us first.
+constexpr TimeNs kOpeningTimeout = 240 * kNsPerSecond;
+
+}  // namespace
 
 void Session::Hear(const Backend::Answer& answer) {
   using Kind = Backend::Answer::Kind;
@@ -27,13 +35,80 @@ void Session::Hear(const Backend::Answer& answer) {
       Introduce();
       Register();
       break;
+    case Kind::kReady:
+      PartnerReady();
+      break;
+    case Kind::kNeedsBlocks:
+      needs_round = true;
+      host_->WaitForBlocks(*this);
+      break;
     case Kind::kFailed:
+      if (relay_.opens_backend()) {
+        PartnerUnusable();
+        break;
+      }
       if (answer.detail != nullptr) {
         detail_ = answer.detail;
       }
       Close(answer.reason, Farewell::kSay);
       break;
   }
+}
+
+void Session::OpenPartner(const Step& step) {
+  backend_.SetHello(step.text);
+  front_.input().Consume(step.octets);
+  opening_deadline_ = host_->io().Now() + kOpeningTimeout;
+  Hear(backend_.Start());
+}
+
+void Session::PartnerReady() {
+  tls_facts_ = backend_.partner().tls;
+  sni_ = backend_.partner().sni;
+  tls_established_ = !tls_facts_.version.empty();
+  relay_.BackendReady(tls_established_);
+}
+
+// The client is one of our own, and has mail to keep until it can leave.
+void Session::PartnerUnusable() {
+  std::string reply = backend_.Apology();
+  if (detail_.empty()) {
+    detail_ = QuotableLine(reply);
+  }
+  tls_facts_ = backend_.partner().tls;
+  sni_ = backend_.partner().sni;
+  relay_.BackendUnusable(std::move(reply));
+  host_->MakeReady(*this);
+}
+
+// A step of what is said to a partner's server before it is the relay's; and, once it is, its
+// records.
+Session::Moved Session::PumpPartner() {
+  if (back_.state() != LegState::kOpen || (back_.tls() == nullptr && !backend_.opening())) {
+    return Moved::kNothing;
+  }
+  if (!HasBlocks()) {
+    return Moved::kNothing;
+  }
+  if (backend_.opening()) {
+    Hear(backend_.OpenOn());
+    return backend_.opening() ? Moved::kNothing : Moved::kSomething;
+  }
+  if (back_.output_octets() >= Leg::kOutputMax) {
+    return Moved::kNothing;
+  }
+  const std::size_t before = back_.input().size();
+  const TlsOutcome outcome = back_.OpenRecords();
+  if (outcome == TlsOutcome::kFailed || outcome == TlsOutcome::kFlood) {
+    PartnerTlsFailed();
+    return Moved::kNothing;
+  }
+  return back_.input().size() == before ? Moved::kNothing : Moved::kSomething;
+}
+
+void Session::PartnerTlsFailed() {
+  detail_ = back_.tls()->error();
+  Close(CloseReason::kBackendTls, Farewell::kSay);
 }
 
 void Session::Introduce() {
@@ -60,7 +135,7 @@ SessionKey Session::RegistryKey() const {
 // From here on the backend may ask the policy service about this session.
 void Session::Register() {
   SessionRegistry* const registry = host_->registry();
-  if (registry == nullptr) {
+  if (registry == nullptr || backend_.is_partner()) {
     return;
   }
   RegisteredSession session{

@@ -123,6 +123,9 @@ void Session::OnDeadline() {
     case Wait::kConnect:
       Hear(backend_.OnConnectOverdue());
       break;
+    case Wait::kOpening:
+      Hear(backend_.OnOpeningOverdue());
+      break;
     case Wait::kHandshake:
       Close(CloseReason::kHandshakeTimeout, Farewell::kSilent);
       break;
@@ -158,7 +161,8 @@ void Session::OnDeadline() {
 }
 
 void Session::Drain() {
-  if (running() && (front_.tls_pending() || !backend_.greeted() || relay_.idle())) {
+  if (running() &&
+      (front_.tls_pending() || (!backend_.greeted() && !relay_.opens_backend()) || relay_.idle())) {
     Close(CloseReason::kDrain, Farewell::kSay);
   }
 }
@@ -210,11 +214,24 @@ RelayWait Session::Waiting() const {
              : wait;
 }
 
+Session::Wait Session::WaitsFor() const {
+  if (front_.tls_pending()) {
+    return Wait::kHandshake;
+  }
+  if (relay_.lacks_backend()) {
+    return Wait::kRelay;
+  }
+  if (backend_.needs_proof()) {
+    return Wait::kProof;
+  }
+  if (back_.state() != LegState::kOpen) {
+    return Wait::kConnect;
+  }
+  return backend_.opening() ? Wait::kOpening : Wait::kRelay;
+}
+
 void Session::UpdateDeadline() {
-  const Wait wait = front_.tls_pending()               ? Wait::kHandshake
-                    : backend_.needs_proof()           ? Wait::kProof
-                    : back_.state() != LegState::kOpen ? Wait::kConnect
-                                                       : Wait::kRelay;
+  const Wait wait = WaitsFor();
   const RelayWait relay_wait = Waiting();
   if (wait == wait_ && relay_wait == wait_seen_ && relay_.progress() == progress_seen_) {
     return;
@@ -231,8 +248,16 @@ void Session::UpdateDeadline() {
   const TimeNs deadline = wait == Wait::kHandshake ? handshake_deadline_
                           : wait == Wait::kProof   ? now + kProofTimeout
                           : wait == Wait::kConnect ? now + config().connect_timeout
+                          : wait == Wait::kOpening ? OpeningDeadline()
                                                    : RelayDeadline();
   host_->wheel().Set(timer, deadline);
+}
+
+// One address of several may keep the others waiting for a part of the time only.
+TimeNs Session::OpeningDeadline() const {
+  constexpr TimeNs kOneOfSeveral = 60 * kNsPerSecond;
+  return backend_.MayTryAnother() ? std::min(opening_deadline_, host_->io().Now() + kOneOfSeveral)
+                                  : opening_deadline_;
 }
 
 TimeNs Session::RelayDeadline() const {

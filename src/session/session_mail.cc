@@ -20,10 +20,16 @@ const ListenerRuntime* FindRoute(const Runtime& runtime, const std::string& name
 
 }  // namespace
 
+// What a partner's server must be was decided when it was opened; a reload changes nothing for the
+// connection that is there.
 std::string_view Session::Judge(std::string_view argument) {
   if (const std::shared_ptr<const Runtime>& runtime = host_->runtime();
-      !runtime->HasPoliciesOf(*policies_)) [[unlikely]] {
+      !runtime->HasPoliciesOf(*policies_) && !backend_.is_partner()) [[unlikely]] {
     if (TakePolicies(runtime) == Policies::kOutOfReach) return kEndsSession;
+  }
+  if (backend_.is_partner()) {
+    CountPartner(backend_.partner().fault);
+    return {};
   }
   if (policy_ != nullptr) return policy_->Judge(argument);
   if (judged_as_->route->policy.tls == TlsPolicy::kEncrypt) {
@@ -45,6 +51,37 @@ void Session::RefusedInClear(std::string_view argument) {
   SessionPolicy policy(policies_.get(), judged_as_, this);
   policy.set_client(client_);
   policy.RefusedInClear(argument);
+}
+
+void Session::CountPartner(PolicyFault fault) {
+  const EgressTls level = listener_->route->egress->policy.tls;
+  PolicyDecision decision;
+  decision.asked = level <= EgressTls::kMay       ? TlsPolicy::kMay
+                   : level == EgressTls::kEncrypt ? TlsPolicy::kEncrypt
+                                                  : TlsPolicy::kVerify;
+  if (tls_established_) {
+    decision.met = level > EgressTls::kEncrypt && fault == PolicyFault::kNone ? TlsPolicy::kVerify
+                                                                              : TlsPolicy::kEncrypt;
+  }
+  const bool in_clear = !tls_established_ && decision.asked >= TlsPolicy::kEncrypt;
+  decision.fault = fault == PolicyFault::kNone && in_clear ? PolicyFault::kNoTls : fault;
+  decision.mode = listener_->route->policy.mode;
+  policies_->counters->Count(judged_as_->route_subject, decision);
+}
+
+// A server that could not be reached has not been judged.
+void Session::RefusedUnusable() {
+  switch (backend_.trouble().kind) {
+    case PartnerTrouble::Kind::kNoTls:
+    case PartnerTrouble::Kind::kHandshake:
+      CountPartner(PolicyFault::kNoTls);
+      break;
+    case PartnerTrouble::Kind::kCertificate:
+      CountPartner(backend_.trouble().fault);
+      break;
+    default:
+      break;
+  }
 }
 
 // Out of reach: what they ask for was never asked of this client, or cannot be given any more.

@@ -19,6 +19,7 @@ SessionPolicy::SessionPolicy(const Runtime* runtime, const ListenerRuntime* list
     : runtime_(runtime), listener_(listener), session_(session) {}
 
 bool SessionPolicy::Needed(const ListenerRuntime& listener) {
+  if (listener.next_hop.partner() != nullptr) return false;  // its clients are our own
   const RoutePolicy& route = listener.route->policy;
   // What `encrypt` asks for, the relay enforces by itself, and the session counts it.
   return route.tls > TlsPolicy::kEncrypt || route.mode == PolicyMode::kReport ||

@@ -48,6 +48,9 @@ Shard::Prepared<Shard::Prober> Shard::PrepareProbers(
   std::size_t slot = 0;
   for (std::size_t index = 0; index < runtime->config->upstreams.size(); ++index) {
     const UpstreamConfig& upstream = runtime->config->upstreams[index];
+    if (upstream.is_partner) {
+      continue;
+    }
     auto prober = std::make_unique<Prober>();
     prober->runtime = runtime;
     prober->upstream = &upstream;

@@ -20,7 +20,8 @@ constexpr TimeNs kUpdateRetry = kNsPerSecond;
 void KeepHealth(const Runtime& before, const UpstreamConfig& upstream, UpstreamHealth& health) {
   for (std::size_t index = 0; index < before.health.size(); ++index) {
     const UpstreamConfig& known = before.config->upstreams[index];
-    if (known.name != upstream.name || known.identity != upstream.identity) {
+    if (known.name != upstream.name || known.identity != upstream.identity ||
+        known.is_partner != upstream.is_partner) {
       continue;
     }
     if (std::equal(known.addresses.begin(), known.addresses.end(), upstream.addresses.begin(),

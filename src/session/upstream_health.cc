@@ -5,8 +5,18 @@
 
 namespace ringpost {
 
-UpstreamHealth::UpstreamHealth(std::size_t addresses) : known_(std::make_shared<Known>()) {
+UpstreamHealth::UpstreamHealth(std::size_t addresses, Proofs proofs)
+    : known_(std::make_shared<Known>()), proofs_(proofs) {
   known_->states.resize(addresses);
+  if (proofs == Proofs::kNone) {
+    for (State& state : known_->states) {
+      state.proof = Proof::kProven;
+    }
+  }
+}
+
+bool UpstreamHealth::IsUp(const State& state, TimeNs now) const {
+  return !state.down || (proofs_ == Proofs::kNone && state.due <= now);
 }
 
 void UpstreamHealth::ShareWith(const UpstreamHealth& before) {
@@ -35,7 +45,7 @@ UpstreamHealth::Picked UpstreamHealth::Pick(std::uint64_t tried, TimeNs now, Tim
     if (IsTried(tried, address) || state.proof != Proof::kProven) {
       continue;
     }
-    if (!state.down) {
+    if (IsUp(state, now)) {
       return {.choice = Choice::kAddress, .address = address};
     }
     if (!first_down) {
@@ -102,7 +112,7 @@ bool UpstreamHealth::SetDown(State& state, TimeNs now) {
   const bool was_up = !state.down;
   // Where all addresses are down sessions go on failing, as many as there are clients: they must
   // not put off the probe that would find it up again.
-  if (was_up || state.probing) {
+  if (was_up || state.probing || (proofs_ == Proofs::kNone && state.due <= now)) {
     state.backoff = was_up ? kBackoffMin : std::min(2 * state.backoff, kBackoffMax);
     state.due = now + state.backoff;
   }
@@ -132,6 +142,9 @@ void UpstreamHealth::ProbeAgain(std::size_t address) {
 }
 
 void UpstreamHealth::Doubted(std::size_t address, TimeNs now) {
+  if (proofs_ == Proofs::kNone) {
+    return;
+  }
   State& state = known_->states[address];
   if (state.proof == Proof::kProven && !state.probing) {
     state.due = std::max(now, state.probed + kBackoffMin);

@@ -61,6 +61,9 @@ std::string_view LocalReplyText(LocalReply reply) {
       return "503 5.5.1 Error: already authenticated\r\n";  // RFC 4954 4
     case LocalReply::kMechanismNotOffered:
       return "504 5.5.4 Error: authentication mechanism not offered\r\n";
+    case LocalReply::kOk:
+      return "250 2.0.0 Ok\r\n";
+    case LocalReply::kBye:
     case LocalReply::kTooManyErrors:
     case LocalReply::kDiscardTooLong:
     case LocalReply::kBdatSyntax:
@@ -75,6 +78,8 @@ std::string_view LocalReplyText(LocalReply reply) {
 
 std::string_view LocalReplyCode(LocalReply reply) {
   switch (reply) {
+    case LocalReply::kBye:
+      return "221 2.0.0";
     case LocalReply::kTooManyErrors:
     case LocalReply::kDiscardTooLong:
       return "421 4.7.0";
@@ -114,6 +119,8 @@ void LastRefusal::Set(std::string_view verb, std::string_view code) {
 
 CloseReason LocalReplyClose(LocalReply reply) {
   switch (reply) {
+    case LocalReply::kBye:
+      return CloseReason::kQuit;
     case LocalReply::kTooManyErrors:
       return CloseReason::kClientTooManyErrors;
     case LocalReply::kDiscardTooLong:
@@ -135,6 +142,8 @@ CloseReason LocalReplyClose(LocalReply reply) {
 
 std::string ClosingText(LocalReply reply, std::string_view hostname) {
   switch (reply) {
+    case LocalReply::kBye:
+      return WithHost(LocalReplyCode(reply), hostname, "Bye");
     case LocalReply::kTooManyErrors:
       return WithHost(LocalReplyCode(reply), hostname, "Error: too many errors");
     case LocalReply::kDiscardTooLong:
@@ -155,10 +164,20 @@ std::string ClosingText(LocalReply reply, std::string_view hostname) {
   }
 }
 
+std::string EhloReplyWithoutBackend(std::string_view hostname) {
+  std::string reply = "250-";
+  reply.append(hostname);
+  reply.append(
+      "\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
+      "250 ENHANCEDSTATUSCODES\r\n");
+  return reply;
+}
+
 std::string ClosingText(CloseReason reason, std::string_view hostname) {
   switch (reason) {
     case CloseReason::kBackendEof:
     case CloseReason::kBackendReset:
+    case CloseReason::kBackendTls:
       return WithHost("421 4.3.2", hostname, "Error: connection to the mail system lost");
     case CloseReason::kBackendConnect:
     case CloseReason::kBackendIdentity:

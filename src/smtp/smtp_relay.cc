@@ -13,6 +13,13 @@ namespace ringpost {
 SmtpRelay::SmtpRelay(const RelayOptions* options, const XclientFacts* facts, MailPolicy* policy)
     : options_(options), facts_(facts), policy_(policy) {
   RINGPOST_CHECK(!options->xclient || facts != nullptr);
+  if (options->greets) {
+    back_phase_ = BackPhase::kAbsent;
+    greeted_ = true;
+    hello_needed_ = true;
+    text_ = "220 " + options->hostname + " ESMTP\r\n";
+    inject_due_ = InjectDue::kFront;
+  }
 }
 
 SmtpRelay::~SmtpRelay() = default;
@@ -124,6 +131,29 @@ void SmtpRelay::TlsEstablished(BackendAfterTls backend) {
   }
 }
 
+void SmtpRelay::BackendReady(bool in_tls) {
+  RINGPOST_CHECK(opens_backend());
+  back_phase_ = BackPhase::kReady;
+  backend_tls_ = in_tls;
+  replied_ = true;  // it has, before it came to this
+}
+
+// The client learns of it at MAIL. Senders make of a refused EHLO what does not fit: Postfix and
+// Exim say HELO to a 4yz, and Postfix then leaves out the whole next hop without a word of why.
+void SmtpRelay::BackendUnusable(std::string reply) {
+  RINGPOST_CHECK(opens_backend());
+  back_phase_ = BackPhase::kUnusable;
+  unusable_ = std::make_unique<std::string>(std::move(reply));
+  const bool extended = pending_.front().from == PendingReply::From::kHello;
+  capabilities_ = {};
+  capabilities_.pipelining = capabilities_.smtputf8 = extended;
+  text_ =
+      extended ? EhloReplyWithoutBackend(options_->hostname) : "250 " + options_->hostname + "\r\n";
+  inject_due_ = InjectDue::kFront;
+  hello_needed_ = false;
+  PopReply();
+}
+
 std::string_view SmtpRelay::Farewell(CloseReason reason) {
   // Between the 220 to STARTTLS and the end of the handshake nothing can be said in clear.
   if (closed_ || front_phase_ == FrontPhase::kHandshake) return {};
@@ -133,7 +163,7 @@ std::string_view SmtpRelay::Farewell(CloseReason reason) {
 }
 
 RelayWait SmtpRelay::waiting() const {
-  if (back_phase_ != BackPhase::kReady) return RelayWait::kBackendGreeting;
+  if (back_phase_ != BackPhase::kReady && !lacks_backend()) return RelayWait::kBackendGreeting;
   if (front_phase_ == FrontPhase::kContent || front_phase_ == FrontPhase::kChunk ||
       front_phase_ == FrontPhase::kChunkRefused) {
     return RelayWait::kClientContent;

@@ -104,7 +104,7 @@ BehindLast CheckBehindLast(const RelayInput& input, std::size_t reply_octets,
 
 Step SmtpRelay::NextBack(const RelayInput& input) {
   // What the backend says during a handshake waits for its end, or went with the old connection.
-  if (front_phase_ == FrontPhase::kHandshake) return kBlocked;
+  if (front_phase_ == FrontPhase::kHandshake || lacks_backend() || opens_backend()) return kBlocked;
   if (input.total == 0) return input.eof ? EndOfBack(input) : kNeedInput;
   if (long_reply_.active()) return RelayLongReply(input);
   const Reply reply = ParseReply(input.readable);
@@ -146,6 +146,9 @@ Step SmtpRelay::NextBack(const RelayInput& input) {
       if (reply.code != kOk) return Close(CloseReason::kBackendIdentity);
       return NoopReply(text, reply);
     case BackPhase::kReady:
+    case BackPhase::kAbsent:
+    case BackPhase::kOpening:
+    case BackPhase::kUnusable:
       break;
   }
   return RelayReply(text, reply, input);

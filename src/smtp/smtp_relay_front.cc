@@ -94,7 +94,7 @@ Step SmtpRelay::NextFront(const RelayInput& input) {
       break;
   }
   if (input.total == 0) return input.eof ? EndOfFront() : kNeedInput;
-  if (back_phase_ != BackPhase::kReady || pending_.full()) return kBlocked;
+  if ((back_phase_ != BackPhase::kReady && !lacks_backend()) || pending_.full()) return kBlocked;
   // What the backend said before a command was sent does not answer it: the back is looked at
   // first. A reply that is due then is that to a chunk, which waited until the chunk was through.
   if (pending_.size() <= 1 && input.other_total > 0) return kBlocked;
@@ -201,10 +201,11 @@ Step SmtpRelay::Command(const RelayInput& input, std::string_view text, std::siz
     }
     return Refuse(*refusal, octets);
   }
+  if (IsHello(rule) && !MayBeHelloName(argument)) return Refuse(LocalReply::kHelloSyntax, octets);
+  if (lacks_backend()) return WithoutBackend(rule, argument, octets);
   switch (rule.verb) {
     case Verb::kEhlo:
     case Verb::kHelo:
-      if (!MayBeHelloName(argument)) return Refuse(LocalReply::kHelloSyntax, octets);
       odd_hello_ = !IsPlainHelloName(argument);
       break;
     case Verb::kMail:
@@ -239,7 +240,71 @@ Step SmtpRelay::Command(const RelayInput& input, std::string_view text, std::siz
   conversing_ = true;
   ++progress_;
   pending_.Push(PendingReply{.from = ReplyFrom(rule.verb)});
+  if (IsHello(rule) && !options_->hello_name.empty()) {
+    text_ = HelloLine(rule, argument);
+    return DropAndInject(Side::kFront, octets, InjectDue::kBack);
+  }
   return Forward(Side::kFront, octets);
+}
+
+// As long as no hello has opened the backend, or where it cannot be used. Nothing of this reaches
+// it, so nothing is said in its name: of what a backend must answer only MAIL is, with a refusal.
+Step SmtpRelay::WithoutBackend(const CommandRule& rule, std::string_view argument,
+                               std::size_t octets) {
+  conversing_ = true;
+  switch (rule.verb) {
+    case Verb::kEhlo:
+    case Verb::kHelo:
+      return OpenBackend(rule, argument, octets);
+    case Verb::kNoop:
+    case Verb::kRset:
+      return Answer(LocalReply::kOk, octets);
+    case Verb::kQuit:
+      return Answer(LocalReply::kBye, octets);
+    case Verb::kMail:
+      return RefuseUnusable(octets);
+    case Verb::kRcpt:
+    case Verb::kData:
+      return Answer(LocalReply::kMailNeeded, octets);
+    default:
+      return Refuse(LocalReply::kNotImplemented, octets);
+  }
+}
+
+Step SmtpRelay::OpenBackend(const CommandRule& rule, std::string_view argument,
+                            std::size_t octets) {
+  if (!pending_.empty()) return kBlocked;
+  ++progress_;
+  back_phase_ = BackPhase::kOpening;
+  front_phase_ = FrontPhase::kReplyDue;
+  odd_hello_ = !IsPlainHelloName(argument);
+  pending_.Push(PendingReply{.from = ReplyFrom(rule.verb)});
+  text_ = HelloLine(rule, argument);
+  front_total_ -= octets;
+  return Step{.kind = StepKind::kHello, .octets = octets, .text = text_};
+}
+
+std::string SmtpRelay::HelloLine(const CommandRule& rule, std::string_view argument) const {
+  const std::string_view name = options_->hello_name.empty() ? argument : options_->hello_name;
+  return std::string(rule.name) + " " + std::string(name) + "\r\n";
+}
+
+// The text is not one of ours, so it does not wait in pending_ (see RefusalByPolicy()).
+Step SmtpRelay::RefuseUnusable(std::size_t octets) {
+  if (!pending_.empty()) return kBlocked;
+  ++progress_;
+  ++stats_.commands_refused;
+  if (policy_ != nullptr) policy_->RefusedUnusable();
+  text_ = *unusable_;
+  stats_.last_refused.Set(rule_->name, ReplyCode(text_));
+  return DropAndInject(Side::kFront, octets, InjectDue::kFront);
+}
+
+Step SmtpRelay::Answer(LocalReply reply, std::size_t octets) {
+  ++progress_;
+  if (LocalReplyClose(reply) != CloseReason::kNone) front_phase_ = FrontPhase::kEnded;
+  pending_.Push(PendingReply{.from = PendingReply::From::kLocal, .local = reply});
+  return Drop(Side::kFront, octets);
 }
 
 // How what follows a command that goes on is read. The client may send several at once; to a
@@ -265,6 +330,7 @@ std::optional<LocalReply> SmtpRelay::RefusalByState(const CommandRule& rule) con
 
 // RFC 4954 4: a password does not travel in clear, unless the route says so (PROTOCOL 14).
 bool SmtpRelay::MayAuthenticate() const {
+  if (options_->greets) return backend_tls_;  // where the client is one of our own
   return tls_ ||
          (options_->auth == AuthPolicy::kAsBackend && options_->tls_policy < TlsPolicy::kEncrypt);
 }

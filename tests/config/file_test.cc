@@ -226,7 +226,6 @@ TEST(ConfigFile, KeysInTheWrongPlace) {
 }
 
 TEST(ConfigFile, LaterVocabularyIsRefusedNotSkipped) {
-  Bad("[[egress]]\nname = \"x\"", "\"egress\" is not supported in this version");
   Bad("shards = 1\n[admin]\nlisten = \"x\"", "/etc/r.toml:2:1: \"admin\" is not supported");
 }
 

@@ -18,6 +18,7 @@ ABSL_DECLARE_FLAG(OptionalText, config);
 ABSL_DECLARE_FLAG(OptionalText, listen);
 ABSL_DECLARE_FLAG(OptionalText, listen_tls);
 ABSL_DECLARE_FLAG(OptionalText, upstream);
+ABSL_DECLARE_FLAG(OptionalText, egress_listen);
 ABSL_DECLARE_FLAG(OptionalText, tls_policy);
 ABSL_DECLARE_FLAG(OptionalText, auth);
 ABSL_DECLARE_FLAG(OptionalText, backend_identity);
@@ -108,6 +109,33 @@ TEST_F(FlagsTest, ListsAddUp) {
   EXPECT_EQ(route.certificates[1].key, key);
   EXPECT_EQ((*loaded)->upstreams.at(0).addresses.size(), 2U);
   EXPECT_EQ((*loaded)->own_domains.size(), 4U);
+}
+
+TEST_F(FlagsTest, ARouteOfEgressAlone) {
+  const auto action = Parse({"--egress_listen=127.0.0.1:10026", "--egress_listen=[::1]:10026",
+                             "--egress_upstream=mx.partner.example:25", "--egress_tls=encrypt",
+                             "--egress_hard_bounce=true"});
+  ASSERT_TRUE(action.ok()) << action.status();
+  const auto loaded = LoadConfig();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const RouteConfig& route = (*loaded)->routes.at(0);
+  EXPECT_EQ(route.listeners.size(), 2U);
+  EXPECT_EQ(route.egress->policy.tls, EgressTls::kEncrypt);
+  EXPECT_TRUE(route.egress->hard_bounce);
+  absl::SetFlag(&FLAGS_egress_listen, std::nullopt);
+  ExpectSaying(LoadConfig().status(), "listens nowhere");
+}
+
+TEST_F(FlagsTest, AFileWithARouteOfEgressAlone) {
+  folder_.Write("r.toml",
+                "[[egress]]\nname = \"partner\"\nlisten = [\"127.0.0.1:10026\"]\n"
+                "upstream = [\"mx.partner.example:25\"]\n");
+  absl::SetFlag(&FLAGS_config, folder_.Path("r.toml"));
+  const auto loaded = LoadConfig();
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ((*loaded)->routes.at(0).name, "partner");
+  absl::SetFlag(&FLAGS_egress_listen, "127.0.0.1:10027");
+  ExpectSaying(LoadConfig().status(), "the --config file has routes, and so has the command line");
 }
 
 TEST_F(FlagsTest, BlanksBehindCommas) {

@@ -28,7 +28,7 @@ PolicyTotals TotalsOf(const PolicyCounters& counters) {
 }
 
 std::string Summary(const PolicyCounters& counters, PolicyMode mode = PolicyMode::kReport) {
-  return PolicySummary("partner", "contoso", TlsPolicy::kEncrypt, mode, TotalsOf(counters));
+  return PolicySummary("partner", "contoso", {.asked = "encrypt"}, mode, TotalsOf(counters));
 }
 
 TEST(PolicyTotals, TheStrictestLevelThatAllMet) {
@@ -131,7 +131,7 @@ TEST(PolicySummary, WhatWasCountedForAPolicyThatIsGone) {
   PolicyCounters counters(1);
   counters.Count(0, Decision(TlsPolicy::kMay, PolicyFault::kNoTls));
   const auto text = [&counters](PolicyMode mode) {
-    return PolicySummary("partner", "contoso", TlsPolicy::kEncrypt, mode, TotalsOf(counters),
+    return PolicySummary("partner", "contoso", {.asked = "encrypt"}, mode, TotalsOf(counters),
                          PolicyEra::kReplaced);
   };
   EXPECT_EQ(text(PolicyMode::kReport),
@@ -145,7 +145,7 @@ TEST(PolicySummary, WhatWasCountedForAPolicyThatIsGone) {
 TEST(PolicySummary, ARoutesLevelIsNamed) {
   PolicyCounters counters(1);
   counters.Count(0, Decision(TlsPolicy::kMay));
-  EXPECT_EQ(PolicySummary("route", "mx", TlsPolicy::kMay, PolicyMode::kReport, TotalsOf(counters)),
+  EXPECT_EQ(PolicySummary("route", "mx", {.asked = "may"}, PolicyMode::kReport, TotalsOf(counters)),
             "route \"mx\" asks for may (report): 0 of 1 message met encrypt; would refuse 0");
 }
 

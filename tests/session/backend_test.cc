@@ -161,6 +161,8 @@ class BackendTest : public testing::Test, private BackendHost {
   void BackendRecovered(const UpstreamConfig&, const Endpoint& endpoint) override {
     told_.push_back(endpoint.text + " recovered");
   }
+  void TrustComplaint(const std::string& sentence) override { told_.push_back(sentence); }
+  [[nodiscard]] std::int64_t WallClock() const override { return 0; }
 };
 
 using Told = std::vector<std::string>;

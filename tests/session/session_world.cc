@@ -31,6 +31,7 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options, Time
   upstream.name = "backend";
   upstream.identity = options.identity;
   upstream.proxy_tlvs = options.proxy_tlvs;
+  upstream.is_partner = options.egress.has_value();
   for (std::size_t i = 0; i < options.backends.size(); ++i) {
     upstream.addresses.push_back(
         MakeEndpoint("127.0.0.1", static_cast<std::uint16_t>(kFirstBackendPort + i)));
@@ -41,6 +42,7 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options, Time
   ingress.ask_certificate = options.ask_certificate;
   ingress.policy = options.policy;
   ingress.auth = options.auth;
+  ingress.egress = options.egress;
   ingress.sessions_max = options.route_sessions_max;
   ingress.handshake_timeout = config->handshake_timeout;
   ingress.command_timeout = options.command_timeout;
@@ -69,7 +71,7 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options, Time
   absl::StatusOr<std::shared_ptr<const Runtime>> runtime =
       MakeRuntime(std::move(config), files, options.ticket_keys, test::kNow);
   EXPECT_TRUE(runtime.ok()) << runtime.status();
-  for (std::size_t i = 0; options.proven && i < options.backends.size(); ++i) {
+  for (std::size_t i = 0; options.proven && !options.egress && i < options.backends.size(); ++i) {
     (void)(*runtime)->health.front()->Proven(i, now);
   }
   return *std::move(runtime);

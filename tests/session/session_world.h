@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +52,8 @@ struct WorldOptions {
   bool certificate = true;
   std::vector<SimBackend> backends = {SimBackend::kAccept};
   const char* listen = "198.51.100.1";  // port 25
+  // The route is one on which mail leaves, and the backends are a partner's servers.
+  std::optional<EgressConfig> egress = std::nullopt;
   // Instead of one that is made once per process; not owned.
   const TlsCertificatePem* certificate_pem = nullptr;
   TicketKeys* ticket_keys = nullptr;  // not owned; null: no tickets

@@ -5,12 +5,15 @@
 //   # comment
 //   option tls_policy=encrypt       none | may | encrypt; also auth=as_backend, starttls=no,
 //                                   xclient=yes, proxy=v1 or v2 (the header was sent),
-//                                   bare=reject, errors=N; and split=no where the outcome depends
-//                                   on the cut
+//                                   bare=reject, errors=N, greets=yes, hello_name=NAME; and
+//                                   split=no where the outcome depends on the cut
 //   F: text     the client sends a line          F= text     the client has received a line
 //   B: text     the backend sends a line         B= text     the backend has received a line
 //   ! tls same | tls reconnected                 the handshake after STARTTLS is over
 //   ! starttls                                   the relay has asked for a handshake
+//   ! hello text                     the relay has asked for a backend that is told this
+//   ! ready tls | ready clear        it was
+//   ! unusable text                  it could not be; the reply to MAIL
 //   ! front eof | back eof
 //   ! farewell drain                             the session ends for a reason of its own
 //   ! close quit                                 the relay has ended the session for this reason
@@ -99,6 +102,12 @@ void SetOption(std::string_view option, RelayOptions* options, bool* split) {
     options->prove_with_noop = value == "v1";
   } else if (name == "bare") {
     options->bare_newline = value == "reject" ? BareNewline::kReject : BareNewline::kNormalize;
+  } else if (name == "greets") {
+    options->greets = value == "yes";
+    options->starttls_offered = false;
+    options->tls_policy = TlsPolicy::kNone;
+  } else if (name == "hello_name") {
+    options->hello_name = value;
   } else if (name == "errors") {
     options->refused_commands_max = std::stoi(std::string(value));
   } else if (name == "split") {
@@ -176,6 +185,12 @@ class Dialogue {
       harness_.TlsEstablished(BackendAfterTls::kSame);
     } else if (event == "tls reconnected") {
       harness_.TlsEstablished(BackendAfterTls::kReconnected);
+    } else if (event.starts_with("hello ")) {
+      EXPECT_EQ(harness_.TakeHello(), Unescape(event.substr(6)));
+    } else if (event == "ready tls" || event == "ready clear") {
+      harness_.BackendReady(event == "ready tls");
+    } else if (event.starts_with("unusable ")) {
+      harness_.BackendUnusable(Unescape(event.substr(9)));
     } else if (event == "front eof") {
       harness_.ClientEof();
     } else if (event == "back eof") {

@@ -44,7 +44,9 @@ class RelayHarness {
   static constexpr std::size_t kContiguousMax = 16 * 1024;
 
   explicit RelayHarness(const RelayOptions& options = DefaultOptions())
-      : options_(options), relay_(std::make_unique<SmtpRelay>(&options_, &facts_, &policy_)) {}
+      : options_(options), relay_(std::make_unique<SmtpRelay>(&options_, &facts_, &policy_)) {
+    if (options_.greets) Pump();
+  }
 
   static RelayOptions DefaultOptions() {
     RelayOptions options;
@@ -89,6 +91,17 @@ class RelayHarness {
       back_.eof = false;
     }
     relay_->TlsEstablished(backend);
+    Pump();
+  }
+
+  // The hello that a backend is to be opened with; empty: none since the last call.
+  [[nodiscard]] std::string TakeHello() { return std::exchange(hello_, {}); }
+  void BackendReady(bool in_tls) {
+    relay_->BackendReady(in_tls);
+    Pump();
+  }
+  void BackendUnusable(std::string_view reply) {
+    relay_->BackendUnusable(std::string(reply));
     Pump();
   }
 
@@ -201,6 +214,12 @@ class RelayHarness {
         front_.output.append(step.text);
         handshake_ = true;
         return Moved::kYes;
+      case StepKind::kHello:
+        EXPECT_EQ(side, Side::kFront);
+        EXPECT_TRUE(relay_->opens_backend());
+        hello_ = step.text;
+        Consume(&leg, step.octets);
+        return Moved::kYes;
       case StepKind::kNeedInput:
         if (leg.contiguous < leg.input.size() && leg.contiguous < kContiguousMax) {
           leg.contiguous = std::min(kContiguousMax, leg.input.size());
@@ -233,6 +252,7 @@ class RelayHarness {
   std::unique_ptr<SmtpRelay> relay_;
   Leg front_;
   Leg back_;
+  std::string hello_;
   std::size_t window_ = kContiguousMax;
   std::size_t steps_ = 0;
   CloseReason reason_ = CloseReason::kNone;

@@ -39,6 +39,7 @@ enum class CloseReason : std::uint8_t {
   kBackendReset,     // reset or closed while a reply was due
   kBackendProtocol,  // a reply that breaks RFC 5321 4.2 (PROTOCOL 10)
   kBackendTimeout,   // no reply within RFC 5321 4.5.3.2
+  kBackendTls,       // egress: TLS with the partner's server failed, or is not what is asked for
 
   // Ours, answered 421.
   kClientTimeout,     // no command, or content too slow

@@ -69,6 +69,8 @@ struct UpstreamConfig {
   std::vector<Endpoint> addresses;
   BackendIdentity identity = BackendIdentity::kProxyV2;
   ProxyTlvs proxy_tlvs = ProxyTlvs::kAll;  // of kProxyV2
+  // Of an egress route: nobody asks it how it is but who has mail for it.
+  bool is_partner = false;
 
   // Before anything else is said, and before the greeting.
   [[nodiscard]] bool sends_proxy_header() const {

@@ -82,6 +82,26 @@ struct PartnerSettings {
   std::optional<Given> network_reply = std::nullopt;
 };
 
+// Mail that leaves. Booleans are "true" or "false".
+struct EgressSettings {
+  Given name = {};
+  std::vector<Given> listen = {};
+  std::vector<Given> upstream = {};
+  std::optional<Given> tls = std::nullopt;
+  std::vector<Given> match = {};
+  TrustSettings trust = {};
+  std::vector<Given> fingerprints = {};
+  std::optional<Given> client_cert = std::nullopt;
+  std::optional<Given> client_key = std::nullopt;
+  std::optional<Given> implicit_tls = std::nullopt;
+  std::optional<Given> hostname = std::nullopt;
+  std::optional<Given> mode = std::nullopt;
+  std::optional<Given> hard_bounce = std::nullopt;
+  std::optional<Given> allow_networks = std::nullopt;
+  // By name: kRouteLimits.
+  std::map<std::string, Given, std::less<>> limits = {};
+};
+
 struct Settings {
   // Flag and key names of AllTuning(), and their values.
   std::map<std::string, Given, std::less<>> tuning;
@@ -91,9 +111,12 @@ struct Settings {
   std::vector<Given> resolver;
   std::vector<UpstreamSettings> upstreams;
   std::vector<IngressSettings> ingress;
+  std::vector<EgressSettings> egress;
   std::vector<PartnerSettings> partners;
 
-  [[nodiscard]] bool has_routes() const { return !upstreams.empty() || !ingress.empty(); }
+  [[nodiscard]] bool has_routes() const {
+    return !upstreams.empty() || !ingress.empty() || !egress.empty();
+  }
 };
 
 // Everything that is neither a route nor a certificate. The names are flags and also top-level keys

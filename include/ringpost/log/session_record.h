@@ -15,15 +15,29 @@
 
 namespace ringpost {
 
+// Of a session on an egress route.
+struct PartnerRecord {
+  std::string_view host;   // as configured
+  std::string_view level;  // that the route asks for: "verify"
+  // Why the level was not met: "wrong-name", "no-starttls"; empty: it was. The certificate then
+  // follows, if there was one.
+  std::string_view fault;
+  std::string_view subject;
+  std::string_view issuer;
+  std::string_view fingerprint;
+};
+
 struct SessionRecord {
   std::int64_t unix_ms = 0;  // the end, wall clock; 0: Logger::Session fills it in
   std::string_view route;
-  std::string_view client_address;  // "192.0.2.1" or "2001:db8::1"
+  const PartnerRecord* out = nullptr;  // null: on a route of ingress
+  std::string_view client_address;     // "192.0.2.1" or "2001:db8::1"
   std::uint16_t client_port = 0;
   std::string_view server_address;  // what the client reached
   std::uint16_t server_port = 0;
 
-  // Empty version: the session stayed in clear.
+  // With the client; on an egress route with the partner's server. Empty version: the session
+  // stayed in clear.
   std::string_view tls_version;
   std::string_view tls_suite;
   std::string_view tls_group;

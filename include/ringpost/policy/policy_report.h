@@ -59,12 +59,18 @@ class PolicyCounters {
 // Whether what was counted is of the policy in force, or of one that a reload has replaced.
 enum class PolicyEra : std::uint8_t { kInForce, kReplaced };
 
+// The names of levels in a summary.
+struct PolicyWords {
+  std::string_view asked;
+  std::string_view met_verify = "verify";  // of an egress route: its own level
+};
+
 // One sentence for the log: `partner "contoso" asks for encrypt (report): 120 messages, all met
 // verify; would refuse 0` or `...: 100 of 120 messages met encrypt, 80 verify; would refuse 20:
 // no-tls 20`. In enforce mode it says "refused"; of a policy that was replaced `partner "contoso"
 // asked for encrypt (report) before a reload: ...`. `kind` is "partner" or "route".
 [[nodiscard]] std::string PolicySummary(std::string_view kind, std::string_view name,
-                                        TlsPolicy asked, PolicyMode mode,
+                                        PolicyWords words, PolicyMode mode,
                                         const PolicyTotals& totals,
                                         PolicyEra era = PolicyEra::kInForce);
 

@@ -47,7 +47,7 @@ class PolicySummaryLog {
   };
   // A partner or a route by its name, with one policy, in whatever configurations it was.
   struct Line {
-    TlsPolicy asked = TlsPolicy::kMay;
+    PolicyWords words;
     PolicyMode mode = PolicyMode::kEnforce;
     PolicyTotals totals;
   };
@@ -65,7 +65,7 @@ class PolicySummaryLog {
   struct Subject {
     Kind kind = Kind::kPartner;
     std::string name;
-    TlsPolicy asked = TlsPolicy::kMay;
+    PolicyWords words;
     PolicyMode mode = PolicyMode::kEnforce;
   };
   static Subject SubjectOf(const Runtime& runtime, std::size_t subject);

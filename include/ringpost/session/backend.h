@@ -14,13 +14,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "ringpost/base/outcome.h"
 #include "ringpost/io/io.h"
 #include "ringpost/session/leg.h"
 #include "ringpost/session/next_hop.h"
+#include "ringpost/session/partner_opening.h"
 
 namespace ringpost {
 
@@ -40,6 +43,10 @@ class BackendHost {
                              CloseReason reason, int error, std::string_view words) = 0;
   // It was passed over, and has greeted a session again.
   virtual void BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint) = 0;
+  // TrustStore::complaint(), of a peer's certificate.
+  virtual void TrustComplaint(const std::string& sentence) = 0;
+  // Seconds since the epoch.
+  [[nodiscard]] virtual std::int64_t WallClock() const = 0;
 };
 
 class Backend {
@@ -51,6 +58,8 @@ class Backend {
       kNeedsProof,       // OnProof() when a probe has had its answer
       kNeedsDescriptor,  // Advance() when there may be one; `error`: why there is none
       kConnected,        // Introduce() is due, before anything else is sent
+      kReady,            // a partner's server: from here on its octets are the relay's
+      kNeedsBlocks,      // of the pool
       kFailed,           // for `reason`, and `detail` where there is more to say; nothing is left
     };
     Kind kind = Kind::kNothing;
@@ -61,7 +70,10 @@ class Backend {
 
   // All outlive it.
   Backend(BackendHost* host, Leg* leg, const NextHop* next_hop)
-      : host_(host), leg_(leg), next_hop_(next_hop) {}
+      : host_(host),
+        leg_(leg),
+        next_hop_(next_hop),
+        partner_(next_hop->partner() != nullptr ? std::make_unique<Partner>() : nullptr) {}
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
 
@@ -83,6 +95,20 @@ class Backend {
   void OnGreeting(std::string_view words);
   // It has spoken since it was connected.
   [[nodiscard]] bool greeted() const { return greeted_; }
+
+  // --- A partner's server is opened with the client's hello, "EHLO name" with its CRLF, to be set
+  // before Start(). OpenOn() is to be called whenever octets may have come, or the end, until it is
+  // kReady.
+  void SetHello(std::string_view line) { partner_->hello = line; }
+  [[nodiscard]] Answer OpenOn();
+  [[nodiscard]] bool is_partner() const { return partner_ != nullptr; }
+  [[nodiscard]] bool opening() const { return is_partner() && partner_->opening != nullptr; }
+  [[nodiscard]] Answer OnOpeningOverdue();
+  // After kFailed: the reply to MAIL; and what it says, for the log.
+  [[nodiscard]] std::string Apology() const;
+  [[nodiscard]] const PartnerTrouble& trouble() const { return partner_->trouble; }
+  // Since kReady, or after kFailed of the address that was tried last.
+  [[nodiscard]] const PartnerFacts& partner() const { return partner_->facts; }
 
   // Time is up.
   [[nodiscard]] Answer OnProofOverdue();
@@ -117,6 +143,8 @@ class Backend {
   [[nodiscard]] Answer NoneProven() const;
   [[nodiscard]] Answer Connect();
   [[nodiscard]] Answer TryNext(CloseReason reason, int error);
+  void BeginOpening();
+  [[nodiscard]] Answer OpeningFailed(PartnerTrouble trouble);
   void Blame(NextHop::Fault fault);
   void HoldSocket();
   [[nodiscard]] int TakeSocket(int family);
@@ -132,6 +160,14 @@ class Backend {
   std::uint8_t address_ = 0;
   Wants wants_ = Wants::kNothing;
   bool greeted_ = false;
+  struct Partner {
+    std::string hello;
+    std::unique_ptr<PartnerOpening> opening;
+    PartnerTrouble trouble;
+    PartnerFacts facts;
+    bool in_clear = false;  // TLS has failed with this address, and mail may go without
+  };
+  std::unique_ptr<Partner> partner_;  // null: it is our own mail server
 };
 
 }  // namespace ringpost

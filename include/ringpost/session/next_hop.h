@@ -17,6 +17,7 @@
 #include "ringpost/config/config.h"
 #include "ringpost/identity/proxy_header.h"
 #include "ringpost/io/io.h"
+#include "ringpost/session/partner_opening.h"
 #include "ringpost/session/upstream_health.h"
 
 namespace ringpost {
@@ -41,8 +42,9 @@ class NextHop {
   };
 
   NextHop() = default;
-  NextHop(const UpstreamConfig* upstream, UpstreamHealth* health)
-      : upstream_(upstream), health_(health) {}
+  NextHop(const UpstreamConfig* upstream, UpstreamHealth* health,
+          const PartnerRoute* partner = nullptr)
+      : upstream_(upstream), health_(health), partner_(partner) {}
 
   [[nodiscard]] const UpstreamConfig& upstream() const { return *upstream_; }
 
@@ -84,12 +86,16 @@ class NextHop {
   // Whether it says something new of the address that a session ended for this reason.
   [[nodiscard]] bool IsNews(std::size_t index, CloseReason reason) const;
 
+  // --- Mail that leaves: how a partner's server is opened; null: it is our own mail server.
+  [[nodiscard]] const PartnerRoute* partner() const { return partner_; }
+
   // --- After STARTTLS.
   [[nodiscard]] bool refuses_second_hello() const { return health_->refuses_second_hello(); }
 
  private:
   const UpstreamConfig* upstream_ = nullptr;
   UpstreamHealth* health_ = nullptr;
+  const PartnerRoute* partner_ = nullptr;
 };
 
 }  // namespace ringpost

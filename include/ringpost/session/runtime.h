@@ -41,6 +41,8 @@ struct Runtime {
   std::vector<ListenerRuntime> listeners;  // in the order of routes and of their listeners
   std::vector<std::unique_ptr<UpstreamHealth>> health;  // in the order of Config::upstreams
   std::vector<std::shared_ptr<TrustStore>> trusts;      // in the order of Config::trusts
+  // In the order of Config::routes; null: of ingress.
+  std::vector<std::shared_ptr<const PartnerRoute>> partner_routes;
   std::shared_ptr<const PartnerTable> partners;
   // Partners first, then routes, then the unreadable senders of each route.
   std::shared_ptr<PolicyCounters> counters;
@@ -54,7 +56,7 @@ struct Runtime {
 // Everything that the configuration names and that is not the configuration itself, read once, so
 // that all shards agree, and parsed once where shards can share it.
 struct LoadedFiles {
-  std::vector<std::vector<TlsCertificatePem>> certificates;  // by route
+  std::vector<std::vector<TlsCertificatePem>> certificates;  // by route; of egress: the client's
   std::vector<TrustOptions> trusts;                          // as Config::trusts
   std::shared_ptr<const PartnerTable> partners;
   std::vector<std::string> warnings;

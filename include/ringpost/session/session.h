@@ -59,9 +59,6 @@ class SessionHost : public BackendHost {
   virtual void Finished(Session& session) = 0;
   virtual void PolicyNotMet(const Session& session, const PolicyDecision& decision,
                             std::string_view sender_domain) = 0;
-  virtual void TrustComplaint(const std::string& sentence) = 0;
-  // Seconds since the epoch.
-  [[nodiscard]] virtual std::int64_t WallClock() const = 0;
   // Where the policy service looks; nullptr: there is none.
   [[nodiscard]] virtual SessionRegistry* registry() = 0;
 };
@@ -118,6 +115,9 @@ class Session final : private PolicyListener, private MailPolicy {
   [[nodiscard]] const SocketAddress& server() const { return server_; }  // what the client reached
   // The address of the upstream that was used, or tried last.
   [[nodiscard]] const Endpoint& backend() const { return backend_.endpoint(); }
+  // Of an egress route's.
+  [[nodiscard]] const PartnerFacts& partner() const { return backend_.partner(); }
+  [[nodiscard]] const PartnerTrouble& partner_trouble() const { return backend_.trouble(); }
   [[nodiscard]] const RelayStats& stats() const { return relay_.stats(); }
   [[nodiscard]] const Leg& front() const { return front_; }
   [[nodiscard]] const TlsFacts& tls_facts() const { return tls_facts_; }
@@ -163,6 +163,11 @@ class Session final : private PolicyListener, private MailPolicy {
   void PumpRelay();
   void PumpClosing();
   [[nodiscard]] Moved PumpFrontTls();
+  [[nodiscard]] Moved PumpPartner();
+  void OpenPartner(const Step& step);
+  void PartnerReady();
+  void PartnerUnusable();
+  void PartnerTlsFailed();
   [[nodiscard]] Moved RelayFrom(Side side);
   void CarryOut(const Step& step, Side side);
   void SealAndArm();
@@ -191,6 +196,8 @@ class Session final : private PolicyListener, private MailPolicy {
   // --- MailPolicy
   [[nodiscard]] std::string_view Judge(std::string_view argument) override;
   void RefusedInClear(std::string_view argument) override;
+  void RefusedUnusable() override;
+  void CountPartner(PolicyFault fault);
   enum class Policies : std::uint8_t { kTaken, kOutOfReach };
   [[nodiscard]] Policies TakePolicies(const std::shared_ptr<const Runtime>& runtime);
 
@@ -201,10 +208,12 @@ class Session final : private PolicyListener, private MailPolicy {
   void MailAllowed(const PolicyDecisions& decisions) override;
 
   // What the deadline is for; a new one begins whenever this, or the relay's progress, changes.
-  enum class Wait : std::uint8_t { kNothing, kProof, kConnect, kHandshake, kRelay };
+  enum class Wait : std::uint8_t { kNothing, kProof, kConnect, kOpening, kHandshake, kRelay };
+  [[nodiscard]] Wait WaitsFor() const;
   [[nodiscard]] RelayWait Waiting() const;
   void UpdateDeadline();
   [[nodiscard]] TimeNs RelayDeadline() const;
+  [[nodiscard]] TimeNs OpeningDeadline() const;
 
   SessionHost* host_;
   std::shared_ptr<const Runtime> runtime_;
@@ -231,6 +240,7 @@ class Session final : private PolicyListener, private MailPolicy {
 
   TimeNs started_ = 0;
   TimeNs handshake_deadline_ = 0;
+  TimeNs opening_deadline_ = 0;
   TimeNs content_started_ = 0;
   // When a send last began, or a command, a reply or content was last understood. What a peer sends
   // does not count: a drip would keep the blocks.

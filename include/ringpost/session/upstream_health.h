@@ -44,7 +44,13 @@ class UpstreamHealth {
     std::size_t address = 0;  // kNone: the first, for the log
   };
 
-  explicit UpstreamHealth(std::size_t addresses);
+  enum class Proofs : std::uint8_t {
+    kProbes,
+    // Nobody asks the addresses anything but sessions that have mail for them: all are as good as
+    // proven, and one that is down is tried again after the back-off.
+    kNone,
+  };
+  explicit UpstreamHealth(std::size_t addresses, Proofs proofs = Proofs::kProbes);
 
   // The same addresses and identity in a configuration before this one: from here on both know the
   // same, because sessions of the older one go on, and all of it is to be proven anew. What is
@@ -120,6 +126,7 @@ class UpstreamHealth {
   [[nodiscard]] std::size_t pickable() const;
   [[nodiscard]] static bool WillBeProven(State& state, TimeNs now, TimeNs since);
   bool SetDown(State& state, TimeNs now);
+  [[nodiscard]] bool IsUp(const State& state, TimeNs now) const;
   // The address without a probe under way whose probe is due first.
   [[nodiscard]] std::optional<std::size_t> FirstWaiting() const;
 
@@ -129,6 +136,7 @@ class UpstreamHealth {
     bool refuses_second_hello = false;
   };
   std::shared_ptr<Known> known_;  // of this shard's configurations alone
+  Proofs proofs_;
 };
 
 }  // namespace ringpost

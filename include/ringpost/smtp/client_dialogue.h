@@ -74,8 +74,8 @@ class ClientDialogue {
  private:
   enum class Phase : std::uint8_t {
     kGreeting,
-    kHello,          // the sender's hello is to be said
-    kHelloReply,     // to an EHLO in clear: is STARTTLS offered?
+    kHello,       // the sender's hello is to be said
+    kHelloReply,  // to an EHLO in clear: is STARTTLS offered?
     kStarttlsReply,
     kHandshake,
     kOver,

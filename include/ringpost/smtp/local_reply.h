@@ -39,7 +39,10 @@ enum class LocalReply : std::uint8_t {
   kDataAfterBdat,
   kAlreadyAuthenticated,
   kMechanismNotOffered,
+  // To a client that has no backend yet, or none that can be used; no refusal.
+  kOk,
   // The session ends with it.
+  kBye,
   kTooManyErrors,
   kDiscardTooLong,
   kBdatSyntax,
@@ -59,6 +62,10 @@ enum class LocalReply : std::uint8_t {
 [[nodiscard]] CloseReason LocalReplyClose(LocalReply reply);
 // The complete reply, for those that end the session: they say which host it was.
 [[nodiscard]] std::string ClosingText(LocalReply reply, std::string_view hostname);
+// The reply to EHLO where there is no backend whose list could be passed on: what nearly every mail
+// server has. A sender that misses something here gives its mail back rather than keep it: SIZE and
+// 8BITMIME, SMTPUTF8.
+[[nodiscard]] std::string EhloReplyWithoutBackend(std::string_view hostname);
 // The same for reasons that no command of the client gave; empty where nothing is to be said.
 [[nodiscard]] std::string ClosingText(CloseReason reason, std::string_view hostname);
 

@@ -44,6 +44,8 @@ class MailPolicy {
   [[nodiscard]] virtual std::string_view Judge(std::string_view argument) = 0;
   // Such a command that was not asked about, because it came in clear and was answered with 530.
   virtual void RefusedInClear(std::string_view argument) = 0;
+  // The same of one that was answered with BackendUnusable()'s reply.
+  virtual void RefusedUnusable() {}
 };
 
 // What a relay needs to know of its route. Immutable, shared by all sessions of the route, and
@@ -62,6 +64,10 @@ struct RelayOptions {
   // command.
   bool prove_with_noop = false;
   int refused_commands_max = 20;  // then 421 4.7.0 and kClientTooManyErrors
+  // The client's EHLO or HELO is what opens the backend (StepKind::kHello): we greet, and answer
+  // what comes before. One that cannot be opened refuses MAIL, and nothing else.
+  bool greets = false;
+  std::string hello_name = {};  // said to the backend instead of the client's; empty: that
 };
 
 // The client's facts for XCLIENT. Views must stay valid as long as the relay: a backend that is
@@ -79,6 +85,7 @@ enum class StepKind : std::uint8_t {
   kInject,     // append `text` to the output of `to`
   kStartTls,   // drop `octets` (all there is), append `text` to the front's output in clear, then
                // TLS
+  kHello,      // drop `octets`; a backend is to be opened with `text`, the EHLO or HELO for it
   kNeedInput,  // not enough contiguous octets: offer more, or wait for a receive
   kBlocked,    // nothing can be done until the other side moves
   kClose,      // append `text` (may be empty) to the front's output, then end the session; where
@@ -145,6 +152,19 @@ class SmtpRelay {
   // back's input.
   void TlsEstablished(BackendAfterTls backend);
 
+  // Once after each kHello, and before the back is asked. The backend was told that hello, and its
+  // reply is what comes next; `in_tls`: nobody on the way can read what it is told.
+  void BackendReady(bool in_tls);
+  // Or it cannot be used: MAIL is answered with `reply` (4yz or 5yz, with its CRLF) until another
+  // hello opens it.
+  void BackendUnusable(std::string reply);
+  // Between kHello and the one or the other.
+  [[nodiscard]] bool opens_backend() const { return back_phase_ == BackPhase::kOpening; }
+  // There is no backend to ask the back for.
+  [[nodiscard]] bool lacks_backend() const {
+    return back_phase_ == BackPhase::kAbsent || back_phase_ == BackPhase::kUnusable;
+  }
+
   // What to tell the client when the session ends for a reason the relay did not find itself:
   // "421 4.x.x host ..." or, where no reply may be sent, nothing. Valid until the next call.
   [[nodiscard]] std::string_view Farewell(CloseReason reason);
@@ -183,6 +203,10 @@ class SmtpRelay {
     kXclientCommand,  // one of xclient_commands_ was sent
     kNoop,            // our NOOP was sent; the greeting waits for its reply
     kReady,
+    // Where we greet.
+    kAbsent,    // no hello yet
+    kOpening,   // a hello was handed out
+    kUnusable,  // unusable_ says why
   };
   enum class InjectDue : std::uint8_t { kNone, kFront, kBack };
 
@@ -204,6 +228,11 @@ class SmtpRelay {
   Step CancelAuth(std::size_t octets);
   Step Content(const RelayInput& input);
   Step Chunk(const RelayInput& input);
+  Step WithoutBackend(const CommandRule& rule, std::string_view argument, std::size_t octets);
+  Step OpenBackend(const CommandRule& rule, std::string_view argument, std::size_t octets);
+  Step RefuseUnusable(std::size_t octets);
+  [[nodiscard]] std::string HelloLine(const CommandRule& rule, std::string_view argument) const;
+  Step Answer(LocalReply reply, std::size_t octets);
   Step Refuse(LocalReply reply, std::size_t octets);
   Step RefuseContent(LocalReply reply);
 
@@ -250,6 +279,7 @@ class SmtpRelay {
   std::string text_;
   std::unique_ptr<std::vector<std::string>> xclient_commands_;  // the ones to be sent, last first
   std::unique_ptr<std::string> held_greeting_;  // for the client, once the backend is proven
+  std::unique_ptr<std::string> unusable_;       // the reply to MAIL
   std::uint64_t chunk_octets_ = 0;              // what is to come of this chunk
   std::size_t front_total_ = 0;  // octets that were waiting when the front was last looked at
   std::uint32_t discarded_octets_ = 0;  // of a line that was refused; 0: none is being discarded
@@ -279,6 +309,7 @@ class SmtpRelay {
   bool tls_ = false;
   bool hello_needed_ = false;  // TLS came up and no EHLO or HELO was accepted since
   bool authenticated_ = false;
+  bool backend_tls_ = false;
   bool closed_ = false;
 };
 

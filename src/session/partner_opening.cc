@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ringpost/session/partner_opening.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "ringpost/base/fingerprint.h"
+#include "ringpost/policy/server_policy.h"
+#include "ringpost/smtp/reply.h"
+
+namespace ringpost {
+namespace {
+
+using Kind = PartnerTrouble::Kind;
+
+constexpr std::size_t kReplyTextMax = 510;  // RFC 5321 4.5.3.1.5, without CRLF
+
+class OneTrust final : public ChainVerifier {
+ public:
+  OneTrust(TrustStore* store, const PeerCertificate* certificate, std::int64_t now)
+      : store_(store), certificate_(certificate), now_(now) {}
+  [[nodiscard]] PolicyFault VerifyChain(std::size_t /*trust*/) override {
+    return store_ != nullptr ? store_->Verify(*certificate_, now_) : PolicyFault::kUntrusted;
+  }
+
+ private:
+  TrustStore* store_;
+  const PeerCertificate* certificate_;
+  std::int64_t now_;
+};
+
+bool IsAddress(const std::string& host) {
+  std::array<unsigned char, sizeof(in6_addr)> octets;
+  return inet_pton(AF_INET, host.c_str(), octets.data()) == 1 ||
+         inet_pton(AF_INET6, host.c_str(), octets.data()) == 1;
+}
+
+PartnerTrouble::Kind TroubleOf(DialogueFault fault) {
+  switch (fault) {
+    case DialogueFault::kGreeting:
+    case DialogueFault::kHello:
+      return Kind::kRefused;
+    case DialogueFault::kNotOffered:
+    case DialogueFault::kStarttls:
+      return Kind::kNoTls;
+    case DialogueFault::kInjection:
+      return Kind::kHandshake;
+    case DialogueFault::kClosed:
+      return Kind::kLost;
+    case DialogueFault::kOutOfStep:
+    case DialogueFault::kNone:
+      break;
+  }
+  return Kind::kOutOfStep;
+}
+
+// RFC 3463, and what Postfix says in the same place.
+std::string_view EnhancedCode(Kind kind) {
+  switch (kind) {
+    case Kind::kUnreachable:
+      return "4.4.1";
+    case Kind::kNoAddress:
+      return "4.4.3";
+    case Kind::kSilent:
+    case Kind::kLost:
+      return "4.4.2";
+    case Kind::kRefused:
+      return "4.3.2";
+    case Kind::kOutOfStep:
+      return "4.5.0";
+    case Kind::kNoTls:
+      return "4.7.4";
+    case Kind::kHandshake:
+    case Kind::kCertificate:
+      return "4.7.5";
+    case Kind::kShortage:
+    case Kind::kNone:
+      break;
+  }
+  return "4.3.1";
+}
+
+bool IsOfPolicy(Kind kind) {
+  return kind == Kind::kNoTls || kind == Kind::kHandshake || kind == Kind::kCertificate;
+}
+
+}  // namespace
+
+CloseReason PartnerTrouble::reason() const {
+  switch (kind) {
+    case Kind::kNone:
+    case Kind::kUnreachable:
+    case Kind::kNoAddress:
+      return CloseReason::kBackendConnect;
+    case Kind::kSilent:
+      return CloseReason::kBackendTimeout;
+    case Kind::kLost:
+      return CloseReason::kBackendReset;
+    case Kind::kRefused:
+    case Kind::kOutOfStep:
+      return CloseReason::kBackendProtocol;
+    case Kind::kNoTls:
+    case Kind::kHandshake:
+    case Kind::kCertificate:
+      return CloseReason::kBackendTls;
+    case Kind::kShortage:
+      return CloseReason::kOutOfResources;
+  }
+  return CloseReason::kBackendConnect;
+}
+
+std::string_view PartnerTrouble::name() const {
+  switch (kind) {
+    case Kind::kNone:
+      return {};
+    case Kind::kUnreachable:
+      return "unreachable";
+    case Kind::kNoAddress:
+      return "no-address";
+    case Kind::kSilent:
+      return "silent";
+    case Kind::kLost:
+      return "lost";
+    case Kind::kRefused:
+      return "refused";
+    case Kind::kOutOfStep:
+      return "no-smtp";
+    case Kind::kNoTls:
+      return "no-starttls";
+    case Kind::kHandshake:
+      return "handshake";
+    case Kind::kCertificate:
+      return PolicyFaultName(fault);
+    case Kind::kShortage:
+      return "shortage";
+  }
+  return {};
+}
+
+std::string TroubleReply(const PartnerTrouble& trouble, const Endpoint& server, bool hard_bounce) {
+  const std::string_view code = EnhancedCode(trouble.kind);
+  std::string reply;
+  if (IsOfPolicy(trouble.kind)) {
+    reply = hard_bounce ? "550 5" : "450 4";
+  } else {
+    reply = "451 4";
+  }
+  reply.append(code.substr(1)).append(" ");
+  const bool by_name = !server.host.empty() && server.known() && !IsAddress(server.host);
+  reply.append(by_name ? server.host : server.text);
+  if (by_name) reply.append(" (").append(server.text).append(")");
+  reply.append(": ").append(trouble.words);
+  reply.resize(std::min(reply.size(), kReplyTextMax));
+  reply.append("\r\n");
+  return reply;
+}
+
+PartnerOpening::PartnerOpening(const PartnerRoute* route, std::string_view host,
+                               std::string_view hello, StarttlsUse use)
+    : route_(route),
+      host_(host),
+      dialogue_(use, route->config.implicit_tls ? ClientDialogue::Tls::kImplicit
+                                                : ClientDialogue::Tls::kStarttls),
+      implicit_due_(route->config.implicit_tls) {
+  dialogue_.SetHello(hello);
+}
+
+PartnerOpening::Progress PartnerOpening::Advance(Leg& leg, std::int64_t now) {
+  if (std::exchange(implicit_due_, false)) return BeginTls(leg);
+  if (leg.tls_pending()) return Handshake(leg, now);
+  if (leg.tls() != nullptr) {
+    const TlsOutcome outcome = leg.OpenRecords();
+    if (outcome == TlsOutcome::kFailed || outcome == TlsOutcome::kFlood) {
+      return Fail(Kind::kHandshake, "TLS failed: " + std::string(leg.tls()->error()));
+    }
+  }
+  return all_said_ ? AwaitReply(leg) : Converse(leg);
+}
+
+PartnerOpening::Progress PartnerOpening::BeginTls(Leg& leg) {
+  if (!IsAddress(host_)) facts_.sni = host_;
+  std::unique_ptr<TlsEngine> engine = TlsEngine::Client(route_->client.get(), facts_.sni, nullptr);
+  if (engine == nullptr) return Fail(Kind::kShortage, "no memory for TLS");
+  leg.AttachTls(std::move(engine));
+  return Progress::kSomething;
+}
+
+PartnerOpening::Progress PartnerOpening::Handshake(Leg& leg, std::int64_t now) {
+  switch (leg.Handshake()) {
+    case TlsOutcome::kDone:
+      return Established(leg, now);
+    case TlsOutcome::kNeedInput:
+      if (leg.ended()) {
+        return Fail(Kind::kHandshake, "closed the connection during the TLS handshake");
+      }
+      return Progress::kNothing;
+    case TlsOutcome::kPeerClosed:
+    case TlsOutcome::kFlood:
+    case TlsOutcome::kFailed:
+      break;
+  }
+  return Fail(Kind::kHandshake, "TLS handshake failed: " + std::string(leg.tls()->error()));
+}
+
+PartnerOpening::Progress PartnerOpening::Established(Leg& leg, std::int64_t now) {
+  facts_.tls = leg.tls()->facts();
+  const ServerPolicy& policy = route_->config.policy;
+  const std::unique_ptr<PeerCertificate> certificate = leg.tls()->TakePeerCertificate();
+  PolicyFault fault = PolicyFault::kNone;
+  if (certificate != nullptr) {
+    OneTrust trust(route_->trust.get(), certificate.get(), now);
+    fault = JudgeServer(policy, *certificate, host_, trust);
+    if (route_->trust != nullptr) complaint_ = route_->trust->complaint();
+    facts_.subject = certificate->subject;
+    facts_.issuer = certificate->issuer;
+    facts_.fingerprint = FormatFingerprint(certificate->certificate);
+  } else if (policy.tls > EgressTls::kEncrypt) {
+    fault = PolicyFault::kNoCertificate;
+  }
+  facts_.fault = fault;
+  if (fault != PolicyFault::kNone && route_->mode == PolicyMode::kEnforce) {
+    trouble_.fault = fault;
+    return Fail(Kind::kCertificate, std::string(ServerFaultPhrase(fault)));
+  }
+  dialogue_.TlsEstablished();
+  return Progress::kSomething;
+}
+
+PartnerOpening::Progress PartnerOpening::Converse(Leg& leg) {
+  ByteQueue& input = leg.input();
+  const std::string_view readable = input.Front();
+  const DialogueStep step = dialogue_.Next(readable, input.size(), leg.input_ended());
+  if (step.kind != DialogueStep::Kind::kNeedInput) return CarryOut(leg, step);
+  if (readable.size() == input.size()) return Progress::kNothing;
+  if (readable.size() >= BufferPool::kLargeBytes) {
+    return Fail(Kind::kOutOfStep, std::string(DialogueFaultText(DialogueFault::kOutOfStep)));
+  }
+  const std::size_t wanted =
+      std::clamp(2 * readable.size(), BufferPool::kSmallBytes, BufferPool::kLargeBytes);
+  return input.Linearize(wanted) == Room::kOk ? Progress::kSomething : Progress::kNeedsBlocks;
+}
+
+PartnerOpening::Progress PartnerOpening::CarryOut(Leg& leg, const DialogueStep& step) {
+  switch (step.kind) {
+    case DialogueStep::Kind::kNeedInput:
+      return Progress::kNothing;
+    case DialogueStep::Kind::kFailed: {
+      std::string words(DialogueFaultText(step.fault));
+      if (!step.text.empty()) words.append(": ").append(step.text);
+      return Fail(TroubleOf(step.fault), std::move(words));
+    }
+    case DialogueStep::Kind::kStartTls:
+      leg.input().Consume(step.octets);
+      return BeginTls(leg);
+    case DialogueStep::Kind::kSay:
+    case DialogueStep::Kind::kReady:
+      break;
+  }
+  leg.input().Consume(step.octets);
+  if (leg.output().Append(step.text) != Room::kOk) {
+    return Fail(Kind::kShortage, "no memory for a command");
+  }
+  all_said_ = step.kind == DialogueStep::Kind::kReady;
+  return Progress::kSomething;
+}
+
+PartnerOpening::Progress PartnerOpening::AwaitReply(Leg& leg) {
+  if (!leg.input().empty()) return Progress::kReady;
+  if (leg.input_ended()) {
+    return Fail(leg.tls() != nullptr ? Kind::kHandshake : Kind::kLost,
+                "closed the connection before it answered EHLO");
+  }
+  return Progress::kNothing;
+}
+
+PartnerOpening::Progress PartnerOpening::Fail(PartnerTrouble::Kind kind, std::string words) {
+  trouble_.kind = kind;
+  trouble_.words = std::move(words);
+  return Progress::kFailed;
+}
+
+}  // namespace ringpost

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// Routes on which mail leaves, from the file to the Config. Each file is a small one that works,
+// with one more key.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "fixture.h"
+#include "ringpost/config/file.h"
+#include "ringpost/config/resolve.h"
+
+namespace ringpost {
+namespace {
+
+constexpr std::string_view kPin =
+    "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
+
+class EgressConfigTest : public testing::Test {
+ protected:
+  EgressConfigTest() {
+    folder_.Write("ca.pem", "not judged by this layer");
+    folder_.Write("ca.crl", "not judged by this layer");
+  }
+
+  static absl::string_view V(std::string_view text) { return {text.data(), text.size()}; }
+  // `keys`: more of the one route, which has "listen", "upstream" and "name".
+  absl::StatusOr<std::shared_ptr<const Config>> Load(
+      std::string_view keys, std::string_view listen = "127.0.0.1:10026",
+      std::string_view upstream = "MX.Partner.example.:25", std::string_view tables = "") const {
+    return Resolve(absl::StrCat("[[egress]]\nname = \"partner\"\nlisten = [\"", V(listen),
+                                "\"]\nupstream = [\"", V(upstream), "\"]\n", V(keys), "\n",
+                                V(tables), "\n"));
+  }
+  absl::StatusOr<std::shared_ptr<const Config>> Resolve(const std::string& text) const {
+    const auto settings = ParseConfigText(text, folder_.Path("r.toml"));
+    if (!settings.ok()) return settings.status();
+    return ResolveConfig(*settings, TestMachine());
+  }
+  void Bad(std::string_view keys, std::string_view words) const {
+    SCOPED_TRACE(keys);
+    const auto config = Load(keys);
+    ExpectSaying(config.status(), words);
+    EXPECT_NE(config.status().message().find("r.toml:"), absl::string_view::npos);
+  }
+  static bool Warns(const Config& config, std::string_view words) {
+    return std::any_of(config.warnings.begin(), config.warnings.end(), [&](const auto& warning) {
+      return warning.find(words) != std::string::npos;
+    });
+  }
+
+  Folder folder_;
+};
+
+TEST_F(EgressConfigTest, ARouteAlone) {
+  const auto config = Load("");
+  ASSERT_TRUE(config.ok()) << config.status();
+  ASSERT_EQ((*config)->routes.size(), 1U);
+  const RouteConfig& route = (*config)->routes[0];
+  ASSERT_TRUE(route.egress.has_value());
+  EXPECT_EQ(route.egress->policy.tls, EgressTls::kMay);
+  EXPECT_FALSE(route.partners);
+  EXPECT_FALSE(route.ask_certificate);
+  const UpstreamConfig& upstream = (*config)->upstreams.at(route.upstream);
+  EXPECT_TRUE(upstream.is_partner);
+  EXPECT_EQ(upstream.addresses.at(0).host, "mx.partner.example");
+  EXPECT_FALSE(upstream.addresses.at(0).known());
+  EXPECT_TRUE((*config)->warnings.empty()) << (*config)->warnings.front();
+  EXPECT_EQ((*Load("", "127.0.0.1:10026", "[2001:DB8::1]:25"))->upstreams[0].addresses[0].host,
+            "2001:db8::1");
+}
+
+TEST_F(EgressConfigTest, EachLevel) {
+  const std::string ca = "ca = \"ca.pem\"\n";
+  const std::string pin = absl::StrCat("fingerprints = [\"", V(kPin), "\"]\n");
+  const auto level = [this](const std::string& keys) {
+    const auto config = Load(keys);
+    EXPECT_TRUE(config.ok()) << config.status();
+    return config.ok() ? (*config)->routes[0].egress->policy : ServerPolicy();
+  };
+  EXPECT_EQ(level("tls = \"none\"").tls, EgressTls::kNone);
+  EXPECT_EQ(level("tls = \"encrypt\"").tls, EgressTls::kEncrypt);
+  EXPECT_EQ(level("tls = \"trusted\"\n" + ca).trust, 0U);
+  EXPECT_EQ(level("tls = \"verify\"\n" + ca).tls, EgressTls::kVerify);
+  EXPECT_EQ(
+      level("tls = \"secure\"\nmatch = [\"MX.Partner.example\", \".b.example\"]\n" + ca).names,
+      (std::vector<std::string>{"mx.partner.example", ".b.example"}));
+  EXPECT_EQ(level("tls = \"fingerprint\"\n" + pin).fingerprints.size(), 1U);
+}
+
+TEST_F(EgressConfigTest, WhatDoesNotFitTheLevel) {
+  Bad("tls = \"verified\"", "did you mean \"verify\"");
+  Bad("tls = \"trusted\"", "add ca = \"/etc/ssl/certs/ca-certificates.crt\"");
+  Bad("tls = \"secure\"\nca = \"ca.pem\"", "needs match");
+  Bad("tls = \"encrypt\"\nca = \"ca.pem\"", "has no effect at this level");
+  Bad("tls = \"verify\"\nca = \"ca.pem\"\nmatch = [\"a.example\"]", "write tls = \"secure\"");
+  Bad("tls = \"fingerprint\"", "needs fingerprints");
+  Bad(absl::StrCat("fingerprints = [\"", V(kPin), "\"]"), "write tls = \"fingerprint\"");
+  Bad("crl = \"ca.crl\"", "lists what a CA revoked, but no ca is given");
+  Bad("tls = \"trusted\"\nca = \"ca.pem\"\nrevocation = \"hard\"", "needs crl");
+  Bad("mode = \"report\"", "has nothing to report");
+  Bad("tls = \"none\"\nimplicit_tls = true", "begins with TLS, and tls is none");
+  Bad("client_cert = \"cert.pem\"", "has no key; add client_key");
+  Bad("client_key = \"key.pem\"", "has no certificate; add client_cert");
+  Bad("tls = \"none\"\nclient_cert = \"cert.pem\"\nclient_key = \"key.pem\"",
+      "is shown in TLS only");
+  Bad("hostname = \"two words\"", "is not a host name");
+  Bad("sessions_max = 1000000", "more than the whole process takes");
+  Bad("client_ca = \"ca.pem\"", "unknown key \"client_ca\" in [[egress]]");
+}
+
+TEST_F(EgressConfigTest, NoOpenRelayByAccident) {
+  ExpectSaying(Load("", "0.0.0.0:10026").status(), "everyone who does can send mail through it");
+  ExpectSaying(Load("", "192.0.2.1:10026").status(), "allow_networks = true");
+  const auto config = Load("allow_networks = true", "0.0.0.0:10026");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_TRUE(Warns(**config, "everyone who reaches 0.0.0.0:10026 can send mail through it"));
+}
+
+// To a route of ingress it may lead: mail that leaves comes in again.
+TEST_F(EgressConfigTest, NotToItself) {
+  ExpectSaying(Load("", "127.0.0.1:10026", "127.0.0.1:10026").status(),
+               "ringpost would connect to itself");
+  constexpr std::string_view kIngress =
+      "[[upstream]]\nname = \"postfix\"\naddresses = [\"127.0.0.1:10025\"]\n"
+      "[[ingress]]\nname = \"mx\"\nlisten = [\"127.0.0.1:2525\"]\nupstream = \"postfix\"\n";
+  EXPECT_TRUE(Load("", "127.0.0.1:10026", "127.0.0.1:2525", kIngress).ok());
+  ExpectSaying(Load("", "127.0.0.1:10025", "192.0.2.1:25", kIngress).status(),
+               "ringpost would connect to itself");
+  ExpectSaying(Load("", "127.0.0.1:10026", "192.0.2.1:25",
+                    "[[egress]]\nname = \"partner\"\nlisten = [\"127.0.0.1:10027\"]\n"
+                    "upstream = [\"192.0.2.2:25\"]")
+                   .status(),
+               "is the name of another route or upstream");
+}
+
+TEST_F(EgressConfigTest, DescribedAsItIs) {
+  const auto first = Load(
+      "tls = \"secure\"\nmatch = [\".partner.example\"]\nca = \"ca.pem\"\ncrl = \"ca.crl\"\n"
+      "revocation = \"hard\"\nclient_cert = \"cert.pem\"\nclient_key = \"key.pem\"\n"
+      "implicit_tls = true\nhostname = \"out.example\"\nmode = \"report\"\nhard_bounce = true\n"
+      "allow_networks = true\nsessions_max = 7\ncommand_timeout = \"400s\"",
+      "0.0.0.0:10026");
+  ASSERT_TRUE(first.ok()) << first.status();
+  const std::string text = DescribeConfig(**first);
+  const auto second = Resolve(text);
+  ASSERT_TRUE(second.ok()) << second.status() << "\n" << text;
+  EXPECT_EQ(DescribeConfig(**second), text);
+  EXPECT_EQ((*second)->warnings, (*first)->warnings);
+  const RouteConfig& a = (*first)->routes[0];
+  const RouteConfig& b = (*second)->routes[0];
+  EXPECT_EQ(a.egress->policy.tls, b.egress->policy.tls);
+  EXPECT_EQ(a.egress->policy.names, b.egress->policy.names);
+  EXPECT_EQ((*first)->trusts, (*second)->trusts);
+  EXPECT_EQ(a.egress->client_certificate->key, b.egress->client_certificate->key);
+  EXPECT_EQ(a.egress->implicit_tls, b.egress->implicit_tls);
+  EXPECT_EQ(a.egress->ehlo_name, b.egress->ehlo_name);
+  EXPECT_EQ(a.egress->hard_bounce, b.egress->hard_bounce);
+  EXPECT_EQ(a.policy.mode, b.policy.mode);
+  EXPECT_EQ(a.sessions_max, b.sessions_max);
+  EXPECT_EQ(a.command_timeout, b.command_timeout);
+}
+
+}  // namespace
+}  // namespace ringpost

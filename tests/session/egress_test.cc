@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// A session on which mail leaves, and a partner's servers that do not do their part. What needs a
+// server's TLS is tests/e2e/cases/egress.py's.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "session_world.h"
+
+namespace ringpost {
+namespace {
+
+constexpr TimeNs kPatience = 20 * kNsPerSecond;
+constexpr std::string_view kOwnList =
+    "250-mx.example.test\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
+    "250 ENHANCEDSTATUSCODES\r\n";
+
+class EgressTest : public testing::Test {
+ protected:
+  void Start(EgressTls tls, std::vector<SimBackend> servers = {SimBackend::kAccept}) {
+    WorldOptions options;
+    options.certificate = false;
+    options.egress.emplace().policy.tls = tls;
+    options.policy.tls = TlsPolicy::kNone;
+    options.backends = std::move(servers);
+    world_ = std::make_unique<SessionWorld>(options);
+    world_->OnSessionBackend([this](SimPeer peer) {
+      partners_.push_back(peer);
+      if (!greeting_.empty()) {
+        peer.Write(greeting_);
+      }
+    });
+    client_ = std::make_unique<ClientEnd>(world_->Connect(SimAddress("192.0.2.7", 50'000)));
+    EXPECT_TRUE(Hears("220 mx.example.test ESMTP\r\n"));
+    client_->received().clear();
+  }
+
+  bool Hears(std::string_view text, TimeNs limit = kPatience) {
+    return world_->Until([&] { return client_->received().find(text) != std::string::npos; },
+                         limit);
+  }
+  // What the client hears until it is `text`.
+  void Exchange(std::string_view command, std::string_view reply, TimeNs limit = kPatience) {
+    client_->Say(command);
+    EXPECT_TRUE(Hears(reply, limit)) << client_->received();
+    EXPECT_EQ(client_->received(), reply);
+    client_->received().clear();
+  }
+  // What the server that was connected to last hears next.
+  std::string PartnerHears() {
+    EXPECT_TRUE(world_->Until([&] { return !partners_.empty() && partners_.back().readable() > 0; },
+                              kPatience));
+    return partners_.empty() ? "" : partners_.back().Read();
+  }
+
+  void TearDown() override {
+    client_->Reset();
+    world_->Finish();
+    client_.reset();
+    partners_.clear();
+    world_.reset();
+  }
+
+  std::unique_ptr<SessionWorld> world_;
+  std::unique_ptr<ClientEnd> client_;
+  std::vector<SimPeer> partners_;
+  std::string greeting_ = "220 partner\r\n";
+};
+
+TEST_F(EgressTest, NobodyIsConnectedToBeforeTheHello) {
+  Start(EgressTls::kMay);
+  Exchange("NOOP\r\n", "250 2.0.0 Ok\r\n");
+  world_->Pass(10 * kNsPerSecond);
+  EXPECT_TRUE(partners_.empty());
+  Exchange("QUIT\r\n", "221 2.0.0 mx.example.test Bye\r\n");
+  ASSERT_TRUE(world_->Until([&] { return client_->ended(); }, kPatience));
+  client_->Close();
+  ASSERT_TRUE(world_->Until([&] { return !world_->ended().empty(); }, kPatience));
+  EXPECT_EQ(world_->ended().back().reason, CloseReason::kQuit);
+}
+
+TEST_F(EgressTest, InClearWhereNothingElseIsOffered) {
+  Start(EgressTls::kMay);
+  client_->Say("EHLO client\r\n");
+  EXPECT_EQ(PartnerHears(), "EHLO client\r\n");
+  partners_.back().Write("250-partner\r\n250 PIPELINING\r\n");
+  EXPECT_TRUE(Hears("250-partner\r\n250 PIPELINING\r\n"));
+  client_->received().clear();
+  client_->Say("MAIL FROM:<a@a>\r\n");
+  EXPECT_EQ(PartnerHears(), "MAIL FROM:<a@a>\r\n");
+}
+
+TEST_F(EgressTest, AServerThatIsSilent) {
+  greeting_.clear();
+  Start(EgressTls::kMay);
+  client_->Say("EHLO client\r\n");
+  EXPECT_FALSE(Hears("250", 230 * kNsPerSecond));
+  EXPECT_TRUE(Hears(kOwnList, 20 * kNsPerSecond));
+  client_->received().clear();
+  Exchange("MAIL FROM:<a@a>\r\n", "451 4.4.2 127.0.0.1:10025: did not answer in time\r\n");
+}
+
+TEST_F(EgressTest, TheNextOneAfterOneThatIsSilent) {
+  greeting_.clear();
+  Start(EgressTls::kMay, {SimBackend::kAccept, SimBackend::kAccept});
+  client_->Say("EHLO client\r\n");
+  EXPECT_TRUE(world_->Until([&] { return partners_.size() == 2; }, 70 * kNsPerSecond));
+  partners_.back().Write("220 second\r\n");
+  EXPECT_EQ(PartnerHears(), "EHLO client\r\n");
+  partners_.back().Write("250 second\r\n");
+  EXPECT_TRUE(Hears("250 second\r\n"));
+}
+
+TEST_F(EgressTest, NoneCanBeReached) {
+  Start(EgressTls::kMay, {SimBackend::kRefuse, SimBackend::kRefuse});
+  Exchange("EHLO client\r\n", kOwnList);
+  Exchange("MAIL FROM:<a@a>\r\nRCPT TO:<b@b>\r\n",
+           "451 4.4.1 127.0.0.1:10026: cannot be reached: Connection refused\r\n"
+           "503 5.5.1 Error: need MAIL command\r\n");
+}
+
+// Each step of a server that does not do its part, and the reply to MAIL. Not an octet of the mail
+// is said to it.
+TEST_F(EgressTest, WithoutTlsNothingOfAMessage) {
+  struct Row {
+    std::string_view hello;     // to EHLO
+    std::string_view starttls;  // to STARTTLS; empty: it is not said
+    std::string_view reply;
+  };
+  constexpr std::string_view kOffer = "250-partner\r\n250 STARTTLS\r\n";
+  const Row rows[] = {
+      {"250 partner\r\n", "", "450 4.7.4 127.0.0.1:10025: does not offer STARTTLS"},
+      {"502 no\r\n", "", "450 4.7.4 127.0.0.1:10025: does not offer STARTTLS: 502 no"},
+      {"421 later\r\n", "", "451 4.3.2 127.0.0.1:10025: refuses EHLO: 421 later"},
+      {kOffer, "454 later\r\n", "450 4.7.4 127.0.0.1:10025: refuses STARTTLS: 454 later"},
+      {kOffer, "250 ok\r\n",
+       "451 4.5.0 127.0.0.1:10025: says what is no reply to the command: 250 ok"},
+      {kOffer, "220 go\r\n250 injected\r\n",
+       "450 4.7.5 127.0.0.1:10025: said something behind its reply to STARTTLS: 220 go"},
+      {kOffer, "220 go\r\n",
+       "450 4.7.5 127.0.0.1:10025: closed the connection during the TLS handshake"},
+  };
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.reply);
+    Start(EgressTls::kEncrypt);
+    client_->Say("EHLO client\r\n");
+    EXPECT_EQ(PartnerHears(), "EHLO client\r\n");
+    partners_.back().Write(row.hello);
+    if (!row.starttls.empty()) {
+      EXPECT_EQ(PartnerHears(), "STARTTLS\r\n");
+      partners_.back().Write(row.starttls);
+      world_->Pass(kNsPerSecond);
+      partners_.back().Close();
+    }
+    EXPECT_TRUE(Hears(kOwnList)) << client_->received();
+    client_->received().clear();
+    Exchange("MAIL FROM:<a@a>\r\n", std::string(row.reply) + "\r\n");
+    EXPECT_EQ(partners_.size(), 1U);
+    TearDown();
+    partners_.clear();
+    if (&row != &rows[std::size(rows) - 1]) {
+      continue;
+    }
+    Start(EgressTls::kEncrypt);  // for TearDown()
+  }
+}
+
+TEST_F(EgressTest, TheClientGoesWhileTheServerIsOpened) {
+  Start(EgressTls::kEncrypt);
+  client_->Say("EHLO client\r\n");
+  EXPECT_EQ(PartnerHears(), "EHLO client\r\n");
+  client_->Reset();
+  EXPECT_TRUE(world_->Until([&] { return !world_->ended().empty(); }, kPatience));
+}
+
+}  // namespace
+}  // namespace ringpost
