@@ -288,7 +288,8 @@ def place_of(text, part):
       ("bad policy", 'tls = "may"', 'tls = "mayy"', '"mayy"'),
       ("bad address", 'addresses = ["127.0.0.1:', 'addresses = ["300.0.0.1:', '"300.'),
       ("unknown upstream", 'tls = "may"\nupstream = "sink"', 'tls = "may"\nupstream = "snik"', '"snik"'),
-      ("egress", '[[upstream]]', '[[egress]]\nname = "x"\n\n[[upstream]]', "[[egress]]"), named=True)
+      ("later", '[[upstream]]', '[[admin]]\nname = "x"\n\n[[upstream]]', "[[admin]]"),
+      ("egress", '[[upstream]]', '[[egress]]\nname = "x"\n\n[[upstream]]', '"x"'), named=True)
 def bad_file(world, variant):
     _, old, new, marked = variant
     path, text = config_file(world, lambda text: text.replace(old, new, 1))

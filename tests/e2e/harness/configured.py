@@ -26,15 +26,18 @@ def lines_of(settings):
 
 class Layout:
     """What stands in the file. Routes listen on ports of their own; `upstream` is a port or a list of
-    addresses."""
+    addresses; None: all routes are egress."""
 
     def __init__(self, world, upstream, identity="proxy-v2", **tuning):
-        addresses = upstream if isinstance(upstream, list) else [f"127.0.0.1:{upstream}"]
         self.tuning = {"hostname": "mx.example.test", "shards": 1, "log_format": "json", **tuning}
-        self.tls = {"certificates": [{"cert": world.certs / f"{kind}.pem", "key": world.certs / f"{kind}.key"}
-                                     for kind in ("ecdsa", "rsa")]}
-        self.upstreams = {"backend": {"addresses": addresses, "identity": identity}}
+        self.tls, self.upstreams = {}, {}
+        if upstream is not None:
+            addresses = upstream if isinstance(upstream, list) else [f"127.0.0.1:{upstream}"]
+            self.tls = {"certificates": [{"cert": world.certs / f"{kind}.pem", "key": world.certs / f"{kind}.key"}
+                                         for kind in ("ecdsa", "rsa")]}
+            self.upstreams = {"backend": {"addresses": addresses, "identity": identity}}
         self.routes = {}
+        self.egresses = {}
         self.partners = {}
         self.ports = {}
 
@@ -47,14 +50,22 @@ class Layout:
         self.routes[name] = {"listen": [f"127.0.0.1:{self.ports[name]}"], "upstream": "backend", **settings}
         return self
 
+    def egress(self, name, *upstream, **settings):
+        """A route on which mail leaves. `upstream`: "host:port"."""
+        if name not in self.ports:
+            self.ports[name] = free_port()
+        self.egresses[name] = {"listen": [f"127.0.0.1:{self.ports[name]}"], "upstream": list(upstream), **settings}
+        return self
+
     def partner(self, name, **settings):
         self.partners[name] = settings
         return self
 
     def text(self):
-        parts = [lines_of(self.tuning), "[tls]\n" + lines_of(self.tls)]
+        parts = [lines_of(self.tuning)] + (["[tls]\n" + lines_of(self.tls)] if self.tls else [])
         parts += ["[[upstream]]\n" + lines_of({"name": name, **settings}) for name, settings in self.upstreams.items()]
         parts += ["[[ingress]]\n" + lines_of({"name": name, **settings}) for name, settings in self.routes.items()]
+        parts += ["[[egress]]\n" + lines_of({"name": name, **settings}) for name, settings in self.egresses.items()]
         parts += ["[[partner]]\n" + lines_of({"name": name, **settings}) for name, settings in self.partners.items()]
         return "\n".join(parts)
 

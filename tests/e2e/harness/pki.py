@@ -42,6 +42,10 @@ def raw_subject_alternative_name(*names):
     return x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30" + bytes([len(inner)]) + inner)
 
 
+def general_name(name):
+    return x509.DNSName(name) if isinstance(name, str) else x509.IPAddress(name)
+
+
 def pem(certificate):
     return certificate.public_bytes(serialization.Encoding.PEM)
 
@@ -106,7 +110,8 @@ class Authority:
         self.certificate = builder.sign(signer_key, hashes.SHA256())
 
     def issue(self, common_name, names=None, *, key=None, begin=-DAY, end=30 * DAY, purposes=CLIENT_AUTH, raw_names=None):
-        """A leaf. `names` None: the common name is also a dNSName; (): none at all."""
+        """A leaf. `names` None: the common name is also a dNSName; (): none at all; addresses of ipaddress are
+        iPAddresses."""
         key = key or new_key()
         builder = (
             x509.CertificateBuilder().subject_name(subject_name(common_name)).issuer_name(self.name)
@@ -123,7 +128,7 @@ class Authority:
         elif names is None or names:
             listed = (common_name,) if names is None else names
             builder = builder.add_extension(
-                x509.SubjectAlternativeName([x509.DNSName(name) for name in listed]), critical=False)
+                x509.SubjectAlternativeName([general_name(name) for name in listed]), critical=False)
         return builder.sign(self.key, hashes.SHA256()), key
 
     def revocation_list(self, revoked=(), fresh=True, point=None, delta=False, key=None, algorithm=hashes.SHA256()):

@@ -16,6 +16,7 @@ from harness.postfix import Mx, Sender
 from harness.pki import Pki
 from harness.process import run
 from harness.ringpost import Ringpost, Sink
+from harness.server_pki import ServerPki
 from harness.servers.postfix import PostfixServers
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -67,6 +68,11 @@ class World:
     def pki(self):
         """Client certificates of all kinds."""
         return Pki(self.folder / "pki")
+
+    @functools.cached_property
+    def server_pki(self):
+        """Certificates of partners' servers, of all kinds."""
+        return ServerPki(self.folder / "server-pki")
 
     @functools.cached_property
     def auth(self):
