@@ -197,7 +197,7 @@ DEFECTS = (
     Defect(
         "state-kept-over-starttls",
         "MAIL is allowed after the handshake without a new EHLO (PROTOCOL 13)",
-        (Edit(RELAY, "  hello_needed_ = true;\n", ""),),
+        (Edit(RELAY, "(PROTOCOL 13).\n  hello_needed_ = true;\n", "(PROTOCOL 13).\n"),),
         SMTP, r"FAILED  \] .*starttls_same"),
     Defect(
         "bare-lf-ends-a-command",
@@ -245,10 +245,10 @@ DEFECTS = (
     Defect(
         "reply-order",
         "a refusal of ours overtakes the backend's replies to the commands before (PROTOCOL 8)",
-        (Edit(FRONT, "  pending_.Push(PendingReply{.from = PendingReply::From::kLocal, .local = reply});\n",
+        (Edit(FRONT, "  stats_.last_refused.Set(rule_->name, LocalReplyCode(reply));\n",
+              "  stats_.last_refused.Set(rule_->name, LocalReplyCode(reply));\n"
               "  if (LocalReplyClose(reply) == CloseReason::kNone) {\n    text_ = LocalReplyText(reply);\n"
-              "    return DropAndInject(Side::kFront, octets, InjectDue::kFront);\n  }\n"
-              "  pending_.Push(PendingReply{.from = PendingReply::From::kLocal, .local = reply});\n"),),
+              "    return DropAndInject(Side::kFront, octets, InjectDue::kFront);\n  }\n"),),
         SMTP, r"FAILED  \] .*pipelining"),
     Defect(
         "pipelined-behind-noop",
@@ -831,8 +831,32 @@ DEFECTS = (
     Defect(
         "old-policies-after-a-reload",
         "a running session goes on under the policies it began with",
-        (Edit("src/session/session_mail.cc", "!runtime->HasPoliciesOf(*policies_))", "runtime == nullptr)"),),
+        (Edit("src/session/session_mail.cc", "!runtime->HasPoliciesOf(*policies_) &&", "runtime == nullptr &&"),),
         unit("tests/session/reload_test"), r"FAILED  \] ReloadTest.MailIsJudgedByThePolicyInForce"),
+    Defect(
+        "clear-text-to-a-partner",
+        "a partner's server without STARTTLS gets the mail in clear, whatever the route asks for (PROTOCOL 42)",
+        (Edit("src/session/backend.cc", "                                                  : StarttlsUse::kAlways;",
+              "                                                  : StarttlsUse::kIfOffered;"),),
+        unit("tests/session/egress_test"), r"FAILED  \] EgressTest.WithoutTlsNothingOfAMessage"),
+    Defect(
+        "verdict-on-a-partner-passed-over",
+        "a partner's server gets the mail whatever its certificate is worth (PROTOCOL 44)",
+        (Edit("src/session/partner_opening.cc",
+              "  if (fault != PolicyFault::kNone && route_->mode == PolicyMode::kEnforce) {",
+              "  if (fault != PolicyFault::kNone && route_->mode == PolicyMode::kReport) {"),),
+        e2e("egress.presented[wrong name]"), r"FAIL egress.presented\[wrong name\]"),
+    Defect(
+        "unusable-partner-refused-at-the-hello",
+        "a partner that cannot be reached ends the session, and the queue does not say why (PROTOCOL 42)",
+        (Edit("src/session/session_backend.cc", "      if (relay_.opens_backend()) {", "      if (relay_.lacks_backend()) {"),),
+        unit("tests/session/egress_test"), r"FAILED  \] EgressTest.NoneCanBeReached"),
+    Defect(
+        "egress-listens-everywhere",
+        "an egress route listens where everybody can reach it, without allow_networks",
+        (Edit("src/config/resolve.cc", "      if (IsLocal(route.listeners[i].endpoint)) continue;\n      if (!allow_networks) {",
+              "      if (IsLocal(route.listeners[i].endpoint)) continue;\n      if (allow_networks) {"),),
+        unit("tests/config/egress_test"), r"FAILED  \] EgressConfigTest.NoOpenRelayByAccident"),
     Defect(
         "failed-look-up-forgets",
         "a host name that cannot be looked up loses the addresses that it had",
