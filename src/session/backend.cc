@@ -24,6 +24,10 @@ bool GreetingIsForeign(std::string_view readable) {
                       is_digit);
 }
 
+PartnerTrouble Silence() {
+  return {.kind = PartnerTrouble::Kind::kSilent, .words = "did not answer in time"};
+}
+
 }  // namespace
 
 bool IsShortage(int error) {
@@ -87,10 +91,12 @@ Backend::Answer Backend::NoneProven() const {
 }
 
 Backend::Answer Backend::Connect() {
+  if (is_partner()) {
+    partner_->facts = {};
+  }
   if (!endpoint().known()) {
-    return OpeningFailed({.kind = PartnerTrouble::Kind::kNoAddress,
-                          .fault = PolicyFault::kNone,
-                          .words = "no address is known for this name"});
+    return OpeningFailed(
+        {.kind = PartnerTrouble::Kind::kNoAddress, .words = "no address is known for this name"});
   }
   wants_ = Wants::kConnection;
   if (!leg_->TryFinish(host_->io())) {
@@ -103,7 +109,7 @@ Backend::Answer Backend::Connect() {
   wants_ = Wants::kNothing;
   if (fd < 0) {
     host_->BackendFailed(next_hop_->upstream(), endpoint(), CloseReason::kOutOfResources, -fd, {});
-    return {.kind = Kind::kFailed, .reason = CloseReason::kOutOfResources};
+    return WithoutDescriptor();
   }
   leg_->Connect(host_->io(), fd, &endpoint().address.any, endpoint().length,
                 next_hop_->connect_hint());
@@ -115,7 +121,8 @@ Backend::Answer Backend::Advance() {
   if (leg_->state() == LegState::kRetiring && (leg_->ended() || leg_->failed())) {
     leg_->ShutDown(io);
   }
-  if (leg_->state() == LegState::kJoining && leg_->TryFinish(io) && wants_ != Wants::kConnection) {
+  if (leg_->state() == LegState::kJoining && leg_->TryFinish(io) && wants_ != Wants::kConnection &&
+      !is_partner()) {
     HoldSocket();
   }
   return wants_ == Wants::kConnection && leg_->state() == LegState::kIdle ? Connect() : Answer{};
@@ -148,17 +155,15 @@ Backend::Answer Backend::OpenOn() {
   if (!opening() || leg_->state() != LegState::kOpen) {
     return {};
   }
-  Progress progress = Progress::kSomething;
-  while (progress == Progress::kSomething) {
-    progress = partner_->opening->Advance(*leg_, host_->WallClock());
-    if (const std::string complaint = partner_->opening->TakeComplaint(); !complaint.empty()) {
-      host_->TrustComplaint(complaint);
-    }
+  const Progress progress = partner_->opening->Advance(*leg_, host_->WallClock());
+  if (const std::string complaint = partner_->opening->TakeComplaint(); !complaint.empty()) {
+    host_->TrustComplaint(complaint);
   }
   switch (progress) {
     case Progress::kNothing:
-    case Progress::kSomething:
       return {};
+    case Progress::kSomething:
+      return {.kind = Kind::kMore};
     case Progress::kNeedsBlocks:
       return {.kind = Kind::kNeedsBlocks};
     case Progress::kReady:
@@ -197,20 +202,25 @@ Backend::Answer Backend::OpeningFailed(PartnerTrouble trouble) {
 }
 
 std::string Backend::Apology() const {
-  const bool hard_bounce = next_hop_->partner()->config.hard_bounce;
-  if (partner_->trouble.kind != PartnerTrouble::Kind::kNone) {
-    return TroubleReply(partner_->trouble, endpoint(), hard_bounce);
-  }
-  return TroubleReply({.kind = PartnerTrouble::Kind::kShortage,
-                       .fault = PolicyFault::kNone,
-                       .words = "no descriptor is left for a connection to it"},
-                      endpoint(), hard_bounce);
+  return TroubleReply(partner_->trouble, endpoint(), next_hop_->partner()->config.hard_bounce);
 }
 
-Backend::Answer Backend::OnOpeningOverdue() {
-  return OpeningFailed({.kind = PartnerTrouble::Kind::kSilent,
-                        .fault = PolicyFault::kNone,
-                        .words = "did not answer in time"});
+Backend::Answer Backend::OnOpeningOverdue() { return OpeningFailed(Silence()); }
+
+Backend::Answer Backend::GiveUp() {
+  wants_ = Wants::kNothing;
+  partner_->opening.reset();
+  partner_->trouble = Silence();
+  leg_->ShutDown(host_->io());
+  return {.kind = Kind::kFailed, .reason = partner_->trouble.reason()};
+}
+
+Backend::Answer Backend::WithoutDescriptor() {
+  if (is_partner()) {
+    partner_->trouble = {.kind = PartnerTrouble::Kind::kShortage,
+                         .words = "no descriptor is left for a connection to it"};
+  }
+  return {.kind = Kind::kFailed, .reason = CloseReason::kOutOfResources};
 }
 
 Room Backend::Introduce(const ClientIdentity& identity) {
@@ -249,7 +259,7 @@ Backend::Answer Backend::OnProofOverdue() {
 
 Backend::Answer Backend::OnConnectOverdue() {
   return wants_ == Wants::kConnection  // no descriptor has come free
-             ? Answer{.kind = Kind::kFailed, .reason = CloseReason::kOutOfResources}
+             ? WithoutDescriptor()
              : TryNext(CloseReason::kBackendConnect, ETIMEDOUT);
 }
 
@@ -268,11 +278,12 @@ bool Backend::MayTryAnother() const {
 // The address at hand is of no use.
 Backend::Answer Backend::TryNext(CloseReason reason, int error) {
   leg_->ShutDown(host_->io());
-  Blame(reason == CloseReason::kBackendConnect ? NextHop::Fault::kUnreachable
-                                               : NextHop::Fault::kMute);
+  if (!is_partner() || partner_->trouble.kind != PartnerTrouble::Kind::kShortage) {
+    Blame(reason == CloseReason::kBackendConnect ? NextHop::Fault::kUnreachable
+                                                 : NextHop::Fault::kMute);
+  }
   if (is_partner() && error != 0) {
     partner_->trouble = {.kind = PartnerTrouble::Kind::kUnreachable,
-                         .fault = PolicyFault::kNone,
                          .words = std::string("cannot be reached: ") + std::strerror(error)};
   }
   host_->BackendFailed(

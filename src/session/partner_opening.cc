@@ -144,7 +144,7 @@ std::string TroubleReply(const PartnerTrouble& trouble, const Endpoint& server, 
   const std::string_view code = EnhancedCode(trouble.kind);
   std::string reply;
   if (IsOfPolicy(trouble.kind)) {
-    reply = hard_bounce ? "550 5" : "450 4";
+    reply = hard_bounce && !trouble.is_passing ? "550 5" : "450 4";
   } else {
     reply = "451 4";
   }
@@ -169,7 +169,9 @@ PartnerOpening::PartnerOpening(const PartnerRoute* route, std::string_view host,
 }
 
 PartnerOpening::Progress PartnerOpening::Advance(Leg& leg, std::int64_t now) {
-  if (std::exchange(implicit_due_, false)) return BeginTls(leg);
+  if (std::exchange(implicit_due_, false)) {
+    return leg.input().empty() ? BeginTls(leg) : Fail(Kind::kHandshake, "spoke before TLS began");
+  }
   if (leg.tls_pending()) return Handshake(leg, now);
   if (leg.tls() != nullptr) {
     const TlsOutcome outcome = leg.OpenRecords();
@@ -194,6 +196,7 @@ PartnerOpening::Progress PartnerOpening::Handshake(Leg& leg, std::int64_t now) {
       return Established(leg, now);
     case TlsOutcome::kNeedInput:
       if (leg.ended()) {
+        trouble_.is_passing = true;
         return Fail(Kind::kHandshake, "closed the connection during the TLS handshake");
       }
       return Progress::kNothing;
@@ -250,6 +253,7 @@ PartnerOpening::Progress PartnerOpening::CarryOut(Leg& leg, const DialogueStep& 
     case DialogueStep::Kind::kFailed: {
       std::string words(DialogueFaultText(step.fault));
       if (!step.text.empty()) words.append(": ").append(step.text);
+      trouble_.is_passing = step.text.starts_with('4');
       return Fail(TroubleOf(step.fault), std::move(words));
     }
     case DialogueStep::Kind::kStartTls:
@@ -270,6 +274,7 @@ PartnerOpening::Progress PartnerOpening::CarryOut(Leg& leg, const DialogueStep& 
 PartnerOpening::Progress PartnerOpening::AwaitReply(Leg& leg) {
   if (!leg.input().empty()) return Progress::kReady;
   if (leg.input_ended()) {
+    trouble_.is_passing = true;
     return Fail(leg.tls() != nullptr ? Kind::kHandshake : Kind::kLost,
                 "closed the connection before it answered EHLO");
   }

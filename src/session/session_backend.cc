@@ -21,6 +21,7 @@ void Session::Hear(const Backend::Answer& answer) {
   using Kind = Backend::Answer::Kind;
   switch (answer.kind) {
     case Kind::kNothing:
+    case Kind::kMore:
       break;
     case Kind::kConnecting:
       wait_ = Wait::kNothing;  // this address has its own time, whatever the last one took
@@ -63,6 +64,7 @@ void Session::OpenPartner(const Step& step) {
 }
 
 void Session::PartnerReady() {
+  detail_.clear();
   tls_facts_ = backend_.partner().tls;
   sni_ = backend_.partner().sni;
   tls_established_ = !tls_facts_.version.empty();
@@ -72,9 +74,7 @@ void Session::PartnerReady() {
 // The client is one of our own, and has mail to keep until it can leave.
 void Session::PartnerUnusable() {
   std::string reply = backend_.Apology();
-  if (detail_.empty()) {
-    detail_ = QuotableLine(reply);
-  }
+  detail_ = QuotableLine(reply);
   tls_facts_ = backend_.partner().tls;
   sni_ = backend_.partner().sni;
   relay_.BackendUnusable(std::move(reply));
@@ -91,8 +91,10 @@ Session::Moved Session::PumpPartner() {
     return Moved::kNothing;
   }
   if (backend_.opening()) {
-    Hear(backend_.OpenOn());
-    return backend_.opening() ? Moved::kNothing : Moved::kSomething;
+    const Backend::Answer answer = backend_.OpenOn();
+    Hear(answer);
+    const bool more = answer.kind == Backend::Answer::Kind::kMore;
+    return more || !backend_.opening() ? Moved::kSomething : Moved::kNothing;
   }
   if (back_.output_octets() >= Leg::kOutputMax) {
     return Moved::kNothing;
@@ -100,7 +102,10 @@ Session::Moved Session::PumpPartner() {
   const std::size_t before = back_.input().size();
   const TlsOutcome outcome = back_.OpenRecords();
   if (outcome == TlsOutcome::kFailed || outcome == TlsOutcome::kFlood) {
-    PartnerTlsFailed();
+    (void)RelayFrom(Side::kBack);  // what came before it holds
+    if (running()) {
+      PartnerTlsFailed();
+    }
     return Moved::kNothing;
   }
   return back_.input().size() == before ? Moved::kNothing : Moved::kSomething;

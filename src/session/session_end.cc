@@ -121,10 +121,10 @@ void Session::OnDeadline() {
       Hear(backend_.OnProofOverdue());
       break;
     case Wait::kConnect:
-      Hear(backend_.OnConnectOverdue());
+      Hear(IsOpeningOver() ? backend_.GiveUp() : backend_.OnConnectOverdue());
       break;
     case Wait::kOpening:
-      Hear(backend_.OnOpeningOverdue());
+      Hear(IsOpeningOver() ? backend_.GiveUp() : backend_.OnOpeningOverdue());
       break;
     case Wait::kHandshake:
       Close(CloseReason::kHandshakeTimeout, Farewell::kSilent);
@@ -247,10 +247,20 @@ void Session::UpdateDeadline() {
   progress_seen_ = relay_.progress();
   const TimeNs deadline = wait == Wait::kHandshake ? handshake_deadline_
                           : wait == Wait::kProof   ? now + kProofTimeout
-                          : wait == Wait::kConnect ? now + config().connect_timeout
+                          : wait == Wait::kConnect ? ConnectDeadline()
                           : wait == Wait::kOpening ? OpeningDeadline()
                                                    : RelayDeadline();
   host_->wheel().Set(timer, deadline);
+}
+
+// A partner's servers have a time together.
+bool Session::IsOpeningOver() const {
+  return backend_.is_partner() && host_->io().Now() >= opening_deadline_;
+}
+
+TimeNs Session::ConnectDeadline() const {
+  const TimeNs deadline = host_->io().Now() + config().connect_timeout;
+  return backend_.is_partner() ? std::min(deadline, opening_deadline_) : deadline;
 }
 
 // One address of several may keep the others waiting for a part of the time only.

@@ -69,7 +69,10 @@ void ClientDialogue::TlsEstablished() {
 
 DialogueStep ClientDialogue::Next(std::string_view readable, std::size_t total, bool eof) {
   RINGPOST_CHECK(phase_ != Phase::kHandshake && phase_ != Phase::kOver);
-  if (phase_ == Phase::kHello) return hello_.empty() ? DialogueStep{} : SayHello(0);
+  if (phase_ == Phase::kHello) {
+    if (total > 0) return Fail(DialogueFault::kOutOfStep, readable);
+    return hello_.empty() ? DialogueStep{} : SayHello(0);
+  }
   const Reply reply = ParseReply(readable);
   switch (reply.status) {
     case ReplyStatus::kComplete:
@@ -89,8 +92,10 @@ DialogueStep ClientDialogue::OnReply(int code, std::string_view reply, std::size
   if (phase_ == Phase::kStarttlsReply && code < kNegative && !alone) {
     return Fail(DialogueFault::kInjection, reply);  // CVE-2011-0411, the client's side
   }
-  // A server that refuses may say so and then end with a 421.
-  if (!alone && code < kNegative) return Fail(DialogueFault::kOutOfStep, reply);
+  // A server that refuses may say so and then end with a 421; where the session goes on all the
+  // same, there is nothing to end.
+  const bool goes_on = phase_ != Phase::kGreeting && starttls_ == StarttlsUse::kIfOffered;
+  if (!alone && (code < kNegative || goes_on)) return Fail(DialogueFault::kOutOfStep, reply);
   switch (phase_) {
     case Phase::kGreeting:
       if (code >= kNegative) return Fail(DialogueFault::kGreeting, reply);

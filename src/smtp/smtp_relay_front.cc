@@ -276,6 +276,8 @@ Step SmtpRelay::OpenBackend(const CommandRule& rule, std::string_view argument,
   if (!pending_.empty()) return kBlocked;
   ++progress_;
   back_phase_ = BackPhase::kOpening;
+  hello_needed_ = true;
+  capabilities_ = {};
   front_phase_ = FrontPhase::kReplyDue;
   odd_hello_ = !IsPlainHelloName(argument);
   pending_.Push(PendingReply{.from = ReplyFrom(rule.verb)});

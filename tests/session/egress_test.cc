@@ -105,6 +105,18 @@ TEST_F(EgressTest, AServerThatIsSilent) {
   Exchange("MAIL FROM:<a@a>\r\n", "451 4.4.2 127.0.0.1:10025: did not answer in time\r\n");
 }
 
+// All of them have a time together, and those that were not asked are not said to be silent.
+TEST_F(EgressTest, ManyThatAreSilent) {
+  greeting_.clear();
+  Start(EgressTls::kMay, std::vector<SimBackend>(8, SimBackend::kAccept));
+  client_->Say("EHLO client\r\n");
+  EXPECT_FALSE(Hears("250", 235 * kNsPerSecond));
+  EXPECT_TRUE(Hears(kOwnList, 10 * kNsPerSecond));
+  client_->received().clear();
+  EXPECT_EQ(partners_.size(), 4U);
+  Exchange("MAIL FROM:<a@a>\r\n", "451 4.4.2 127.0.0.1:10028: did not answer in time\r\n");
+}
+
 TEST_F(EgressTest, TheNextOneAfterOneThatIsSilent) {
   greeting_.clear();
   Start(EgressTls::kMay, {SimBackend::kAccept, SimBackend::kAccept});

@@ -192,6 +192,32 @@ TEST(ClientDialogue, Refusals) {
   }
 }
 
+// Where a refusal lets the session go on in clear, what comes behind it would be taken for the
+// reply to the next command.
+TEST(ClientDialogue, ARefusalWithMoreBehindIt) {
+  Partner starttls(StarttlsUse::kIfOffered);
+  starttls.dialogue().SetHello("EHLO mta.example\r\n");
+  EXPECT_EQ(starttls.Says(kGreeting), Kind::kNeedInput);
+  EXPECT_EQ(starttls.Says(kWithStarttls), Kind::kNeedInput);
+  EXPECT_EQ(starttls.Says("454 later\r\n250 mx\r\n"), Kind::kFailed);
+  EXPECT_EQ(starttls.fault(), DialogueFault::kOutOfStep);
+
+  Partner hello(StarttlsUse::kIfOffered);
+  hello.dialogue().SetHello("EHLO mta.example\r\n");
+  EXPECT_EQ(hello.Says(kGreeting), Kind::kNeedInput);
+  EXPECT_EQ(hello.Says("502 what\r\n250 mx\r\n"), Kind::kFailed);
+  EXPECT_EQ(hello.fault(), DialogueFault::kOutOfStep);
+
+  Partner early(StarttlsUse::kAlways);
+  early.dialogue().SetHello("EHLO mta.example\r\n");
+  EXPECT_EQ(early.Says(kGreeting), Kind::kNeedInput);
+  EXPECT_EQ(early.Says(kWithStarttls), Kind::kNeedInput);
+  EXPECT_EQ(early.Says("220 go\r\n"), Kind::kStartTls);
+  early.dialogue().TlsEstablished();
+  EXPECT_EQ(early.Says("250 mx\r\n"), Kind::kFailed);
+  EXPECT_EQ(early.fault(), DialogueFault::kOutOfStep);
+}
+
 TEST(ClientDialogue, EndsOfTheConnection) {
   for (const std::string part : {"", "220 mx", "220-mx\r\n"}) {
     Partner partner(StarttlsUse::kIfOffered);

@@ -60,6 +60,7 @@ class Backend {
       kConnected,        // Introduce() is due, before anything else is sent
       kReady,            // a partner's server: from here on its octets are the relay's
       kNeedsBlocks,      // of the pool
+      kMore,             // OpenOn() may go on at once
       kFailed,           // for `reason`, and `detail` where there is more to say; nothing is left
     };
     Kind kind = Kind::kNothing;
@@ -103,7 +104,9 @@ class Backend {
   [[nodiscard]] Answer OpenOn();
   [[nodiscard]] bool is_partner() const { return partner_ != nullptr; }
   [[nodiscard]] bool opening() const { return is_partner() && partner_->opening != nullptr; }
+  // The time of one address is over, and that of all.
   [[nodiscard]] Answer OnOpeningOverdue();
+  [[nodiscard]] Answer GiveUp();
   // After kFailed: the reply to MAIL; and what it says, for the log.
   [[nodiscard]] std::string Apology() const;
   [[nodiscard]] const PartnerTrouble& trouble() const { return partner_->trouble; }
@@ -144,6 +147,7 @@ class Backend {
   [[nodiscard]] Answer Connect();
   [[nodiscard]] Answer TryNext(CloseReason reason, int error);
   void BeginOpening();
+  [[nodiscard]] Answer WithoutDescriptor();
   [[nodiscard]] Answer OpeningFailed(PartnerTrouble trouble);
   void Blame(NextHop::Fault fault);
   void HoldSocket();

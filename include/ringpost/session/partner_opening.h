@@ -59,6 +59,8 @@ struct PartnerTrouble {
   Kind kind = Kind::kNone;
   PolicyFault fault = PolicyFault::kNone;
   std::string words;  // "the certificate has expired"
+  // It may be gone the next time: the connection ended, or the server said 4yz.
+  bool is_passing = false;
 
   // Another connection, in clear, may do.
   [[nodiscard]] bool is_of_tls() const { return kind == Kind::kHandshake; }

@@ -213,6 +213,8 @@ class Session final : private PolicyListener, private MailPolicy {
   [[nodiscard]] RelayWait Waiting() const;
   void UpdateDeadline();
   [[nodiscard]] TimeNs RelayDeadline() const;
+  [[nodiscard]] bool IsOpeningOver() const;
+  [[nodiscard]] TimeNs ConnectDeadline() const;
   [[nodiscard]] TimeNs OpeningDeadline() const;
 
   SessionHost* host_;
