@@ -226,10 +226,13 @@ std::shared_ptr<const Config> UpstreamNames::Fill(const Config& config) const {
           continue;
         }
         has_any = true;
-        // Two names may stand for one address; it is tried once.
-        if (std::none_of(
-                upstream.addresses.begin(), upstream.addresses.end(),
-                [&endpoint](const Endpoint& there) { return SameEndpoint(there, endpoint); })) {
+        // Two names may stand for one address; it is tried once, but where it has to prove its
+        // name.
+        if (std::none_of(upstream.addresses.begin(), upstream.addresses.end(),
+                         [&](const Endpoint& there) {
+                           return SameEndpoint(there, endpoint) &&
+                                  (!upstream.is_partner || there.host == endpoint.host);
+                         })) {
           upstream.addresses.push_back(std::move(endpoint));
         }
       }

@@ -109,7 +109,8 @@ std::optional<Refusal> Shard::CountClient(const ListenerRuntime& listener,
                                           const SocketAddress& client,
                                           std::optional<ClientNetwork>* counted) {
   const std::optional<ClientNetwork> network = ClientNetwork::Of(client.any);
-  if (client_limits_ == nullptr || !network) {
+  // On a route of egress the one client is our own mail server.
+  if (client_limits_ == nullptr || !network || listener.route->egress.has_value()) {
     return std::nullopt;
   }
   switch (client_limits_->Enter(*network, runtime_->config->sessions_per_client_max, io_->Now())) {

@@ -296,6 +296,19 @@ TEST_F(UpstreamNamesTest, OneAddressOfTwoNamesIsTriedOnce) {
   EXPECT_EQ(Texts(config), (Words{"192.0.2.1:25", "192.0.2.2:25", "192.0.2.1:26", "192.0.2.2:26"}));
 }
 
+TEST_F(UpstreamNamesTest, OneAddressOfAPartnerIsTriedUnderEachName) {
+  resolver_->answers["one.example"] = Found({"192.0.2.1"});
+  resolver_->answers["two.example"] = Found({"192.0.2.1"});
+  Config config = ConfigOf({"One.example:25", "two.example:25"});
+  config.upstreams[0].is_partner = true;
+  resolver_->answers["One.example"] = Found({"192.0.2.1"});
+  Follow(config);
+  const std::shared_ptr<const Config> filled = names_->Fill(config);
+  ASSERT_EQ(filled->upstreams[0].addresses.size(), 2U);
+  EXPECT_EQ(filled->upstreams[0].addresses[0].host, "one.example");
+  EXPECT_EQ(filled->upstreams[0].addresses[1].host, "two.example");
+}
+
 TEST_F(UpstreamNamesTest, AddressesThatLeadBack) {
   const Config config = ConfigOf({"mail.example:25"});
   resolver_->answers["mail.example"] = Found({"127.0.0.1", "192.0.2.1"});

@@ -28,6 +28,7 @@ class EgressTest : public testing::Test {
     options.egress.emplace().policy.tls = tls;
     options.policy.tls = TlsPolicy::kNone;
     options.backends = std::move(servers);
+    options.sessions_per_client_max = 1;
     world_ = std::make_unique<SessionWorld>(options);
     world_->OnSessionBackend([this](SimPeer peer) {
       partners_.push_back(peer);
@@ -62,12 +63,14 @@ class EgressTest : public testing::Test {
     client_->Reset();
     world_->Finish();
     client_.reset();
+    second_.reset();
     partners_.clear();
     world_.reset();
   }
 
   std::unique_ptr<SessionWorld> world_;
   std::unique_ptr<ClientEnd> client_;
+  std::unique_ptr<ClientEnd> second_;
   std::vector<SimPeer> partners_;
   std::string greeting_ = "220 partner\r\n";
 };
@@ -82,6 +85,16 @@ TEST_F(EgressTest, NobodyIsConnectedToBeforeTheHello) {
   client_->Close();
   ASSERT_TRUE(world_->Until([&] { return !world_->ended().empty(); }, kPatience));
   EXPECT_EQ(world_->ended().back().reason, CloseReason::kQuit);
+}
+
+// All its connections come from one address.
+TEST_F(EgressTest, OurOwnServerIsNoClientToBeLimited) {
+  Start(EgressTls::kMay);
+  second_ = std::make_unique<ClientEnd>(world_->Connect(SimAddress("192.0.2.7", 50'001)));
+  EXPECT_TRUE(world_->Until([&] { return second_->received() == "220 mx.example.test ESMTP\r\n"; },
+                            kPatience))
+      << second_->received();
+  second_->Reset();
 }
 
 TEST_F(EgressTest, InClearWhereNothingElseIsOffered) {
