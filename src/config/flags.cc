@@ -27,9 +27,8 @@
 using Text = std::optional<std::string>;
 
 ABSL_FLAG(Text, config, std::nullopt,
-          "TOML file with [tls], [[upstream]], [[ingress]], [[partner]] and tuning. Routes come "
-          "from the file or "
-          "from flags, not from both.");
+          "TOML file with [tls], [[upstream]], [[ingress]], [[egress]], [[partner]] and tuning. "
+          "Routes come from the file or from flags, not from both.");
 ABSL_FLAG(Text, listen, std::nullopt,
           "Addresses for clients that use STARTTLS, separated by commas: 0.0.0.0:25,[::]:25.");
 ABSL_FLAG(Text, listen_tls, std::nullopt,

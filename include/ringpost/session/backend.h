@@ -6,7 +6,8 @@
 // decide.
 //
 // The leg and its octets are the session's. Backend opens and shuts the socket, writes what comes
-// in front of the relay's octets and behind the last of them, and only looks at what has come.
+// in front of the relay's octets and behind the last of them, and only looks at what has come. A
+// partner's server is the exception: until it is opened, all of both sides is PartnerOpening's.
 //
 // Owner: the session. It holds a descriptor only while the leg has none.
 #ifndef RINGPOST_SESSION_BACKEND_H_

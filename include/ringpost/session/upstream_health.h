@@ -2,7 +2,8 @@
 //
 // Which addresses of an upstream can be used, as this shard has seen it.
 //
-// An address gets a client only once a probe has proven that it takes the identity it is told. From
+// An address, but a partner's (Proofs::kNone), gets a client only once a probe has proven that it
+// takes the identity it is told. From
 // then on it is probed again now and then, and at once where a session saw a reply that nothing had
 // asked for. One that cannot be reached is passed over until a probe has seen it again; probes come
 // after a back-off that doubles. Where all that are proven cannot be reached, sessions try them all
