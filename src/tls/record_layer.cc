@@ -14,10 +14,15 @@ namespace {
 
 constexpr std::size_t kTagBytes = RecordCipher::kTagBytes;
 constexpr std::size_t kTypeBytes = 1;  // of the content, behind it (RFC 8446 5.2)
+constexpr char kTicketType = 4;        // NewSessionTicket
 constexpr char kKeyUpdateType = 24;
 constexpr char kWarning = 1;
 constexpr char kFatal = 2;
 constexpr int kUserCanceled = 90;
+
+// RFC 8446 4.6.1: lifetime, age_add, nonce, ticket, extensions.
+constexpr std::size_t kTicketBytesMin = 4 + 4 + 1 + (2 + 1) + 2;
+constexpr std::size_t kTicketBytesMax = 4 + 4 + (1 + 255) + (2 + 65535) + (2 + 65534);
 
 // What of a record's text has no room in a block: the type of the longest content, and padding.
 constexpr std::size_t kRestBytesMax =
@@ -61,14 +66,14 @@ TrafficSecrets::~TrafficSecrets() {
   explicit_bzero(server.data(), server.size());
 }
 
-std::unique_ptr<RecordLayer> RecordLayer::Make(std::uint16_t suite, const RecordKeys& client,
-                                               const RecordKeys& server,
-                                               std::uint64_t server_sequence,
+std::unique_ptr<RecordLayer> RecordLayer::Make(End end, std::uint16_t suite, const Direction& peer,
+                                               const Direction& own,
                                                std::uint64_t records_per_key_max) {
   const RecordSuite* const known = FindRecordSuite(suite);
-  std::unique_ptr<RecordLayer> layer(new (std::nothrow) RecordLayer(records_per_key_max));
-  const bool ok = known != nullptr && layer != nullptr && layer->client_.Start(*known, client, 0) &&
-                  layer->server_.Start(*known, server, server_sequence);
+  std::unique_ptr<RecordLayer> layer(new (std::nothrow) RecordLayer(end, records_per_key_max));
+  const bool ok = known != nullptr && layer != nullptr &&
+                  layer->peer_.Start(*known, peer.keys, peer.sequence) &&
+                  layer->own_.Start(*known, own.keys, own.sequence);
   return ok ? std::move(layer) : nullptr;
 }
 
@@ -95,14 +100,14 @@ RecordLayer::Result RecordLayer::Open(std::span<const unsigned char, kHeaderByte
 
   Result result{.opened = Opened::kNothing};
   std::size_t content_bytes = 0;
-  if (!client_.Open(header, pieces, first, rest)) {
+  if (!peer_.Open(header, pieces, first, rest)) {
     result = Refuse(TlsAlert::kBadRecordMac, "record that cannot be opened", cipher_out);
   } else if (const InnerText inner = StripPadding(first, rest); inner.bytes > kPlainBytesMax) {
     result = Refuse(TlsAlert::kRecordOverflow, "oversized record", cipher_out);
   } else {
     const std::string_view text(tail.data(), inner.bytes);
     const auto type = static_cast<ContentType>(inner.type);
-    if (message_bytes_ > 0 && type != ContentType::kHandshake) {
+    if ((message_bytes_ > 0 || ticket_left_ > 0) && type != ContentType::kHandshake) {
       result = Refuse(TlsAlert::kUnexpectedMessage, "record within a handshake message",
                       cipher_out);  // RFC 8446 5.1
     } else if (type == ContentType::kApplicationData) {
@@ -135,14 +140,51 @@ RecordLayer::Result RecordLayer::TakeAlert(std::string_view text, ByteQueue& cip
   return {.opened = alert == kUserCanceled ? Opened::kNothing : Opened::kPeerAlert, .alert = alert};
 }
 
-// KeyUpdate may come in parts, but must end its record (RFC 8446 5.1).
+// A message may come in parts, and a ticket may be followed by others; a KeyUpdate must end its
+// record (RFC 8446 5.1).
 RecordLayer::Result RecordLayer::TakeHandshake(std::string_view text, ByteQueue& cipher_out) {
   if (text.empty()) {
     return Refuse(TlsAlert::kUnexpectedMessage, "empty handshake record", cipher_out);
   }
-  const std::size_t part = std::min(text.size(), kKeyUpdateBytes - message_bytes_);
-  text.copy(message_.data() + message_bytes_, part);
-  message_bytes_ = static_cast<std::uint8_t>(message_bytes_ + part);
+  while (!text.empty()) {
+    const std::size_t dropped = std::min<std::size_t>(text.size(), ticket_left_);
+    text.remove_prefix(dropped);
+    ticket_left_ -= static_cast<std::uint32_t>(dropped);
+    const std::size_t part = std::min(text.size(), kKeyUpdateBytes - message_bytes_);
+    text.copy(message_.data() + message_bytes_, part);
+    text.remove_prefix(part);
+    message_bytes_ = static_cast<std::uint8_t>(message_bytes_ + part);
+    if (message_bytes_ == 0) {
+      break;
+    }
+    if (end_ == End::kServer || message_[0] != kTicketType) {
+      return TakeKeyUpdate(text.size(), cipher_out);
+    }
+    if (message_bytes_ == kKeyUpdateBytes) {
+      if (const Result begun = BeginTicket(cipher_out); begun.opened != Opened::kNothing) {
+        return begun;
+      }
+    }
+  }
+  return {.opened = Opened::kNothing};
+}
+
+// The first octet of its content has come with its header.
+RecordLayer::Result RecordLayer::BeginTicket(ByteQueue& cipher_out) {
+  const auto octet = [this](std::size_t at) -> std::size_t {
+    return static_cast<unsigned char>(message_[at]);
+  };
+  const std::size_t bytes = octet(1) << 16 | octet(2) << 8 | octet(3);
+  if (bytes < kTicketBytesMin || bytes > kTicketBytesMax) {
+    return Refuse(TlsAlert::kDecodeError, "malformed ticket", cipher_out);
+  }
+  ticket_left_ = static_cast<std::uint32_t>(bytes - 1);
+  message_bytes_ = 0;
+  return {.opened = Opened::kNothing};
+}
+
+// `behind`: octets that follow in its record.
+RecordLayer::Result RecordLayer::TakeKeyUpdate(std::size_t behind, ByteQueue& cipher_out) {
   if (message_[0] != kKeyUpdateType) {
     return Refuse(TlsAlert::kUnexpectedMessage, "handshake message after the handshake",
                   cipher_out);
@@ -155,19 +197,15 @@ RecordLayer::Result RecordLayer::TakeHandshake(std::string_view text, ByteQueue&
   if (message_bytes_ < kKeyUpdateBytes) {
     return {.opened = Opened::kNothing};
   }
-  if (text.size() > part) {
+  if (behind > 0) {
     return Refuse(TlsAlert::kUnexpectedMessage, "KeyUpdate with more behind it", cipher_out);
   }
   message_bytes_ = 0;
-  return TakeKeyUpdate(cipher_out);
-}
-
-RecordLayer::Result RecordLayer::TakeKeyUpdate(ByteQueue& cipher_out) {
   const auto request = static_cast<KeyUpdateRequest>(message_.back());
   if (request != KeyUpdateRequest::kNotRequested && request != KeyUpdateRequest::kRequested) {
     return Refuse(TlsAlert::kIllegalParameter, "malformed KeyUpdate", cipher_out);
   }
-  if (!client_.Update()) {
+  if (!peer_.Update()) {
     return Refuse(TlsAlert::kInternalError, "no keys", cipher_out);
   }
   if (request == KeyUpdateRequest::kRequested && !closed_ && !UpdateOurs(cipher_out)) {
@@ -180,7 +218,7 @@ bool RecordLayer::UpdateOurs(ByteQueue& cipher_out) {
   constexpr std::array<char, kKeyUpdateBytes> kMessage = {
       kKeyUpdateType, 0, 0, 1, static_cast<char>(KeyUpdateRequest::kNotRequested)};
   return SealText(ContentType::kHandshake, {kMessage.data(), kMessage.size()}, cipher_out) &&
-         server_.Update();
+         own_.Update();
 }
 
 RecordLayer::Result RecordLayer::Refuse(TlsAlert alert, std::string_view reason,
@@ -204,7 +242,7 @@ void RecordLayer::CloseNotify(ByteQueue& cipher_out) {
 
 bool RecordLayer::SealFront(ByteQueue& plain_out, ByteQueue& cipher_out) {
   RINGPOST_CHECK(!closed_);
-  if (server_.sequence() >= records_per_key_max_ && !UpdateOurs(cipher_out)) {
+  if (own_.sequence() >= records_per_key_max_ && !UpdateOurs(cipher_out)) {
     return false;
   }
   const std::size_t size = std::min(plain_out.size(), kPlainBytesMax);
@@ -239,7 +277,7 @@ bool RecordLayer::Seal(ContentType type, std::size_t size, ByteQueue& cipher_out
   header[3] = static_cast<unsigned char>(sealed_bytes >> 8);
   header[4] = static_cast<unsigned char>(sealed_bytes & 0xff);
   record[kHeaderBytes + size] = static_cast<unsigned char>(type);
-  if (!server_.Seal(header, record.subspan(kHeaderBytes, inner_bytes))) {
+  if (!own_.Seal(header, record.subspan(kHeaderBytes, inner_bytes))) {
     return false;
   }
   if (const std::unique_ptr<char[]> first = std::move(first_);

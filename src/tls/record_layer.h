@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The record layer of the server's end of a TLS 1.3 connection once the handshake is over (RFC 8446
-// 5): opens records from the blocks they were received in to the blocks they are forwarded from,
-// and seals. After the handshake it takes wolfSSL's place, whose connection is then freed.
+// The record layer of one end of a TLS 1.3 connection once the handshake is over (RFC 8446 5):
+// opens records from the blocks they were received in to the blocks they are forwarded from, and
+// seals. After the handshake it takes wolfSSL's place, whose connection is then freed.
 //
 // What it has to know of the handshake protocol is KeyUpdate (4.6.3), the one message that a client
-// may still send; of the alert protocol, close_notify and that all other alerts are the end.
+// may still send, and that a server may send tickets (4.6.1), which it drops; of the alert
+// protocol, close_notify and that all other alerts are the end.
 //
 // Owner: a TlsEngine, which gives it one whole record at a time and counts those without content.
 // After kRefused and kPeerAlert nothing may be asked of it any more.
@@ -50,15 +51,20 @@ class RecordLayer {
   // Our keys are changed after so many records: 2^24.5 full ones are what AES-GCM allows (5.5).
   static constexpr std::uint64_t kRecordsPerKeyMax = std::uint64_t{1} << 23;
 
-  // `server_sequence`: how many records wolfSSL has sealed with the server's keys. nullptr: no
-  // memory, or the suite is not one of TLS 1.3.
-  static std::unique_ptr<RecordLayer> Make(std::uint16_t suite, const RecordKeys& client,
-                                           const RecordKeys& server, std::uint64_t server_sequence,
+  enum class End : std::uint8_t { kServer, kClient };
+  // What wolfSSL has done with the keys of a direction: so many records are behind it.
+  struct Direction {
+    RecordKeys keys;
+    std::uint64_t sequence = 0;
+  };
+  // nullptr: no memory, or the suite is not one of TLS 1.3.
+  static std::unique_ptr<RecordLayer> Make(End end, std::uint16_t suite, const Direction& peer,
+                                           const Direction& own,
                                            std::uint64_t records_per_key_max = kRecordsPerKeyMax);
 
   enum class Opened : std::uint8_t {
     kContent,     // `plain_in` has grown
-    kNothing,     // no content: a KeyUpdate, an empty record, a warning
+    kNothing,     // no content: a KeyUpdate, a ticket, an empty record, a warning
     kPeerClosed,  // close_notify
     kPeerAlert,   // any other alert, whose number is `alert`
     kRefused,     // `alert` says why and is in the output
@@ -90,12 +96,13 @@ class RecordLayer {
   enum class ContentType : std::uint8_t { kAlert = 21, kHandshake = 22, kApplicationData = 23 };
   enum class KeyUpdateRequest : std::uint8_t { kNotRequested = 0, kRequested = 1 };
 
-  explicit RecordLayer(std::uint64_t records_per_key_max)
-      : records_per_key_max_(records_per_key_max) {}
+  RecordLayer(End end, std::uint64_t records_per_key_max)
+      : end_(end), records_per_key_max_(records_per_key_max) {}
 
   [[nodiscard]] Result TakeAlert(std::string_view text, ByteQueue& cipher_out);
   [[nodiscard]] Result TakeHandshake(std::string_view text, ByteQueue& cipher_out);
-  [[nodiscard]] Result TakeKeyUpdate(ByteQueue& cipher_out);
+  [[nodiscard]] Result BeginTicket(ByteQueue& cipher_out);
+  [[nodiscard]] Result TakeKeyUpdate(std::size_t behind, ByteQueue& cipher_out);
   // Changes our own keys, after having said so.
   [[nodiscard]] bool UpdateOurs(ByteQueue& cipher_out);
   // Seals the first `size` octets of Sealing().
@@ -104,8 +111,10 @@ class RecordLayer {
 
   static constexpr std::size_t kKeyUpdateBytes = 5;  // RFC 8446 4, 4.6.3
 
-  RecordCipher client_;
-  RecordCipher server_;
+  RecordCipher peer_;
+  RecordCipher own_;
+  End end_;
+  std::uint32_t ticket_left_ = 0;  // octets that are still to come of it
   std::uint64_t records_per_key_max_;
   std::array<char, kKeyUpdateBytes> message_{};  // of the handshake protocol, as far as it has come
   std::uint8_t message_bytes_ = 0;

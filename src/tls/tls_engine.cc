@@ -177,8 +177,9 @@ std::unique_ptr<TlsEngine> TlsEngine::Server(const TlsContextSet* contexts, TlsR
 }
 
 std::unique_ptr<TlsEngine> TlsEngine::Client(const TlsClientContext* context, std::string_view sni,
-                                             const TlsSession* session) {
+                                             const TlsSession* session, TlsRecords records) {
   std::unique_ptr<TlsEngine> engine(new TlsEngine(Role::kClient));
+  engine->records_of_ = records;
   engine->ssl_ = wolfSSL_new(context->context());
   if (engine->ssl_ == nullptr) {
     return nullptr;
@@ -188,9 +189,11 @@ std::unique_ptr<TlsEngine> TlsEngine::Client(const TlsClientContext* context, st
   wolfSSL_SetIOWriteCtx(ssl, engine.get());
   wolfSSL_SetCertCbCtx(ssl, engine.get());
   wolfSSL_set_SessionTicket_cb(ssl, &TlsCallbacks::TicketReceived, engine.get());
+  wolfSSL_set_tls13_secret_cb(ssl, &TlsCallbacks::Secret, engine.get());
   engine->stage_ = Stage::kHandshake;
   engine->sni_ = sni;
   engine->takes_certificate_ = context->server_certificates() == ServerCertificates::kTaken;
+  engine->takes_session_ = context->resumes();
   bool ok = true;
   if (!sni.empty()) {
     ok = wolfSSL_UseSNI(ssl, WOLFSSL_SNI_HOST_NAME, sni.data(),
@@ -304,6 +307,7 @@ TlsEngine::Record TlsEngine::NextRecord() {
   record_length_ = static_cast<std::uint32_t>(length);
   record_left_ = static_cast<std::uint32_t>(kHeaderBytes + length);
   answers_ = 0;
+  library_records_ += stage_ == Stage::kOpen ? 1 : 0;
   return Record::kReady;
 }
 
@@ -350,19 +354,42 @@ TlsEngine::Record TlsEngine::Refuse(TlsAlert alert, std::string_view reason) {
   return Record::kEnded;
 }
 
-// Of a TLS 1.3 server that has sent its Finished. nullptr: no memory.
+// Of TLS 1.3, once our Finished has been sent. nullptr: no memory.
 std::unique_ptr<RecordLayer> TlsEngine::MakeRecords(const TrafficSecrets& secrets) {
-  // A ticket has been sealed with the server's secret already; of the client there was nothing.
-  word64 sequence = 0;
-  (void)wolfSSL_GetSequenceNumber(ssl_, &sequence);  // its result only says whether that is 0
-  return RecordLayer::Make(static_cast<std::uint16_t>(wolfSSL_get_current_cipher_suite(ssl_)),
-                           {.secret = std::span(secrets.client).first(secrets.client_bytes),
-                            .key = wolfSSL_GetClientWriteKey(ssl_),
-                            .iv = wolfSSL_GetClientWriteIV(ssl_)},
-                           {.secret = std::span(secrets.server).first(secrets.server_bytes),
-                            .key = wolfSSL_GetServerWriteKey(ssl_),
-                            .iv = wolfSSL_GetServerWriteIV(ssl_)},
-                           sequence);
+  const auto suite = static_cast<std::uint16_t>(wolfSSL_get_current_cipher_suite(ssl_));
+  const RecordKeys client = {.secret = std::span(secrets.client).first(secrets.client_bytes),
+                             .key = wolfSSL_GetClientWriteKey(ssl_),
+                             .iv = wolfSSL_GetClientWriteIV(ssl_)};
+  const RecordKeys server = {.secret = std::span(secrets.server).first(secrets.server_bytes),
+                             .key = wolfSSL_GetServerWriteKey(ssl_),
+                             .iv = wolfSSL_GetServerWriteIV(ssl_)};
+  // A server has sealed a ticket with its secret already; of its client there was nothing.
+  word64 sealed = 0;
+  (void)wolfSSL_GetSequenceNumber(ssl_, &sealed);  // its result only says whether that is 0
+  return role_ == Role::kServer
+             ? RecordLayer::Make(RecordLayer::End::kServer, suite, {.keys = client},
+                                 {.keys = server, .sequence = sealed})
+             : RecordLayer::Make(RecordLayer::End::kClient, suite,
+                                 {.keys = server, .sequence = library_records_},
+                                 {.keys = client, .sequence = sealed});
+}
+
+// Of a client that has received content, and with it the tickets that were sent before. It may also
+// have received a KeyUpdate, after which the secrets that we know are old; wolfSSL then counts
+// records from 0 again, and keeps them.
+void TlsEngine::LeaveLibrary() {
+  const std::unique_ptr<TrafficSecrets> secrets = std::move(secrets_);
+  word64 opened = 0;
+  (void)wolfSSL_GetPeerSequenceNumber(ssl_, &opened);
+  if (opened != library_records_) {
+    return;
+  }
+  records_ = MakeRecords(*secrets);
+  if (records_ == nullptr) {
+    return;  // no memory: wolfSSL's will do
+  }
+  session_ = LibrarySession();
+  wolfSSL_free(std::exchange(ssl_, nullptr));
 }
 
 // False: no memory; then it is sent at once.
@@ -385,7 +412,7 @@ TlsOutcome TlsEngine::FinishHandshake() {
   if (takes_certificate_ && !facts_.resumed && peer_certificate_ == nullptr) {
     return End(TlsOutcome::kFailed, "no certificate was presented");
   }
-  if (secrets_ == nullptr) {
+  if (secrets_ == nullptr || role_ == Role::kClient) {
     return TlsOutcome::kDone;
   }
   if (record_left_ > 0) {  // wolfSSL takes whole records; ours must begin with one
@@ -433,6 +460,12 @@ TlsOutcome TlsEngine::Read(ByteQueue& cipher_in, ByteQueue& plain_in, std::size_
     plain_in.Commit(result > 0 ? static_cast<std::size_t>(result) : 0);
     if (result > 0) {
       empty_records_ = 0;
+      if (role_ == Role::kClient && secrets_ != nullptr && record_left_ == 0) {
+        LeaveLibrary();
+        if (records_ != nullptr) {
+          return ReadRecords(cipher_in, plain_in, plain_max, cipher_out);
+        }
+      }
       continue;
     }
     const int error = wolfSSL_get_error(ssl_, result);
@@ -495,9 +528,13 @@ std::unique_ptr<TlsSession> TlsEngine::TakeSession() {
   if (role_ != Role::kClient || !handshake_complete()) {
     return nullptr;
   }
+  return ssl_ == nullptr ? std::move(session_) : LibrarySession();
+}
+
+std::unique_ptr<TlsSession> TlsEngine::LibrarySession() {
   // A resumed connection without a new ticket has the old one, beside its own secret (RFC 8446
   // 4.6.1): the next server would find the binder wrong. In TLS 1.2 the secret is still the same.
-  if (!ticket_received_ && wolfSSL_version(ssl_) == kVersionTls13) {
+  if (!takes_session_ || (!ticket_received_ && wolfSSL_version(ssl_) == kVersionTls13)) {
     return nullptr;
   }
   WOLFSSL_SESSION* const session = wolfSSL_get1_session(ssl_);
@@ -562,7 +599,7 @@ bool TlsEngine::SendAlert(TlsAlert alert) {
     return false;
   }
   const bool tls13 = wolfSSL_version(ssl_) == kVersionTls13;
-  if (tls13 && secrets_ != nullptr && secrets_->server_bytes > 0) {
+  if (role_ == Role::kServer && tls13 && secrets_ != nullptr && secrets_->server_bytes > 0) {
     const std::unique_ptr<RecordLayer> records = MakeRecords(*secrets_);
     if (records != nullptr) {
       (void)records->Refuse(alert, {}, *out_);

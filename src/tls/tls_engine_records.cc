@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// A TLS 1.3 server after the handshake: finds the records in what was received and hands each of
+// TLS 1.3 after the handshake: finds the records in what was received and hands each of
 // them, once it is whole, to our own record layer.
 #include <array>
 #include <cstring>
@@ -116,7 +116,9 @@ TlsOutcome TlsEngine::OpenRecord(ByteQueue& cipher_in, ByteQueue& plain_in, Byte
       empty_records_ = 0;
       return TlsOutcome::kDone;
     case RecordLayer::Opened::kNothing:
-      if (++empty_records_ > kEmptyRecordsMax) {
+      // As in CountEmptyRecord(): a client's server may send long ones.
+      empty_bytes_ += role_ == Role::kClient ? record_length_ : 0;
+      if (++empty_records_ > kEmptyRecordsMax || empty_bytes_ > kEmptyBytesMax) {
         return End(TlsOutcome::kFlood, "too many records without content");
       }
       return TlsOutcome::kDone;

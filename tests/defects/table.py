@@ -171,8 +171,9 @@ BARE_LF_TERMINATOR = (
     Edit(FRAMER, "          if (position_ == Position::kLineStart) {\n            stop = true;\n",
          "          {\n            stop = true;\n"))
 UNCOUNTED = (Edit(ENGINE, "  empty_records_ += weight;\n", ""),
-             Edit("src/tls/tls_engine_records.cc", "      if (++empty_records_ > kEmptyRecordsMax) {\n",
-                  "      if (empty_records_ > kEmptyRecordsMax) {\n"))
+             Edit("src/tls/tls_engine_records.cc",
+                  "      if (++empty_records_ > kEmptyRecordsMax || empty_bytes_ > kEmptyBytesMax) {\n",
+                  "      if (empty_records_ > kEmptyRecordsMax || empty_bytes_ > kEmptyBytesMax) {\n"))
 
 DEFECTS = (
     # --- The protocol
@@ -975,7 +976,7 @@ DEFECTS = (
     Defect(
         "record-keys-not-changed",
         "a client's KeyUpdate is taken, but not followed",
-        (Edit("src/tls/record_layer.cc", "  if (!client_.Update()) {\n", "  if (message_.empty()) {\n"),),
+        (Edit("src/tls/record_layer.cc", "  if (!peer_.Update()) {\n", "  if (message_.empty()) {\n"),),
         TLS, r"FAILED  \] .*FollowsAKeyUpdate"),
     Defect(
         "record-too-long-accepted",
@@ -990,9 +991,14 @@ DEFECTS = (
     Defect(
         "record-within-message",
         "content may stand between the parts of a handshake message (RFC 8446 5.1)",
-        (Edit("src/tls/record_layer.cc", "    if (message_bytes_ > 0 && type != ContentType::kHandshake) {\n",
+        (Edit("src/tls/record_layer.cc", "    if ((message_bytes_ > 0 || ticket_left_ > 0) && type != ContentType::kHandshake) {\n",
               "    if (message_bytes_ > kKeyUpdateBytes) {\n"),),
         TLS, r"FAILED  \] .*RefusesOthersWithinAMessage"),
+    Defect(
+        "record-old-keys",
+        "a client goes on with the keys of the handshake, although the server has changed its own",
+        (Edit(ENGINE, "  if (opened != library_records_) {\n", "  if (opened > library_records_) {\n"),),
+        TLS, r"FAILED  \] HostileServer.KeyUpdateBeforeContent"),
     Defect(
         "long-chain-accepted",
         "a path longer than a CA allows is accepted",
@@ -1412,7 +1418,7 @@ DEFECTS = (
     Defect(
         "alert-in-clear",
         "an error before the client's Finished is told in clear where it must be sealed",
-        (Edit(ENGINE, "  if (tls13 && secrets_ != nullptr && secrets_->server_bytes > 0) {\n", "  if (false) {\n"),),
+        (Edit(ENGINE, "  if (role_ == Role::kServer && tls13 && secrets_ != nullptr && secrets_->server_bytes > 0) {\n", "  if (false) {\n"),),
         unit("tests/tls/tls_test", "*SecondFlight*"), r"FAILED  \] Versions/SecondFlight.UnexpectedMessages/1"),
     # --- The fuzz targets, each by a short run
     Defect(

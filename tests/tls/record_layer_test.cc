@@ -86,13 +86,15 @@ class RecordLayerTest : public testing::TestWithParam<std::uint16_t> {
     EXPECT_TRUE(from_server_.Start(suite, server_keys_.view(), 0));
     Make(RecordLayer::kRecordsPerKeyMax);
   }
-  void Make(std::uint64_t records_per_key_max) {
-    layer_ = RecordLayer::Make(GetParam(), client_keys_.view(), server_keys_.view(), 0,
-                               records_per_key_max);
+  void Make(std::uint64_t records_per_key_max, RecordLayer::End end = RecordLayer::End::kServer) {
+    layer_ = RecordLayer::Make(end, GetParam(), {.keys = client_keys_.view()},
+                               {.keys = server_keys_.view()}, records_per_key_max);
     ASSERT_NE(layer_, nullptr);
   }
 
-  // A record of the client's.
+  void MakeClient() { Make(RecordLayer::kRecordsPerKeyMax, RecordLayer::End::kClient); }
+
+  // A record of the peer's.
   std::string Seal(unsigned type, std::string_view content, std::size_t padding = 0) {
     std::string text(content);
     text += static_cast<char>(type);
@@ -203,7 +205,9 @@ TEST(RecordCipherTest, KnowsItsSuites) {
   longer.secret = secret;
   RecordCipher cipher;
   EXPECT_FALSE(cipher.Start(*FindRecordSuite(0x1301), longer, 0));
-  EXPECT_EQ(RecordLayer::Make(0xc02b, keys.view(), keys.view(), 0), nullptr);
+  EXPECT_EQ(RecordLayer::Make(RecordLayer::End::kServer, 0xc02b, {.keys = keys.view()},
+                              {.keys = keys.view()}),
+            nullptr);
 }
 
 // Whether the CPU has something better than wolfSSL's AES-GCM or not.
@@ -344,6 +348,69 @@ TEST_P(RecordLayerTest, RefusesOtherKeyUpdates) {
 TEST_P(RecordLayerTest, RefusesOthersWithinAMessage) {
   EXPECT_EQ(Open(Seal(kHandshake, "\x18\0")).opened, kNothing);
   ExpectRefused(Seal(kApplicationData, "x"), 10);
+}
+
+// A NewSessionTicket whose content has so many octets.
+std::string Ticket(std::size_t size) {
+  return std::string{4, static_cast<char>(size >> 16), static_cast<char>(size >> 8),
+                     static_cast<char>(size)} +
+         std::string(size, 'n');
+}
+
+TEST_P(RecordLayerTest, DropsAServersTickets) {
+  MakeClient();
+  ASSERT_EQ(Open(Seal(kHandshake, Ticket(200))).opened, kNothing);
+  ASSERT_EQ(Open(Seal(kHandshake, Ticket(14) + Ticket(5000) + Ticket(1000))).opened, kNothing);
+  ASSERT_EQ(Open(Seal(kApplicationData, "220 x")).opened, kContent);
+  EXPECT_EQ(Side::Drain(plain_in_), "220 x");
+  EXPECT_TRUE(cipher_out_.empty());
+}
+
+TEST_P(RecordLayerTest, DropsTicketsHoweverTheyAreCut) {
+  MakeClient();
+  for (const std::size_t part : {1U, 2U, 3U, 4U, 5U, 6U, 33U, 34U, 35U, 36U, 199U}) {
+    const std::string messages = Ticket(30) + Ticket(300) + Ticket(14);
+    for (std::size_t at = 0; at < messages.size(); at += part) {
+      ASSERT_EQ(Open(Seal(kHandshake, messages.substr(at, part))).opened, kNothing);
+    }
+    ASSERT_EQ(Open(Seal(kApplicationData, "x")).opened, kContent) << part;
+  }
+  const std::string longest = Ticket(131'337);
+  for (std::size_t at = 0; at < longest.size(); at += 16384) {
+    ASSERT_EQ(Open(Seal(kHandshake, longest.substr(at, 16384))).opened, kNothing);
+  }
+  EXPECT_EQ(Open(Seal(kApplicationData, "x")).opened, kContent);
+}
+
+TEST_P(RecordLayerTest, FollowsAKeyUpdateBehindATicket) {
+  MakeClient();
+  ASSERT_EQ(Open(Seal(kHandshake, Ticket(40) + std::string("\x18\0\0\1\1"sv))).opened, kNothing);
+  ASSERT_TRUE(to_server_.Update());
+  EXPECT_EQ(Answer(), Content(kHandshake, std::string("\x18\0\0\1\0"sv)));
+  EXPECT_EQ(Open(Seal(kApplicationData, "x")).opened, kContent);
+}
+
+TEST_P(RecordLayerTest, RefusesATicketBehindAKeyUpdate) {
+  MakeClient();
+  ExpectRefused(Seal(kHandshake, std::string("\x18\0\0\1\0"sv) + Ticket(40)), 10);
+}
+TEST_P(RecordLayerTest, RefusesATicketThatIsTooShort) {
+  MakeClient();
+  ExpectRefused(Seal(kHandshake, Ticket(13)), 50);  // decode_error
+}
+TEST_P(RecordLayerTest, RefusesATicketThatIsTooLong) {
+  MakeClient();
+  ExpectRefused(Seal(kHandshake, std::string("\4\2\1\12\0"sv)), 50);
+}
+TEST_P(RecordLayerTest, RefusesOthersWithinATicket) {
+  MakeClient();
+  ASSERT_EQ(Open(Seal(kHandshake, Ticket(40).substr(0, 20))).opened, kNothing);
+  ExpectRefused(Seal(kApplicationData, "x"), 10);
+}
+TEST_P(RecordLayerTest, RefusesAClientsTicket) { ExpectRefused(Seal(kHandshake, Ticket(40)), 10); }
+TEST_P(RecordLayerTest, RefusesAServersCertificateRequest) {
+  MakeClient();
+  ExpectRefused(Seal(kHandshake, std::string("\x0d\0\0\3\0\0\0"sv)), 10);
 }
 
 TEST_P(RecordLayerTest, TellsAlertsApart) {

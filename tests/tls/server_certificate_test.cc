@@ -600,6 +600,40 @@ TEST_F(HostileServer, SealsAsAServerDoes) {
   EXPECT_EQ(Side::Drain(client_.plain_in), "220 x\r\n");
 }
 
+// Then the keys that the handshake has made are not those in use when content comes.
+TEST_F(HostileServer, KeyUpdateBeforeContent) {
+  EXPECT_EQ(Read(server_.SealKeyUpdate()), TlsOutcome::kDone);
+  EXPECT_EQ(Read(server_.Seal(23, "220 x\r\n")), TlsOutcome::kDone);
+  EXPECT_EQ(Read(server_.Seal(23, "250 x\r\n")), TlsOutcome::kDone) << client_.engine->error();
+  EXPECT_EQ(Read(server_.SealKeyUpdate()), TlsOutcome::kDone);
+  EXPECT_EQ(Read(server_.Seal(23, "221 x\r\n")), TlsOutcome::kDone) << client_.engine->error();
+  EXPECT_EQ(Side::Drain(client_.plain_in), "220 x\r\n250 x\r\n221 x\r\n");
+}
+
+// Of those behind content, which nobody needs.
+TEST_F(HostileServer, TicketsWithoutEnd) {
+  const std::string ticket = Number(4, 1) + Vector(3, std::string(15'000, 't'));
+  EXPECT_EQ(Read(server_.Seal(23, "x")), TlsOutcome::kDone);
+  TlsOutcome outcome = TlsOutcome::kDone;
+  int tickets = 0;
+  for (; outcome == TlsOutcome::kDone && tickets < 100; ++tickets) {
+    outcome = Read(server_.Seal(22, ticket));
+    if (outcome == TlsOutcome::kDone) {
+      outcome = Read(server_.Seal(23, "x"));
+    }
+  }
+  EXPECT_EQ(outcome, TlsOutcome::kFlood) << client_.engine->error();
+  EXPECT_EQ(tickets, 9);
+}
+
+TEST_F(HostileServer, ManyRequestsInOneRecordBehindContent) {
+  EXPECT_EQ(Read(server_.Seal(23, "x")), TlsOutcome::kDone);
+  EXPECT_EQ(Read(server_.Seal(22, KeyUpdates(3000, 1))), TlsOutcome::kFailed);
+  EXPECT_EQ(client_.engine->error(),
+            "KeyUpdate with more behind it; sent alert unexpected_message");
+  EXPECT_LT(client_.cipher_out.size(), 1000U);
+}
+
 // Each of them would have an answer.
 TEST_F(HostileServer, ManyRequestsInOneRecord) {
   EXPECT_EQ(Read(server_.Seal(22, KeyUpdates(3000, 1))), TlsOutcome::kFlood);

@@ -59,6 +59,7 @@ class TlsClientContext {
   [[nodiscard]] WOLFSSL_CTX* context() const { return context_; }
   [[nodiscard]] ServerCertificates server_certificates() const { return server_certificates_; }
   [[nodiscard]] bool verifies_name() const { return verifies_name_; }
+  [[nodiscard]] bool resumes() const { return resumes_; }
   [[nodiscard]] bool empty_key_shares() const { return empty_key_shares_; }
   // wolfSSL's numbers; empty: TLS 1.3 is not offered.
   [[nodiscard]] const std::vector<int>& key_share_groups() const { return key_share_groups_; }
@@ -68,12 +69,14 @@ class TlsClientContext {
   explicit TlsClientContext(const TlsClientOptions& options)
       : server_certificates_(options.server_certificates),
         verifies_name_(!options.ca_pem.empty()),
+        resumes_(options.resumption == TlsResumption::kOn),
         empty_key_shares_(options.empty_key_shares) {}
 
   WOLFSSL_CTX* context_ = nullptr;
   std::vector<int> key_share_groups_;
   ServerCertificates server_certificates_;
   bool verifies_name_;
+  bool resumes_;
   bool empty_key_shares_;
 };
 

@@ -7,10 +7,12 @@
 // Contract with the caller: before each call the pool has at least kBlocksNeeded large blocks free,
 // so that output never fails half-way; where it does anyway, the outcome is kFailed.
 //
-// Once the handshake of a TLS 1.3 server is over, wolfSSL's connection is freed and records are
-// opened and sealed by our own record layer (src/tls/record_layer.h); TLS 1.2 and the client stay
-// with wolfSSL. The ticket waits for the first record that is sealed: libesmtp takes a socket that
-// can be read before EHLO was sent for the answer to EHLO, and waits for the rest of it.
+// Once the handshake of TLS 1.3 is over, wolfSSL's connection is freed and records are opened and
+// sealed by our own record layer (src/tls/record_layer.h); TLS 1.2 stays with wolfSSL. A client
+// changes over with the first content that it receives: servers send their tickets before it, and
+// those are wolfSSL's to read. A server's ticket waits for the first record that is sealed:
+// libesmtp takes a socket that can be read before EHLO was sent for the answer to EHLO, and waits
+// for the rest of it.
 //
 // Invariants: wolfSSL is given one record at a time, so that a record without content can be
 // counted; after kPeerClosed no octet is read; after kFlood or kFailed every call returns the same
@@ -60,7 +62,7 @@ struct TlsFacts {
   bool resumed = false;
 };
 
-// Whose record layer a TLS 1.3 server has after the handshake.
+// Whose record layer a connection of TLS 1.3 has after the handshake.
 enum class TlsRecords : std::uint8_t {
   kOwn,
   kLibrary,  // wolfSSL's: what the tests compare ours with
@@ -78,7 +80,8 @@ class TlsEngine {
   // Client: `sni` may be empty; `session` (or nullptr) is one that TakeSession() gave earlier.
   // nullptr: wolfSSL could not be given this name or session.
   static std::unique_ptr<TlsEngine> Client(const TlsClientContext* context, std::string_view sni,
-                                           const TlsSession* session);
+                                           const TlsSession* session,
+                                           TlsRecords records = TlsRecords::kOwn);
 
   ~TlsEngine();  // wipes keys
   TlsEngine(const TlsEngine&) = delete;
@@ -98,8 +101,9 @@ class TlsEngine {
   // Appends close_notify, once. Nothing can be written after it.
   void CloseNotify(ByteQueue& cipher_out);
   // Client: what a later connection can resume; nullptr if the server gave no ticket on this one.
-  // In TLS 1.3 tickets come after the handshake: call Read() first. A server may give none where
-  // one was used; the session of that one is as good as before.
+  // In TLS 1.3 tickets come after the handshake: call Read() first. Those that come behind the
+  // first content are dropped. A server may give none where one was used; the session of that one
+  // is as good as before.
   [[nodiscard]] std::unique_ptr<TlsSession> TakeSession();
 
   // After the handshake, once: what the peer presented and proved to hold the key of; nullptr if it
@@ -155,6 +159,8 @@ class TlsEngine {
   [[nodiscard]] bool HoldTicket(std::string_view record);
   [[nodiscard]] TlsFacts ReadFacts() const;
   [[nodiscard]] std::unique_ptr<RecordLayer> MakeRecords(const TrafficSecrets& secrets);
+  void LeaveLibrary();
+  [[nodiscard]] std::unique_ptr<TlsSession> LibrarySession();
   // In TLS 1.3 nobody but wolfSSL can seal.
   [[nodiscard]] bool LibraryHasKeys() const {
     return role_ == Role::kClient || records_of_ == TlsRecords::kLibrary;
@@ -193,8 +199,9 @@ class TlsEngine {
   // From a hello that offers early data until none can follow.
   std::unique_ptr<EarlyData> early_data_;
   std::unique_ptr<PeerCertificate> peer_certificate_;
-  std::unique_ptr<TrafficSecrets> secrets_;  // during a handshake of TLS 1.3
-  std::unique_ptr<RecordLayer> records_;     // after it; then there is no ssl_
+  std::unique_ptr<TrafficSecrets> secrets_;  // of TLS 1.3, until records_ has them
+  std::unique_ptr<RecordLayer> records_;     // after the handshake; then there is no ssl_
+  std::unique_ptr<TlsSession> session_;      // client: until it is taken
   std::unique_ptr<char[]> ticket_;           // a record, until records_ has it
   // A record of which a part has come, or which lies in too many pieces; freed once it is opened.
   std::unique_ptr<char[]> gathered_;
@@ -210,7 +217,8 @@ class TlsEngine {
   TlsRecords records_of_ = TlsRecords::kOwn;
   std::uint32_t handshake_bytes_ = 0;
   std::uint32_t empty_records_ = 0;
-  std::uint32_t empty_bytes_ = 0;  // client
+  std::uint32_t empty_bytes_ = 0;      // client
+  std::uint32_t library_records_ = 0;  // client: that wolfSSL has opened after the handshake
   std::uint32_t ticket_bytes_ = 0;
   std::uint16_t handshake_records_ = 0;
   std::uint16_t answers_ = 0;  // client: to the record at hand
@@ -228,6 +236,7 @@ class TlsEngine {
   bool retry_asked_ = false;              // HelloRetryRequest was the last that wolfSSL sent
   bool peer_key_read_ = false;            // of the peer's certificate, by wolfSSL
   bool takes_certificate_ = false;        // client: ServerCertificates::kTaken
+  bool takes_session_ = false;            // client: TlsResumption::kOn
   bool close_sent_ = false;
 };
 
