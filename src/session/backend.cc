@@ -44,6 +44,7 @@ Backend::Answer Backend::Start() {
   greeted_ = false;
   if (is_partner()) {
     partner_->in_clear = false;
+    partner_->resumption = TlsResumption::kOn;
     partner_->opening.reset();
     partner_->trouble = {};
   }
@@ -146,8 +147,8 @@ void Backend::BeginOpening() {
   const StarttlsUse use = never                   ? StarttlsUse::kNever
                           : partner.takes_clear() ? StarttlsUse::kIfOffered
                                                   : StarttlsUse::kAlways;
-  partner_->opening =
-      std::make_unique<PartnerOpening>(&partner, endpoint().host, partner_->hello, use);
+  partner_->opening = std::make_unique<PartnerOpening>(&partner, &endpoint(), partner_->hello, use,
+                                                       partner_->resumption);
 }
 
 Backend::Answer Backend::OpenOn() {
@@ -186,11 +187,17 @@ Backend::Answer Backend::OpenOn() {
   return OpeningFailed(std::move(trouble));
 }
 
-// A server whose TLS does not work is asked once more without, where mail may go in clear.
+// A server that had an earlier session offered is asked once more for a new one; and where mail may
+// go in clear, one whose TLS does not work is asked once more without.
 Backend::Answer Backend::OpeningFailed(PartnerTrouble trouble) {
   partner_->opening.reset();
   partner_->trouble = std::move(trouble);
   const PartnerRoute& partner = *next_hop_->partner();
+  if (partner_->trouble.is_of_resumption &&
+      std::exchange(partner_->resumption, TlsResumption::kOff) == TlsResumption::kOn) {
+    leg_->ShutDown(host_->io());
+    return Connect();
+  }
   if (partner_->trouble.is_of_tls() && partner.takes_clear() && !partner.config.implicit_tls &&
       !std::exchange(partner_->in_clear, true)) {
     host_->BackendFailed(next_hop_->upstream(), endpoint(), partner_->trouble.reason(), 0,
@@ -292,6 +299,7 @@ Backend::Answer Backend::TryNext(CloseReason reason, int error) {
   tried_ |= std::uint64_t{1} << address_;
   if (is_partner()) {
     partner_->in_clear = false;
+    partner_->resumption = TlsResumption::kOn;
   }
   const std::optional<Answer> answer = Pick();
   return answer ? *answer

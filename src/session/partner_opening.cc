@@ -83,6 +83,10 @@ std::string_view EnhancedCode(Kind kind) {
   return "4.3.1";
 }
 
+bool IsFresh(const PartnerSession& session, std::int64_t now) {
+  return now >= session.judged_at && now - session.judged_at < PartnerSessions::kVerdictSeconds;
+}
+
 bool IsOfPolicy(Kind kind) {
   return kind == Kind::kNoTls || kind == Kind::kHandshake || kind == Kind::kCertificate;
 }
@@ -158,12 +162,13 @@ std::string TroubleReply(const PartnerTrouble& trouble, const Endpoint& server, 
   return reply;
 }
 
-PartnerOpening::PartnerOpening(const PartnerRoute* route, std::string_view host,
-                               std::string_view hello, StarttlsUse use)
+PartnerOpening::PartnerOpening(const PartnerRoute* route, const Endpoint* server,
+                               std::string_view hello, StarttlsUse use, TlsResumption resumption)
     : route_(route),
-      host_(host),
+      server_(server),
       dialogue_(use, route->config.implicit_tls ? ClientDialogue::Tls::kImplicit
                                                 : ClientDialogue::Tls::kStarttls),
+      resumption_(resumption),
       implicit_due_(route->config.implicit_tls) {
   dialogue_.SetHello(hello);
 }
@@ -183,8 +188,18 @@ PartnerOpening::Progress PartnerOpening::Advance(Leg& leg, std::int64_t now) {
 }
 
 PartnerOpening::Progress PartnerOpening::BeginTls(Leg& leg) {
-  if (!IsAddress(host_)) facts_.sni = host_;
-  std::unique_ptr<TlsEngine> engine = TlsEngine::Client(route_->client.get(), facts_.sni, nullptr);
+  if (!IsAddress(server_->host)) facts_.sni = server_->host;
+  std::unique_ptr<TlsEngine> engine;
+  const PartnerSession* const earlier =
+      resumption_ == TlsResumption::kOn ? route_->sessions->Find(*server_) : nullptr;
+  if (earlier != nullptr) {
+    session_ = *earlier;
+    engine = TlsEngine::Client(route_->client.get(), facts_.sni, session_.session.get());
+  }
+  if (engine == nullptr) {  // or the time of its ticket is over
+    session_ = {};
+    engine = TlsEngine::Client(route_->client.get(), facts_.sni, nullptr);
+  }
   if (engine == nullptr) return Fail(Kind::kShortage, "no memory for TLS");
   leg.AttachTls(std::move(engine));
   return Progress::kSomething;
@@ -210,26 +225,45 @@ PartnerOpening::Progress PartnerOpening::Handshake(Leg& leg, std::int64_t now) {
 
 PartnerOpening::Progress PartnerOpening::Established(Leg& leg, std::int64_t now) {
   facts_.tls = leg.tls()->facts();
-  const ServerPolicy& policy = route_->config.policy;
-  const std::unique_ptr<PeerCertificate> certificate = leg.tls()->TakePeerCertificate();
-  PolicyFault fault = PolicyFault::kNone;
+  if (!facts_.tls.resumed) {
+    session_ = {};
+    session_.certificate = leg.tls()->TakePeerCertificate();
+  }
+  const PeerCertificate* const certificate = session_.certificate.get();
   if (certificate != nullptr) {
-    OneTrust trust(route_->trust.get(), certificate.get(), now);
-    fault = JudgeServer(policy, *certificate, host_, trust);
-    if (route_->trust != nullptr) complaint_ = route_->trust->complaint();
+    if (!facts_.tls.resumed || !IsFresh(session_, now)) {
+      session_.fault = Judge(*certificate, now);
+      session_.judged_at = now;
+    }
     facts_.subject = certificate->subject;
     facts_.issuer = certificate->issuer;
     facts_.fingerprint = FormatFingerprint(certificate->certificate);
-  } else if (policy.tls > EgressTls::kEncrypt) {
-    fault = PolicyFault::kNoCertificate;
+  } else if (route_->config.policy.tls > EgressTls::kEncrypt) {
+    session_.fault = PolicyFault::kNoCertificate;
   }
-  facts_.fault = fault;
-  if (fault != PolicyFault::kNone && route_->mode == PolicyMode::kEnforce) {
-    trouble_.fault = fault;
-    return Fail(Kind::kCertificate, std::string(ServerFaultPhrase(fault)));
+  facts_.fault = session_.fault;
+  if (facts_.fault != PolicyFault::kNone && route_->mode == PolicyMode::kEnforce) {
+    trouble_.fault = facts_.fault;
+    return Fail(Kind::kCertificate, std::string(ServerFaultPhrase(facts_.fault)));
   }
   dialogue_.TlsEstablished();
   return Progress::kSomething;
+}
+
+PolicyFault PartnerOpening::Judge(const PeerCertificate& certificate, std::int64_t now) {
+  OneTrust trust(route_->trust.get(), &certificate, now);
+  const PolicyFault fault = JudgeServer(route_->config.policy, certificate, server_->host, trust);
+  if (route_->trust != nullptr) complaint_ = route_->trust->complaint();
+  return fault;
+}
+
+// Tickets come in front of the reply. Where there was none the session in use is as good as before.
+void PartnerOpening::KeepSession(Leg& leg) {
+  if (leg.tls() == nullptr || session_.certificate == nullptr) return;
+  if (std::shared_ptr<const TlsSession> session = leg.tls()->TakeSession(); session != nullptr) {
+    session_.session = std::move(session);
+  }
+  if (session_.session != nullptr) route_->sessions->Keep(*server_, std::move(session_));
 }
 
 PartnerOpening::Progress PartnerOpening::Converse(Leg& leg) {
@@ -272,7 +306,10 @@ PartnerOpening::Progress PartnerOpening::CarryOut(Leg& leg, const DialogueStep& 
 }
 
 PartnerOpening::Progress PartnerOpening::AwaitReply(Leg& leg) {
-  if (!leg.input().empty()) return Progress::kReady;
+  if (!leg.input().empty()) {
+    KeepSession(leg);
+    return Progress::kReady;
+  }
   if (leg.input_ended()) {
     trouble_.is_passing = true;
     return Fail(leg.tls() != nullptr ? Kind::kHandshake : Kind::kLost,
@@ -284,6 +321,11 @@ PartnerOpening::Progress PartnerOpening::AwaitReply(Leg& leg) {
 PartnerOpening::Progress PartnerOpening::Fail(PartnerTrouble::Kind kind, std::string words) {
   trouble_.kind = kind;
   trouble_.words = std::move(words);
+  // The server may have another certificate by now, or may not know its own ticket.
+  if (session_.session != nullptr && (kind == Kind::kHandshake || kind == Kind::kCertificate)) {
+    route_->sessions->Forget(*server_);
+    trouble_.is_of_resumption = true;
+  }
   return Progress::kFailed;
 }
 

@@ -164,6 +164,7 @@ absl::StatusOr<std::shared_ptr<const PartnerRoute>> MakePartnerRoute(
   options.groups = {"X25519MLKEM768", "X25519", "P-256", "P-384"};
   options.key_shares = 2;
   options.server_certificates = ServerCertificates::kTaken;
+  options.resumption = TlsResumption::kOn;
   if (!certificates.empty()) {
     options.cert_pem = certificates.front().cert_pem;
     options.key_pem = Secret(std::string(certificates.front().key_pem.view()));

@@ -844,14 +844,25 @@ DEFECTS = (
         "verdict-on-a-partner-passed-over",
         "a partner's server gets the mail whatever its certificate is worth (PROTOCOL 44)",
         (Edit("src/session/partner_opening.cc",
-              "  if (fault != PolicyFault::kNone && route_->mode == PolicyMode::kEnforce) {",
-              "  if (fault != PolicyFault::kNone && route_->mode == PolicyMode::kReport) {"),),
+              "  if (facts_.fault != PolicyFault::kNone && route_->mode == PolicyMode::kEnforce) {",
+              "  if (facts_.fault != PolicyFault::kNone && route_->mode == PolicyMode::kReport) {"),),
         e2e("egress.presented[wrong name]"), r"FAIL egress.presented\[wrong name\]"),
     Defect(
         "unusable-partner-refused-at-the-hello",
         "a partner that cannot be reached ends the session, and the queue does not say why (PROTOCOL 42)",
         (Edit("src/session/session_backend.cc", "      if (relay_.opens_backend()) {", "      if (relay_.lacks_backend()) {"),),
         unit("tests/session/egress_test"), r"FAILED  \] EgressTest.NoneCanBeReached"),
+    Defect(
+        "egress-verdict-for-ever",
+        "what was verified once is taken to be so for as long as the session is resumed",
+        (Edit("src/session/partner_opening.cc", "    if (!facts_.tls.resumed || !IsFresh(session_, now)) {\n",
+              "    if (!facts_.tls.resumed) {\n"),),
+        unit("tests/session/partner_resumption_test"), r"FAILED  \] PartnerResumption.UntilTheCertificateExpires"),
+    Defect(
+        "egress-resumption-insists",
+        "a server that cannot take its own ticket back gets no mail",
+        (Edit("src/session/partner_opening.cc", "    trouble_.is_of_resumption = true;\n", "    trouble_.is_of_resumption = false;\n"),),
+        e2e("a_server_that_fails_where_it_is_asked_to_resume"), r"FAIL egress_resumption.a_server_that_fails_where"),
     Defect(
         "egress-listens-everywhere",
         "an egress route listens where everybody can reach it, without allow_networks",

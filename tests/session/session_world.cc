@@ -51,6 +51,9 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options, Time
       {.endpoint = MakeEndpoint(options.listen, 25), .implicit_tls = options.implicit_tls});
   config->partners = options.partners;
   LoadedFiles files;
+  if (!options.egress_ca.empty()) {
+    files.trusts.emplace_back().ca_files.push_back({"ca.pem", options.egress_ca});
+  }
   files.certificates.emplace_back();
   files.partners = std::make_shared<const PartnerTable>(config->partners, config->own_domains);
   if (options.certificate) {
@@ -281,6 +284,11 @@ ClientEnd::ClientEnd(SimPeer peer)
 
 void ClientEnd::Say(std::string_view text) {
   (tls_ != nullptr ? plain_out_ : out_) += text;
+  Move();
+}
+
+void ClientEnd::ServeTls(const TlsContextSet* contexts) {
+  tls_ = TlsEngine::Server(contexts);
   Move();
 }
 

@@ -54,6 +54,7 @@ struct WorldOptions {
   const char* listen = "198.51.100.1";  // port 25
   // The route is one on which mail leaves, and the backends are a partner's servers.
   std::optional<EgressConfig> egress = std::nullopt;
+  std::string egress_ca;  // PEM, of the one CA that it trusts; empty: none
   // Instead of one that is made once per process; not owned.
   const TlsCertificatePem* certificate_pem = nullptr;
   TicketKeys* ticket_keys = nullptr;  // not owned; null: no tickets
@@ -164,6 +165,8 @@ class ClientEnd {
   [[nodiscard]] std::string& received() { return received_; }
   // Null: a context of the tests' own, which offers both versions.
   void StartTls(const TlsClientContext* context = nullptr, const TlsSession* session = nullptr);
+  // The other end of TLS, where this plays a partner's server.
+  void ServeTls(const TlsContextSet* contexts);
   [[nodiscard]] bool tls_ready() const { return tls_ != nullptr && tls_->handshake_complete(); }
   [[nodiscard]] bool tls_failed() const { return tls_failed_; }
   [[nodiscard]] bool notified() const { return notified_; }  // close_notify received

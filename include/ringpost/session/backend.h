@@ -171,6 +171,8 @@ class Backend {
     PartnerTrouble trouble;
     PartnerFacts facts;
     bool in_clear = false;  // TLS has failed with this address, and mail may go without
+    // Off: an earlier session has been of no use with this address.
+    TlsResumption resumption = TlsResumption::kOn;
   };
   std::unique_ptr<Partner> partner_;  // null: it is our own mail server
 };

@@ -21,6 +21,7 @@
 #include "ringpost/base/policy_fault.h"
 #include "ringpost/config/config.h"
 #include "ringpost/session/leg.h"
+#include "ringpost/session/partner_sessions.h"
 #include "ringpost/smtp/client_dialogue.h"
 #include "ringpost/tls/tls_client.h"
 #include "ringpost/x509/peer_certificate.h"
@@ -34,6 +35,8 @@ struct PartnerRoute {
   PolicyMode mode = PolicyMode::kEnforce;
   std::shared_ptr<const TlsClientContext> client;  // null: no TLS
   std::shared_ptr<TrustStore> trust;               // null: no level that needs one
+  // What is resumed; changes as sessions come and go.
+  std::unique_ptr<PartnerSessions> sessions = std::make_unique<PartnerSessions>();
 
   // The session may go on in clear, and with any certificate.
   [[nodiscard]] bool takes_clear() const {
@@ -61,6 +64,9 @@ struct PartnerTrouble {
   std::string words;  // "the certificate has expired"
   // It may be gone the next time: the connection ended, or the server said 4yz.
   bool is_passing = false;
+  // Of a connection on which an earlier session was offered, which is forgotten now: a full
+  // handshake may do.
+  bool is_of_resumption = false;
 
   // Another connection, in clear, may do.
   [[nodiscard]] bool is_of_tls() const { return kind == Kind::kHandshake; }
@@ -80,7 +86,7 @@ struct PartnerFacts {
   std::string sni;  // as sent
   // How it does not meet the policy, where that only reports.
   PolicyFault fault = PolicyFault::kNone;
-  std::string subject;  // of its certificate, and so on; empty after a resumption
+  std::string subject;  // of its certificate, and so on; after a resumption of the one before
   std::string issuer;
   std::string fingerprint;
 };
@@ -95,9 +101,9 @@ class PartnerOpening {
     kFailed,  // trouble() says why
   };
 
-  // `route` outlives it. `hello`: "EHLO name" or "HELO name", with its CRLF.
-  PartnerOpening(const PartnerRoute* route, std::string_view host, std::string_view hello,
-                 StarttlsUse use);
+  // `route` and `server` outlive it. `hello`: "EHLO name" or "HELO name", with its CRLF.
+  PartnerOpening(const PartnerRoute* route, const Endpoint* server, std::string_view hello,
+                 StarttlsUse use, TlsResumption resumption);
 
   // The leg is open, and the pool has the blocks that a TLS engine may need; `now` in seconds since
   // the epoch.
@@ -113,17 +119,21 @@ class PartnerOpening {
   [[nodiscard]] Progress BeginTls(Leg& leg);
   [[nodiscard]] Progress Handshake(Leg& leg, std::int64_t now);
   [[nodiscard]] Progress Established(Leg& leg, std::int64_t now);
+  [[nodiscard]] PolicyFault Judge(const PeerCertificate& certificate, std::int64_t now);
+  void KeepSession(Leg& leg);
   [[nodiscard]] Progress Converse(Leg& leg);
   [[nodiscard]] Progress CarryOut(Leg& leg, const DialogueStep& step);
   [[nodiscard]] Progress AwaitReply(Leg& leg);
   Progress Fail(PartnerTrouble::Kind kind, std::string words);
 
   const PartnerRoute* route_;
-  std::string host_;
+  const Endpoint* server_;
   ClientDialogue dialogue_;
   PartnerTrouble trouble_;
   PartnerFacts facts_;
+  PartnerSession session_;  // offered, then in use: without `session` a new one
   std::string complaint_;
+  TlsResumption resumption_;
   bool implicit_due_ = false;
   bool all_said_ = false;
 };

@@ -28,6 +28,7 @@ class PartnerSession:
         self.hellos = 0          # handshakes that the client began
         self.version = None      # of TLS, once established
         self.cipher = None
+        self.resumed = None      # of TLS, once established
         self.certificate = None  # the client's, in DER
         self.failure = None      # why a handshake failed
         self.messages = []       # (whether in TLS, mail line, rcpt lines, content)
@@ -176,9 +177,10 @@ class _Dialogue:
         if first[0] != TLS_RECORD:
             return  # the client goes on in clear, and all of it is kept
         self.session.hellos += 1
-        if self.partner.handshake is not PROCEED:
+        handshake = self.partner.handshake
+        if handshake is not PROCEED:
             self.connection.recv(65536)
-            self._say(self.partner.handshake)
+            self._say(handshake)
             while self.connection.recv(65536):  # an alert, or the end
                 pass
             raise EOFError
@@ -189,6 +191,7 @@ class _Dialogue:
             raise
         self.in_tls = True
         self.session.version, self.session.cipher = self.connection.version(), self.connection.cipher()[0]
+        self.session.resumed = self.connection.session_reused
         self.session.certificate = self.connection.getpeercert(binary_form=True)
 
     def _more(self):
