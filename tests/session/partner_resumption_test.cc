@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "../tls/tls_fixture.h"
@@ -47,6 +48,9 @@ class PartnerResumption : public testing::Test {
 
   void Serve(ClientEnd* server) {
     std::string& said = server->received();
+    if (server->tls_ready() && !std::exchange(heard_in_tls_, true)) {
+      EXPECT_EQ(said, "EHLO client\r\n") << "it comes with the Finished message";
+    }
     if (said.starts_with("EHLO client\r\n")) {
       said.clear();
       server->Say(server->tls() == nullptr ? "250-partner\r\n250 STARTTLS\r\n" : "250 partner\r\n");
@@ -62,6 +66,7 @@ class PartnerResumption : public testing::Test {
 
   // The reply to MAIL.
   std::string Mail() {
+    heard_in_tls_ = false;
     ClientEnd client(world_->Connect(SimAddress("192.0.2.7", ++port_)));
     const auto hears = [&](std::string_view text) {
       EXPECT_TRUE(world_->Until([&] { return client.received().find(text) != std::string::npos; },
@@ -77,6 +82,7 @@ class PartnerResumption : public testing::Test {
     const std::string reply = client.received();
     const TlsEngine* const tls = servers_.back()->tls();
     resumed_ = tls != nullptr && tls->facts().resumed;
+    EXPECT_EQ(heard_in_tls_, reply.starts_with("250"));
     client.Reset();
     const std::size_t ended = world_->ended().size();
     EXPECT_TRUE(world_->Until([&] { return world_->ended().size() > ended; }, kPatience));
@@ -96,6 +102,7 @@ class PartnerResumption : public testing::Test {
   std::unique_ptr<SessionWorld> world_;
   std::vector<std::unique_ptr<ClientEnd>> servers_;
   std::uint16_t port_ = 50'000;
+  bool heard_in_tls_ = false;
   bool resumed_ = false;
 };
 
