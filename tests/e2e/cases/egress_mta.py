@@ -158,12 +158,12 @@ PARTNERS = {"Postfix": PostfixPartner, "Exim": EximPartner}
 SENDERS = {"Postfix": PostfixOut, "Exim": EximOut}
 
 
-def submit(server):
-    """(the identifier, the content) of a message that `server` has taken."""
+def submit(server, *names):
+    """(the identifier, the content) of a message that `server` has taken for bob, or for those `names`."""
     identifier, content = mail(b".\r\n..\r\nleading dots\r\n" + b"x" * 900 + b"\r\n")
     content = content.replace(b"bob@example.test", f"bob@{DOMAIN}".encode())
     with smtplib.SMTP("127.0.0.1", server.port, "client.example.test", timeout=20) as client:
-        client.sendmail("alice@client.example.test", [f"bob@{DOMAIN}"], content)
+        client.sendmail("alice@client.example.test", [f"{name}@{DOMAIN}" for name in names or ("bob",)], content)
     return identifier, content
 
 

@@ -34,6 +34,14 @@ class SmtpServer(NodeServer):
         self.start([APPLICATIONS / "smtp_server_application.js", self.port, *setup.split()[1:]])
 
 
+class SmtpServerWithTls(NodeServer):
+    """`files`: of the key, the certificate and the CA of clients' certificates."""
+
+    def __init__(self, folder, files):
+        super().__init__(folder)
+        self.start([APPLICATIONS / "smtp_server_application.js", self.port, "tls", *files])
+
+
 class Haraka(NodeServer):
     SETUPS = {"haraka": "", "haraka haproxy": "hosts[]=127.0.0.1", "haraka xclient": ""}
     # All of it stands there: with a [haproxy] of our own and nothing else every connection would end the server.
@@ -59,16 +67,17 @@ banner_chars=6
 deny_chars=0
 """
 
-    def __init__(self, folder, setup):
+    def __init__(self, folder, setup, plugins=(), files=None):
         super().__init__(folder)
-        plugins = ("xclient", "keep") if setup == "haraka xclient" else ("keep",)
+        plugins = ("xclient", "keep") if setup == "haraka xclient" else (*plugins, "keep")
         self.start(
             [f"{MODULES}/Haraka/bin/haraka", "-c", "/etc/haraka"],
             files={"etc/haraka/config/smtp.ini": f"listen=127.0.0.1:{self.port}\n",
                    "etc/haraka/config/connection.ini": self.CONNECTION.format(more=self.SETUPS[setup]),
                    "etc/haraka/config/plugins": "\n".join(plugins) + "\n",
                    "etc/haraka/config/me": "haraka.example.test\n",
-                   "etc/haraka/plugins/keep.js": (APPLICATIONS / "haraka_keep.js").read_text(encoding="utf-8")})
+                   "etc/haraka/plugins/keep.js": (APPLICATIONS / "haraka_keep.js").read_text(encoding="utf-8"),
+                   **(files or {})})
 
 
 KINDS = (Haraka, SmtpServer)

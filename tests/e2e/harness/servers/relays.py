@@ -99,7 +99,7 @@ class Dovecot(Relay):
     CONFIGURATION = """
 protocols = submission
 log_path = /dev/stderr
-ssl = no
+{ssl}
 hostname = dovecot.example.test
 first_valid_uid = 1
 {accounts}
@@ -116,13 +116,14 @@ haproxy_timeout = 2s
 submission_relay_host = 127.0.0.1
 submission_relay_port = {behind}
 submission_relay_trusted = yes
+{onward}
 """
 
-    def __init__(self, folder, setup, behind):
+    def __init__(self, folder, setup, behind, ssl="ssl = no", onward=""):
         super().__init__(folder, behind)
         trusted = "login_trusted_networks = 127.0.0.1/32" if setup == "dovecot xclient" else ""
         text = lmtp.configuration("dovecot-submissiond", self.CONFIGURATION, "/run/mail", PASSWORD, port=self.port,
-                                  more=self.SETUPS[setup], behind=behind.port, trusted=trusted)
+                                  more=self.SETUPS[setup], behind=behind.port, trusted=trusted, ssl=ssl, onward=onward)
         self.process = Sandbox(
             folder.name, "dovecot-submissiond", ["dovecot", "-F", "-c", "/etc/dovecot/test.conf"], folder,
             users=["dovecot", "dovenull"], files={"etc/dovecot/test.conf": text},

@@ -22,6 +22,7 @@ FEATURE(`accept_unresolvable_domains')dnl
 FEATURE(`nocanonify')dnl
 DAEMON_OPTIONS(`Family=inet, Name=MTA, Port={port}, Addr=127.0.0.1')dnl
 LOCAL_DOMAIN(`example.test')dnl
+{more}
 MAILER(`local')dnl
 MAILER(`smtp')dnl
 """
@@ -29,17 +30,20 @@ SETUPS = ("sendmail",)
 
 
 class Sendmail(Server):
-    def __init__(self, folder, _setup):
+    """`macros` are added to the configuration, `files` to the machine."""
+
+    def __init__(self, folder, _setup=None, macros="", files=None, prepare=""):
         super().__init__(folder)
-        macros = MACROS.format(port=self.port)
+        macros = MACROS.format(port=self.port, more=macros)
         self.process = Sandbox(
             folder.name, "sendmail-bin", ["/usr/libexec/sendmail/sendmail", "-bD", "-C", "/etc/mail/sendmail.cf"], folder,
             users=["smmta", "smmsp", "bob"],
             files={"etc/mail/test.mc": macros, "etc/aliases": "", "etc/mail/service.switch": "hosts files\naliases files\n",
                    "etc/mail/local-host-names": "",
                    # Or it waits a minute for its own name.
-                   "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 sendmail.example.test {socket.gethostname()}\n"},
-            prepare=f"mkdir -p {folder}/queue /var/spool/mqueue; mount --bind {folder}/queue /var/spool/mqueue; "
+                   "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 sendmail.example.test {socket.gethostname()}\n",
+                   **(files or {})},
+            prepare=f"{prepare or ':'}; mkdir -p {folder}/queue /var/spool/mqueue; mount --bind {folder}/queue /var/spool/mqueue; "
                     "cd /usr/share/sendmail/cf && m4 m4/cf.m4 /etc/mail/test.mc > /etc/mail/sendmail.cf; cd /")
         self.wait()
 
