@@ -14,6 +14,7 @@ from harness.backend import CLOSE, RESET
 from harness.case import Failure, Skip, case, check, contains, each, equal, eventually
 from harness.configured import Layout
 from harness.names import NameServer
+from harness.namespace import private_network
 from harness.partner import CLEAR_SIZE, GARBAGE, TLS_SIZE, Partner
 from harness.process import free_port
 from harness.server_pki import DOMAIN, HOST
@@ -187,6 +188,7 @@ CHANNELS = (
     ("P-256 only", {"curve": "prime256v1"}, {}, SOUND),  # a retry in TLS 1.3
     ("P-256 only in TLS 1.2", {"curve": "prime256v1", "highest": V12}, {}, SOUND),
     ("TLS 1.1 at most", OLD, {}, without_tls(HANDSHAKE)),
+    ("TLS 1.0 only", {**OLD, "highest": ssl.TLSVersion.TLSv1}, {}, without_tls(HANDSHAKE)),
     ("no STARTTLS", None, {}, without_tls(NO_STARTTLS)),
     ("454", {}, {"starttls": b"454 4.7.0 TLS not available due to temporary reason\r\n"}, without_tls(NO_STARTTLS)),
     ("500", {}, {"starttls": b"500 5.5.2 what?\r\n"}, without_tls(NO_STARTTLS)),
@@ -440,6 +442,15 @@ def unreachable(world):
 
 
 @case
+def no_way_there(world):
+    """A network without a route."""
+    with private_network(), world.configured(layout_of(world, "203.0.113.9:25", "right")) as proxy:
+        for level in LEVELS:
+            reply, _, _ = send(proxy.at(level))
+            expect(reply.replace("203.0.113.9", "HOST"), r"451 4\.4\.1 HOST\b.*: cannot be reached: Network is unreachable$", level)
+
+
+@case
 def the_first_address_is_dead(world):
     """The next one is asked, and has to meet the same policy."""
     pki, dead = world.server_pki, free_port()
@@ -452,8 +463,8 @@ def the_first_address_is_dead(world):
 
 @case
 def no_such_name(world):
-    with NameServer({}) as names, world.configured(layout_of(world, f"{HOST}:25", "right", names, levels=("may", "verify"))) as proxy:
-        for level in ("may", "verify"):
+    with NameServer({}) as names, world.configured(layout_of(world, f"{HOST}:25", "right", names)) as proxy:
+        for level in LEVELS:
             reply, _, _ = send(proxy.at(level))
             expect(reply.replace(HOST, "HOST"), r"451 4\.4\.\d+ HOST\b.*: .*(?i:address|name|look)", level)
 

@@ -117,14 +117,21 @@ class EximPartner(EximServer):
 
 
 # --- our own servers --------------------------------------------------------------------------------------
+#
+# `route` is the port for all mail, or domain → (address, port).
 
 
 class PostfixOut(Postfix):
     def __init__(self, world, name, route):
         self.port = free_port()
+        if isinstance(route, dict):
+            way = {"transport_maps": "inline:{ " + " ".join(
+                f"{{{domain} = smtp:[{address}]:{port}}}" for domain, (address, port) in route.items()) + " }"}
+        else:
+            way = {"relayhost": f"[127.0.0.1]:{route}"}
         super().__init__(name, world.folder / name, {
             "myhostname": "sender.example.test",
-            "relayhost": f"[127.0.0.1]:{route}",
+            **way,
             "smtp_tls_security_level": "none",
             "smtp_host_lookup": "native",
         }, f"127.0.0.1:{self.port} inet n - n - - smtpd\n")
@@ -141,10 +148,12 @@ class PostfixOut(Postfix):
 
 class EximOut(EximServer):
     def __init__(self, world, name, route):
+        routes = route if isinstance(route, dict) else {"*": ("127.0.0.1", route)}
+        ways = " ; ".join(f"{domain} {address}::{port} byname" for domain, (address, port) in routes.items())
         super().__init__(world.folder / name, host="sender.example.test", tls="no", more="tls_advertise_hosts =",
-                         router="all:\n  driver = manualroute\n  route_data = 127.0.0.1 byname\n  self = send\n  transport = onward\n"
+                         router=f"all:\n  driver = manualroute\n  route_list = {ways}\n  self = send\n  transport = onward\n"
                                 "  domains = *",
-                         transport=f"onward:\n  driver = smtp\n  port = {route}\n  hosts_avoid_tls = *\n  allow_localhost")
+                         transport="onward:\n  driver = smtp\n  hosts_avoid_tls = *\n  allow_localhost")
 
     def flush(self):
         pass  # it tries every few seconds
