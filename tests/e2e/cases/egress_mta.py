@@ -2,19 +2,22 @@
 """Real mail servers at both ends of an egress route: they send in clear through ringpost to servers that take mail
 in TLS only."""
 
+import contextlib
 import json
 import re
 import smtplib
 
-from harness.case import check, contains, each, equal, eventually
+from harness.case import case, check, contains, each, equal, eventually
 from harness.configured import Layout
 from harness.names import NameServer
+from harness.partner import Partner
 from harness.postfix import NOBODY, Postfix, split_stored
 from harness.process import free_port, run
 from harness.server_pki import DOMAIN, HOST
 from harness.servers.sandbox import Sandbox
 from harness.servers.server import Server
 from harness.smtp import mail
+from harness.world import ROOT
 
 # --- the partner's servers --------------------------------------------------------------------------------
 
@@ -167,12 +170,12 @@ PARTNERS = {"Postfix": PostfixPartner, "Exim": EximPartner}
 SENDERS = {"Postfix": PostfixOut, "Exim": EximOut}
 
 
-def submit(server, *names):
+def submit(server, *names, domain=DOMAIN):
     """(the identifier, the content) of a message that `server` has taken for bob, or for those `names`."""
     identifier, content = mail(b".\r\n..\r\nleading dots\r\n" + b"x" * 900 + b"\r\n")
-    content = content.replace(b"bob@example.test", f"bob@{DOMAIN}".encode())
+    content = content.replace(b"bob@example.test", f"bob@{domain}".encode())
     with smtplib.SMTP("127.0.0.1", server.port, "client.example.test", timeout=20) as client:
-        client.sendmail("alice@client.example.test", [f"{name}@{DOMAIN}" for name in names or ("bob",)], content)
+        client.sendmail("alice@client.example.test", [f"{name}@{domain}" for name in names or ("bob",)], content)
     return identifier, content
 
 
@@ -239,4 +242,52 @@ def nobody_is_there(world, sends):
         submit(sender)
         found = eventually(lambda: [entry for entry in sender.queued() if entry[1]], f"a reason in {sends}'s queue")
         check(re.search(rf"451 4\.4\.\d+ {re.escape(HOST)}\b.*: ", found[0][1]), f"the reason: {found[0][1]}")
+        sender.stop()
+
+
+# --- several routes -------------------------------------------------------------------------------------------
+
+
+def of_the_documentation(name, ports):
+    """The lines of Exim that begin with this name, with ports of ours."""
+    text = (ROOT / "docs/CONFIGURATION.md").read_text(encoding="utf-8")
+    lines = re.search(rf"^```\n({name}:\n.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+    for address, port in ports.items():
+        lines = lines.replace(f"{address}::10026", f"{address}::{port}")
+    return lines
+
+
+class EximOfTheDocumentation(EximOut):
+    def __init__(self, world, name, ports):
+        EximServer.__init__(self, world.folder / name, host="sender.example.test", tls="no", more="tls_advertise_hosts =",
+                            router=of_the_documentation("partners", ports), transport=of_the_documentation("to_ringpost", {}))
+
+
+@case
+def exim_keeps_routes_apart_by_their_addresses(world):
+    """It sends what waits for a host over the connection that it has to that host, whatever the port. With an address for
+    each route, each message leaves by the route of its domain, also when many wait."""
+    pki = world.server_pki
+    addresses = {"bank.example": "127.0.0.2", "clinic.example": "127.0.0.3"}
+    ports = {address: free_port() for address in addresses.values()}
+    with contextlib.ExitStack() as stack:
+        partners = {domain: stack.enter_context(Partner(pki.server_context("right"))) for domain in addresses}
+        names = stack.enter_context(NameServer({HOST: ["127.0.0.1"]}))
+        layout = Layout(world, None, resolver=[names.address])
+        for domain, address in addresses.items():
+            layout.egress(domain, f"{HOST}:{partners[domain].port}", listen=[f"{address}:{ports[address]}"], tls="verify", ca=pki.ca_a)
+        sender = world.keep(EximOfTheDocumentation(world, "sender-exim-routes", ports))
+        sender.wait()
+        # ringpost is not there yet, so that they wait.
+        for _ in range(4):
+            for domain in addresses:
+                submit(sender, domain=domain)
+        eventually(lambda: len({name for name, _ in sender.queued()}) == 2 and len(sender.queued()) >= 8, "eight messages that wait")
+        proxy = stack.enter_context(world.configured(layout))
+        eventually(lambda: sum(len(partner.messages) for partner in partners.values()) == 8, "eight messages at the partners", 30)
+        for domain, partner in partners.items():
+            equal([(in_tls, recipients) for in_tls, _, recipients, _ in partner.messages],
+                  [(True, [f"RCPT TO:<bob@{domain}>".encode()])] * 4, f"what came to {domain}")
+            check(len(partner.sessions) < 4, f"a connection was reused: {len(partner.sessions)}")
+        eventually(lambda: {record["route"] for record in proxy.records()} == set(addresses), "both routes in the log")
         sender.stop()
