@@ -848,6 +848,30 @@ DEFECTS = (
               "  if (facts_.fault != PolicyFault::kNone && route_->mode == PolicyMode::kReport) {"),),
         e2e("egress.presented[wrong name]"), r"FAIL egress.presented\[wrong name\]"),
     Defect(
+        "words-behind-the-220-of-a-partner",
+        "what somebody on the way has put behind a partner's 220 to STARTTLS is not noticed (PROTOCOL, response injection)",
+        (Edit("src/smtp/client_dialogue.cc", "  if (phase_ == Phase::kStarttlsReply && code < kNegative && !alone) {",
+              "  if (phase_ == Phase::kOver && code < kNegative && !alone) {"),
+         Edit("src/smtp/client_dialogue.cc", "  if (!alone && (code < kNegative || goes_on))",
+              "  if (!alone && phase_ != Phase::kStarttlsReply && (code < kNegative || goes_on))")),
+        e2e("egress_middle.attack[a list behind the 220]"), r"FAIL egress_middle.attack\[a list behind the 220\]"),
+    Defect(
+        "partners-of-p256-left-out",
+        "a partner's server that knows P-256 alone, as sendmail does, gets no mail",
+        (Edit("src/session/runtime.cc", """  options.groups = {"X25519MLKEM768", "X25519", "P-256", "P-384"};""",
+              """  options.groups = {"X25519MLKEM768", "X25519", "P-384"};"""),),
+        e2e("egress_receivers.mail_arrives[sendmail]"), r"FAIL egress_receivers.mail_arrives\[sendmail\]"),
+    Defect(
+        "our-certificate-not-shown",
+        "a partner's server that asks for our certificate gets none, although the route has one",
+        (Edit("src/tls/tls_client.cc", "  if (options.cert_pem.empty() && key.empty()) {", "  if (options.cert_pem.empty() || !key.empty()) {"),),
+        e2e("egress_receivers.mail_arrives[sendmail]"), r"our certificate at sendmail"),
+    Defect(
+        "refused-partner-without-words",
+        "our own mail server's queue does not say what is wrong with the partner's server",
+        (Edit("src/smtp/client_dialogue.cc", """      return "does not offer STARTTLS";""", """      return "";"""),),
+        e2e("egress_queue.the_queue_has_the_words[Postfix]"), r"replies to MAIL that are not as described"),
+    Defect(
         "unusable-partner-refused-at-the-hello",
         "a partner that cannot be reached ends the session, and the queue does not say why (PROTOCOL 42)",
         (Edit("src/session/session_backend.cc", "      if (relay_.opens_backend()) {", "      if (relay_.lacks_backend()) {"),),
