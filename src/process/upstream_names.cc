@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <set>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,6 +18,8 @@ namespace {
 
 // Sessions can tell so many apart (UpstreamHealth).
 constexpr std::size_t kAddressesMax = 64;
+
+absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
 bool SameAddress(const HostAddress& a, const HostAddress& b) {
   if (a.index() != b.index()) {
@@ -92,19 +94,29 @@ bool ReachesOurselves(const Config& config, const UpstreamConfig& upstream,
   return false;
 }
 
-std::set<std::string> HostsOf(const Config& config) {
-  std::set<std::string> hosts;
+}  // namespace
+
+std::map<std::string, UpstreamNames::Users> UpstreamNames::HostsOf(const Config& config) {
+  std::map<std::string, Users> hosts;
   for (const UpstreamConfig& upstream : config.upstreams) {
     for (const UpstreamTarget& target : upstream.targets) {
       if (!target.host.empty()) {
-        hosts.insert(target.host);
+        Users& users = hosts[target.host];
+        (upstream.is_partner ? users.egress : users.ingress) = true;
       }
     }
   }
   return hosts;
 }
 
-}  // namespace
+std::string_view UpstreamNames::WithoutAddress(Users users) {
+  if (users.ingress && users.egress) {
+    return "clients are told 421, and mail that leaves waits (451 to MAIL), until it has an "
+           "address";
+  }
+  return users.egress ? "mail for it waits (451 to MAIL) until it has an address"
+                      : "clients are told 421 until it has an address";
+}
 
 absl::StatusOr<std::unique_ptr<UpstreamNames>> UpstreamNames::Open(const Config& config,
                                                                    Callbacks callbacks) {
@@ -127,8 +139,11 @@ UpstreamNames::~UpstreamNames() = default;
 void UpstreamNames::Follow(const Config& config, const std::function<bool()>& interrupted) {
   constexpr std::chrono::milliseconds kLooksApart{100};
   std::unique_lock lock(mutex_);
-  for (const std::string& host : HostsOf(config)) {
-    if (const auto [name, is_new] = names_.try_emplace(host); is_new) {
+  for (const auto& [host, users] : HostsOf(config)) {
+    const auto [name, is_new] = names_.try_emplace(host);
+    name->second.users.ingress |= users.ingress;
+    name->second.users.egress |= users.egress;
+    if (is_new) {
       name->second.round = ++round_;
       Ask(host, round_, std::chrono::milliseconds(0));
     }
@@ -145,9 +160,12 @@ void UpstreamNames::Follow(const Config& config, const std::function<bool()>& in
 }
 
 void UpstreamNames::Forget(const Config& others_than) {
-  const std::set<std::string> hosts = HostsOf(others_than);
+  const std::map<std::string, Users> hosts = HostsOf(others_than);
   const std::lock_guard lock(mutex_);
   std::erase_if(names_, [&hosts](const auto& name) { return !hosts.contains(name.first); });
+  for (auto& [host, name] : names_) {
+    name.users = hosts.at(host);
+  }
 }
 
 void UpstreamNames::Ask(const std::string& host, std::uint64_t round,
@@ -189,10 +207,9 @@ std::chrono::seconds UpstreamNames::Take(const std::string& host, Name& name, Ho
   name.answered = true;
   if (answer.outcome != HostAddresses::Outcome::kFound) {
     if (!std::exchange(name.failing, true)) {
-      *warning =
-          absl::StrCat(host, ": ", answer.why, "; ",
-                       name.addresses.empty() ? "clients are told 421 until it has an address"
-                                              : "the addresses that it had stay in use");
+      *warning = absl::StrCat(host, ": ", answer.why, "; ",
+                              name.addresses.empty() ? View(WithoutAddress(name.users))
+                                                     : "the addresses that it had stay in use");
     }
     return std::exchange(name.retry, std::min(2 * name.retry, kLookupsApartMax));
   }
@@ -254,6 +271,11 @@ bool UpstreamNames::TakeChange() {
   return std::exchange(changed_, false);
 }
 
-bool HasHostNames(const Config& config) { return !HostsOf(config).empty(); }
+bool HasHostNames(const Config& config) {
+  return std::any_of(config.upstreams.begin(), config.upstreams.end(), [](const auto& upstream) {
+    return std::any_of(upstream.targets.begin(), upstream.targets.end(),
+                       [](const auto& target) { return !target.host.empty(); });
+  });
+}
 
 }  // namespace ringpost

@@ -900,6 +900,12 @@ DEFECTS = (
               "    name.addresses.clear();\n    if (!std::exchange(name.failing, true)) {\n"),),
         unit("tests/process/upstream_names_test"), r"FAILED  \] UpstreamNamesTest.AFailureKeepsTheAddresses"),
     Defect(
+        "partners-name-as-our-own",
+        "the log says of a partner's host name that clients are told 421",
+        (Edit("src/process/upstream_names.cc", "        (upstream.is_partner ? users.egress : users.ingress) = true;\n",
+              "        users.ingress = true;\n"),),
+        unit("tests/process/upstream_names_test"), r"FAILED  \] UpstreamNamesTest.WhatItMeansThatANameHasNoAddress"),
+    Defect(
         "warning-after-the-wait",
         "the warning about a host name comes after whoever waited for the answer has gone on",
         (Edit("src/process/upstream_names.cc",
@@ -1366,10 +1372,10 @@ DEFECTS = (
     Defect(
         "failed-reload-forgets-names",
         "host names that a refused configuration does not have lose their addresses",
-        (Edit("src/process/upstream_names.cc", "  for (const std::string& host : HostsOf(config)) {\n",
-              "  const std::set<std::string> hosts = HostsOf(config);\n"
+        (Edit("src/process/upstream_names.cc", "  for (const auto& [host, users] : HostsOf(config)) {\n",
+              "  const auto hosts = HostsOf(config);\n"
               "  std::erase_if(names_, [&hosts](const auto& name) { return !hosts.contains(name.first); });\n"
-              "  for (const std::string& host : HostsOf(config)) {\n"),),
+              "  for (const auto& [host, users] : HostsOf(config)) {\n"),),
         unit("tests/process/upstream_names_test"), r"FAILED  \] UpstreamNamesTest.AConfigurationThatIsNotTaken"),
     Defect(
         "message-behind-the-hello",

@@ -176,6 +176,38 @@ TEST_F(UpstreamNamesTest, AddressesInTheirPlaces) {
   EXPECT_EQ(changes_, 1);
 }
 
+// On a route of ingress clients are turned away at the greeting; where mail leaves, MAIL is
+// refused.
+TEST_F(UpstreamNamesTest, WhatItMeansThatANameHasNoAddress) {
+  const std::string why = "nobody.example: there is no such name; ";
+  resolver_->answers["nobody.example"] = Failure(Outcome::kNoAddress, "there is no such name");
+  resolver_->answers["mail.example"] = Found({"192.0.2.1"});
+  const auto fail_anew = [this] {
+    resolver_->answers["nobody.example"] = Found({});
+    resolver_->Answer();
+    resolver_->answers["nobody.example"] = Failure(Outcome::kNoAddress, "there is no such name");
+    resolver_->Answer();
+    return warnings_.back();
+  };
+  Config egress = ConfigOf({"nobody.example:25"});
+  egress.upstreams[0].is_partner = true;
+  Follow(egress);
+  EXPECT_EQ(warnings_, Words{why + "mail for it waits (451 to MAIL) until it has an address"});
+  // A reload brings a route of ingress to the same name.
+  Config both = ConfigOf({"nobody.example:25", "mail.example:25"});
+  both.upstreams.push_back(egress.upstreams[0]);
+  Follow(both);
+  EXPECT_EQ(fail_anew(),
+            why +
+                "clients are told 421, and mail that leaves waits (451 to MAIL), until it has an "
+                "address");
+  // And another takes that of egress away.
+  const Config ingress = ConfigOf({"nobody.example:25"});
+  Follow(ingress);
+  names_->Forget(ingress);
+  EXPECT_EQ(fail_anew(), why + "clients are told 421 until it has an address");
+}
+
 TEST_F(UpstreamNamesTest, WithoutNames) {
   const Config config = ConfigOf({"127.0.0.1:10025"});
   EXPECT_FALSE(HasHostNames(config));

@@ -62,14 +62,22 @@ class UpstreamNames {
   [[nodiscard]] bool TakeChange();
 
  private:
+  // What a name without addresses means: clients of ingress are not served, mail that leaves waits.
+  struct Users {
+    bool ingress = false;
+    bool egress = false;
+  };
   struct Name {
     std::vector<HostAddress> addresses;  // empty: none was ever found
+    Users users;
     bool answered = false;
     bool failing = false;
     std::chrono::seconds retry = kRetryMin;
     std::uint64_t round = 0;  // of Follow(): answers to older ones of the same name are passed over
   };
 
+  [[nodiscard]] static std::map<std::string, Users> HostsOf(const Config& config);
+  [[nodiscard]] static std::string_view WithoutAddress(Users users);
   void Ask(const std::string& host, std::uint64_t round, std::chrono::milliseconds delay);
   void OnAnswer(const std::string& host, std::uint64_t round, HostAddresses answer);
   // Returns when to ask again.
