@@ -178,7 +178,7 @@ class Resolver {
     if (value >= asked) return;
     Warn(absl::StrCat(View(name), " is ", absl::FormatDuration(absl::Nanoseconds(value)),
                       "; RFC 5321 ", View(clause), " asks for at least ", asked / kNsPerSecond,
-                      "s, and slow but honest clients will be cut off"));
+                      "s, and slow but honest senders will be cut off"));
   }
 
   absl::Status ResolveHostname() {
@@ -238,7 +238,7 @@ class Resolver {
     for (const Given& address : from) {
       absl::StatusOr<UpstreamTarget> target = ParseUpstreamTarget(address.text);
       if (!target.ok()) return Refuse(address, std::string(target.status().message()));
-      WarnOfMissingFolder(upstream->name, target->endpoint);
+      WarnOfMissingFolder(*upstream, target->endpoint);
       upstream->addresses.push_back(target->endpoint);
       upstream->targets.push_back(*std::move(target));
     }
@@ -246,16 +246,18 @@ class Resolver {
   }
 
   // No error: the mail server may start later, and make it.
-  void WarnOfMissingFolder(const std::string& upstream, const Endpoint& endpoint) {
+  void WarnOfMissingFolder(const UpstreamConfig& upstream, const Endpoint& endpoint) {
     if (endpoint.address.any.sa_family != AF_UNIX) return;
     const std::filesystem::path folder =
         std::filesystem::path(endpoint.address.un.sun_path).parent_path();
     std::error_code error;
     const auto kind = std::filesystem::status(folder.empty() ? "." : folder, error).type();
     if (kind == std::filesystem::file_type::not_found) {
-      Warn(absl::StrCat("upstream \"", upstream, "\": there is no folder ", folder.string(),
+      Warn(absl::StrCat("upstream \"", upstream.name, "\": there is no folder ", folder.string(),
                         " for the socket ", endpoint.text,
-                        "; clients are told 421 until the mail server has made both"));
+                        upstream.is_partner
+                            ? "; MAIL is answered with 451 until its server has made both"
+                            : "; clients are told 421 until the mail server has made both"));
     }
   }
 

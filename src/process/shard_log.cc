@@ -29,8 +29,8 @@ const char* RefusalSentence(Refusal why) {
     case Refusal::kClientRate:
       return "this client begins too many TLS handshakes (--handshakes_per_client_rate)";
     case Refusal::kDescriptors:
-      return "no descriptor is left for its connection to the mail server; raise the limit of open "
-             "files or lower --sessions_max";
+      return "no descriptor is left for its second connection; raise the limit of open files or "
+             "lower --sessions_max";
   }
   return "";
 }

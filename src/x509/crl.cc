@@ -53,7 +53,7 @@ constexpr std::string_view kSomeReasons =
     "it leaves out certificates that were revoked for other reasons than its own; give the CA's "
     "list for all reasons";
 constexpr std::string_view kAttributes =
-    "it is for attribute certificates, which no TLS client presents; give the CA's list for public "
+    "it is for attribute certificates, which nobody presents in TLS; give the CA's list for public "
     "key certificates";
 constexpr std::string_view kWeakSignature =
     "its signature is not one that is accepted, which are RSA and ECDSA with SHA-256, SHA-384 or "

@@ -41,8 +41,7 @@ bool HoldsOnlyLists(const NamedText& file) {
 
 std::string WhyLeftOut(const NamedText& file, TrustFileKind wanted) {
   if (wanted == TrustFileKind::kCertificates && HoldsOnlyLists(file)) {
-    return absl::StrCat(file.path,
-                        " is left out of client_ca: it holds revocation lists, and no CA");
+    return absl::StrCat(file.path, " is left out of the CAs: it holds revocation lists, and no CA");
   }
   if (wanted == TrustFileKind::kRevocationLists && HoldsOnlyCertificates(file.text)) {
     return absl::StrCat(file.path,
@@ -51,7 +50,7 @@ std::string WhyLeftOut(const NamedText& file, TrustFileKind wanted) {
   const std::string_view label = wanted == TrustFileKind::kCertificates ? kCertificate : kList;
   if (IsReadme(file.path) && file.text.find(std::string(label) + "-----") == std::string::npos) {
     return absl::StrCat(file.path, " is left out of ",
-                        wanted == TrustFileKind::kCertificates ? "client_ca" : "crl",
+                        wanted == TrustFileKind::kCertificates ? "the CAs" : "crl",
                         ": going by its name it is only to be read");
   }
   return {};

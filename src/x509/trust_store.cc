@@ -233,7 +233,7 @@ absl::Status TrustStore::Impl::AddFile(const NamedText& file, std::int64_t now,
     };
     if (now > anchor->view.not_after) {
       warnings.push_back(absl::StrCat(name(), " expired on ", Day(anchor->view.not_after),
-                                      "; clients that it signed for are refused"));
+                                      "; certificates that it signed are refused"));
     } else if (now < anchor->view.not_before) {
       warnings.push_back(
           absl::StrCat(name(), " is valid only from ", Day(anchor->view.not_before)));
@@ -241,8 +241,8 @@ absl::Status TrustStore::Impl::AddFile(const NamedText& file, std::int64_t now,
     if (anchor->view.version == 3 && !anchor->view.ca) {
       warnings.push_back(absl::StrCat("\"", X509NameText(anchor->view.subject, kTextMax), "\" in ",
                                       file.path,
-                                      " is no CA; only the client that has this very certificate "
-                                      "is trusted through it"));
+                                      " is no CA; only a peer that has this very certificate is "
+                                      "trusted through it"));
     }
     anchors.push_back(std::move(anchor));
   }
@@ -294,12 +294,12 @@ absl::Status TrustStore::Impl::CheckLists() {
     return absl::InvalidArgumentError(absl::StrCat(
         "the revocation list ", list->path(), " cannot be used: ",
         signed_by_one ? "its CA, " : "it is not signed by the CA that it names, ", "\"",
-        X509NameText(list->issuer(), kTextMax), "\" in client_ca",
+        X509NameText(list->issuer(), kTextMax), "\"",
         signed_by_one
             ? ", may not sign lists: its certificate's key usage lacks cRLSign; ask the CA for a "
               "certificate that has it"
             : "; it is damaged or forged, or of another CA of that name: fetch it again, and if "
-              "the CA has a new key, add its new certificate to client_ca"));
+              "the CA has a new key, add its new certificate beside the old one"));
   }
   return absl::OkStatus();
 }
@@ -354,8 +354,8 @@ bool TrustStore::Impl::IsFor(const Crl& list, const X509View& certificate, const
 
 void TrustStore::Impl::ComplainAbout(const Crl& list, const X509View& issuer) {
   complaint = absl::StrCat(
-      "the revocation list ", list.path(), " cannot be used, so clients that \"",
-      X509NameText(issuer.subject, kTextMax), "\" signed for are refused: ",
+      "the revocation list ", list.path(), " cannot be used, so certificates that \"",
+      X509NameText(issuer.subject, kTextMax), "\" signed are refused: ",
       IsSignedBy(list, issuer)
           ? "that CA may not sign lists, as its certificate's key usage lacks cRLSign"
           : "it is not signed by that CA, so it is damaged or forged, or of another CA of that "
@@ -420,7 +420,7 @@ PolicyFault TrustStore::Impl::AskLibrary(std::span<const X509View* const> path, 
   if (reason.empty()) {
     return PolicyFault::kNone;
   }
-  complaint = absl::StrCat("wolfSSL refuses the client certificate \"",
+  complaint = absl::StrCat("wolfSSL refuses the certificate \"",
                            X509NameText(path.front()->subject, kTextMax), "\" of \"",
                            X509NameText(path.front()->issuer, kTextMax),
                            "\", which ringpost's own check accepts: ", reason);
@@ -440,7 +440,8 @@ absl::StatusOr<std::unique_ptr<TrustStore>> TrustStore::Load(const TrustOptions&
   store->impl_->revocation = options.revocation;
   if (options.ca_files.empty()) {
     return absl::InvalidArgumentError(
-        "client_ca names no file with a CA certificate; give a PEM file, or a folder of them");
+        "the folder of CAs has no file with a CA certificate; give a PEM file, or a folder of "
+        "them");
   }
   const bool folder = options.ca_files.size() > 1;
   for (const NamedText& file : options.ca_files) {
@@ -454,8 +455,8 @@ absl::StatusOr<std::unique_ptr<TrustStore>> TrustStore::Load(const TrustOptions&
     }
   }
   if (store->impl_->anchors.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("client_ca names no file with a CA certificate: ", store->warnings_.front()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the folder of CAs has no file with a CA certificate: ", store->warnings_.front()));
   }
   store->impl_->Sort();
   if (absl::Status status = store->impl_->CheckLists(); !status.ok()) {

@@ -121,6 +121,18 @@ TEST_F(EgressConfigTest, NoOpenRelayByAccident) {
   EXPECT_TRUE(Warns(**config, "everyone who reaches 0.0.0.0:10026 can send mail through it"));
 }
 
+TEST_F(EgressConfigTest, WarningsAreOfMailThatLeaves) {
+  const auto socket = Load("tls = \"none\"", "127.0.0.1:10026", "unix:/nonexistent/partner");
+  ASSERT_TRUE(socket.ok()) << socket.status();
+  EXPECT_TRUE(Warns(**socket, "MAIL is answered with 451 until its server has made both"));
+  const auto impatient = Load("command_timeout = \"10s\"");
+  ASSERT_TRUE(impatient.ok()) << impatient.status();
+  EXPECT_TRUE(Warns(**impatient, "slow but honest senders will be cut off"));
+  for (const auto& config : {*socket, *impatient}) {
+    EXPECT_FALSE(Warns(*config, "client"));
+  }
+}
+
 // To a route of ingress it may lead: mail that leaves comes in again.
 TEST_F(EgressConfigTest, NotToItself) {
   ExpectSaying(Load("", "127.0.0.1:10026", "127.0.0.1:10026").status(),

@@ -417,7 +417,7 @@ TEST_F(Trust, RefusedByTheLibraryAlone) {
   CertificateSpec spec;
   spec.serial = std::string("\0\x01", 2);
   EXPECT_EQ(Fault({Issue(spec, &root_)}), PolicyFault::kRefusedByLibrary);
-  EXPECT_NE(store_->complaint().find("wolfSSL refuses the client certificate \"CN=mail.contoso."),
+  EXPECT_NE(store_->complaint().find("wolfSSL refuses the certificate \"CN=mail.contoso."),
             std::string::npos)
       << store_->complaint();
   EXPECT_EQ(Fault({Leaf(root_)}), PolicyFault::kNone);
@@ -429,7 +429,8 @@ TEST_F(Trust, PinnedCertificate) {
   const Party pinned = Issue({}, nullptr);
   store_ = Store({pinned});
   ASSERT_EQ(store_->warnings().size(), 1U);
-  EXPECT_NE(store_->warnings()[0].find("is no CA"), std::string::npos);
+  EXPECT_NE(store_->warnings()[0].find("is no CA; only a peer that has this very"),
+            std::string::npos);
   EXPECT_EQ(Fault({pinned}), PolicyFault::kNone);
   EXPECT_EQ(Fault({pinned}, kNow + 2 * 86400), PolicyFault::kExpired);
   // It vouches for nobody else.
@@ -445,6 +446,21 @@ TEST_F(Trust, IntermediateAsAnchor) {
   EXPECT_EQ(Fault({Leaf(intermediate)}), PolicyFault::kNone);
   EXPECT_EQ(Fault({Leaf(intermediate), intermediate, root_}), PolicyFault::kNone);
   EXPECT_EQ(Fault({Leaf(root_)}), PolicyFault::kUntrusted);
+}
+
+// Its CAs may be those of clients or of partners' servers: what it says is true of both.
+TEST_F(Trust, WordsForBothSides) {
+  CertificateSpec old = CertificateSpec::Ca("Old");
+  old.not_after = kNow - 86400;
+  store_ = Store({Issue(old, nullptr), root_, Issue({}, nullptr)});
+  ASSERT_EQ(store_->warnings().size(), 2U);
+  EXPECT_NE(store_->warnings()[0].find("; certificates that it signed are refused"),
+            std::string::npos)
+      << store_->warnings()[0];
+  for (const std::string& warning : store_->warnings()) {
+    EXPECT_EQ(warning.find("client"), std::string::npos) << warning;
+    EXPECT_EQ(warning.find("server"), std::string::npos) << warning;
+  }
 }
 
 TEST_F(Trust, SeveralCasOfOneName) {
@@ -463,7 +479,7 @@ std::string LoadError(const std::vector<NamedText>& files) {
 }
 
 TEST_F(Trust, FilesThatAreNone) {
-  EXPECT_NE(LoadError({}).find("client_ca"), std::string::npos);
+  EXPECT_NE(LoadError({}).find("a folder of them"), std::string::npos);
   for (const std::string& text :
        {std::string(), std::string("hello"), std::string("-----BEGIN CERTIFICATE-----\nAAAA"),
         Pem("CERTIFICATE", "junk"), root_.key->pem()}) {
