@@ -15,7 +15,24 @@ namespace {
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
+std::string EgressSentence(const ListenerRuntime& listener) {
+  const EgressConfig& egress = *listener.route->egress;
+  // As they were given: of a name the log says itself which addresses it has.
+  const std::string servers = absl::StrJoin(
+      listener.next_hop.upstream().targets, " or ",
+      [](std::string* out, const UpstreamTarget& target) { out->append(target.endpoint.text); });
+  return absl::StrCat("egress \"", listener.route->name, "\": ", listener.listener->endpoint.text,
+                      " -> ", servers, ", ", View(EgressTlsName(egress.policy.tls)),
+                      egress.implicit_tls ? ", implicit TLS" : "",
+                      egress.client_certificate.has_value() ? ", has a certificate of its own" : "",
+                      egress.hard_bounce ? ", hard_bounce" : "",
+                      listener.route->policy.mode == PolicyMode::kReport ? ", report only" : "");
+}
+
 std::string RouteSentence(const ListenerRuntime& listener) {
+  if (listener.route->egress.has_value()) {
+    return EgressSentence(listener);
+  }
   const RoutePolicy& policy = listener.route->policy;
   const UpstreamConfig& upstream = listener.next_hop.upstream();
   return absl::StrCat(
@@ -29,6 +46,27 @@ std::string RouteSentence(const ListenerRuntime& listener) {
       absl::StrJoin(upstream.addresses, ", ",
                     [](std::string* out, const Endpoint& endpoint) { out->append(endpoint.text); }),
       " (", View(BackendIdentityName(upstream.identity)), ")");
+}
+
+// Whose certificates they sign: those of clients, of partners' servers, or of both.
+std::string TrustSentence(const Config& config, std::size_t index) {
+  const bool servers =
+      std::any_of(config.routes.begin(), config.routes.end(), [index](const RouteConfig& route) {
+        return route.egress.has_value() && route.egress->policy.trust == index;
+      });
+  const bool clients =
+      std::any_of(
+          config.routes.begin(), config.routes.end(),
+          [index](const RouteConfig& route) { return route.policy.certificate.trust == index; }) ||
+      std::any_of(config.partners.begin(), config.partners.end(),
+                  [index](const Partner& partner) { return partner.certificate.trust == index; });
+  const TrustConfig& trust = config.trusts[index];
+  return absl::StrCat(servers && clients ? "client and server"
+                      : servers          ? "server"
+                                         : "client",
+                      " certificates signed by ", trust.client_ca, ", revocation ",
+                      View(RevocationName(trust.revocation)),
+                      trust.crl.empty() ? "" : absl::StrCat(" by ", trust.crl));
 }
 
 std::string CertificateSentence(const TlsCertificateSummary& summary) {
@@ -91,11 +129,8 @@ void LogConfiguration(Logger& logger, const Runtime& runtime,
   if (!config.partners.empty()) {
     logger.Event(LogLevel::kInfo, "partners", absl::StrCat(config.partners.size(), " partner(s)"));
   }
-  for (const TrustConfig& trust : config.trusts) {
-    logger.Event(LogLevel::kInfo, "trust",
-                 absl::StrCat("client certificates signed by ", trust.client_ca, ", revocation ",
-                              View(RevocationName(trust.revocation)),
-                              trust.crl.empty() ? "" : absl::StrCat(" by ", trust.crl)));
+  for (std::size_t index = 0; index < config.trusts.size(); ++index) {
+    logger.Event(LogLevel::kInfo, "trust", TrustSentence(config, index));
   }
   for (const StartWarning& warning : StartWarnings(runtime, file_warnings)) {
     logger.Event(LogLevel::kWarning, warning.component, warning.sentence);

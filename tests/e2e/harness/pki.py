@@ -90,16 +90,16 @@ class Identity:
 
 class Authority:
     """`parent` None: a root. `may_sign` False: CA:FALSE, which is what it must not get away with. `permitted`:
-    the domain that it may sign for."""
+    the domain that it may sign for. `end`: until when it is valid."""
 
-    def __init__(self, common_name, parent=None, may_sign=True, length=None, permitted=None):
+    def __init__(self, common_name, parent=None, may_sign=True, length=None, permitted=None, end=365 * DAY):
         self.key, self.name = new_key(), subject_name(common_name)
         self.parent = parent
         signer_key, signer_name = (parent.key, parent.name) if parent else (self.key, self.name)
         builder = (
             x509.CertificateBuilder().subject_name(self.name).issuer_name(signer_name)
             .public_key(self.key.public_key()).serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - 30 * DAY).not_valid_after(NOW + 365 * DAY)
+            .not_valid_before(NOW - 30 * DAY).not_valid_after(NOW + end)
             .add_extension(x509.BasicConstraints(ca=may_sign, path_length=length if may_sign else None), critical=True)
             .add_extension(key_usage(signs=may_sign), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
