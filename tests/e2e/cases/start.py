@@ -563,9 +563,14 @@ def quickstart_once(world):
     code, output, errors = run([ROOT / "tools/quickstart", "--once"], seconds=100,
                                environment={"RINGPOST_BUILD": str(world.build)})
     equal(code, 0, f"exit code; it said {output}{errors}")
-    contains(output, "2 of 2 messages arrived", "its output")
+    contains(output, "3 of 3 messages arrived", "its output")
     for address in ("127.0.0.2", "127.0.0.3"):
         contains(output, f"client called from {address}, the backend saw {address}", "its output")
     equal(len(re.findall(r"TLSv1\.3, TLS_\w+, X25519", output)), 2, "negotiated versions, suites and groups")
+    check(re.search(r"as sender +level=secure certificate=verified tls=TLSv1\.3 group=X25519\w* messages=1\n", output),
+          f"the sender's facts: {output}")
+    check(re.search(r"as partner +client=127\.0\.0\.1:\d+ tls=TLSv1\.3 group=X25519\w* messages=1\n", output),
+          f"the partner's facts: {output}")
+    contains(output, "the backend behind it saw 127.0.0.1 with TLSv1.3", "its output")
     code, output, errors = run([ROOT / "tools/quickstart", "--twice"])
     equal((code, len(errors.splitlines())), (1, 1), "exit code and sentences for an unknown option")
