@@ -900,6 +900,11 @@ DEFECTS = (
               "    name.addresses.clear();\n    if (!std::exchange(name.failing, true)) {\n"),),
         unit("tests/process/upstream_names_test"), r"FAILED  \] UpstreamNamesTest.AFailureKeepsTheAddresses"),
     Defect(
+        "egress-starts-as-ingress",
+        "the line of an egress route at the start is that of one of ingress, in clear and without a policy",
+        (Edit("src/process/start_log.cc", "  if (listener.route->egress.has_value()) {\n    return EgressSentence", "  if (false) {\n    return EgressSentence"),),
+        e2e("egress_words.start_lines"), r"FAIL egress_words.start_lines"),
+    Defect(
         "partners-name-as-our-own",
         "the log says of a partner's host name that clients are told 421",
         (Edit("src/process/upstream_names.cc", "        (upstream.is_partner ? users.egress : users.ingress) = true;\n",
