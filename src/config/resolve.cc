@@ -278,7 +278,11 @@ class Resolver {
       absl::StatusOr<Endpoint> endpoint = ParseEndpoint(text.text);
       if (!endpoint.ok()) return Refuse(text, std::string(endpoint.status().message()));
       if (endpoint->address.any.sa_family == AF_UNIX) {
-        return RefuseQuoted(text, "is a unix socket; clients come over TCP, write 0.0.0.0:25");
+        return RefuseQuoted(text,
+                            ingress->egress.has_value()
+                                ? "is a unix socket; the mail server comes over TCP, write "
+                                  "127.0.0.1:10026"
+                                : "is a unix socket; clients come over TCP, write 0.0.0.0:25");
       }
       ingress->listeners.push_back({*std::move(endpoint), implicit_tls});
       listener_texts_.push_back(&text);

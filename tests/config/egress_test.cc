@@ -116,6 +116,7 @@ TEST_F(EgressConfigTest, WhatDoesNotFitTheLevel) {
 TEST_F(EgressConfigTest, NoOpenRelayByAccident) {
   ExpectSaying(Load("", "0.0.0.0:10026").status(), "everyone who does can send mail through it");
   ExpectSaying(Load("", "192.0.2.1:10026").status(), "allow_networks = true");
+  ExpectSaying(Load("", "unix:/run/partner").status(), "write 127.0.0.1:10026");
   const auto config = Load("allow_networks = true", "0.0.0.0:10026");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_TRUE(Warns(**config, "everyone who reaches 0.0.0.0:10026 can send mail through it"));
