@@ -2,6 +2,7 @@
 """What bench/compare measures: a short file for each."""
 
 from .bare import Bare
+from .egress import PostfixClear, PostfixEgress, RingpostEgress, StunnelEgress
 from .haproxy import Haproxy
 from .hitch import Hitch
 from .nginx import Nginx
@@ -29,4 +30,8 @@ ENTRANTS = [
     (Stunnel, "starttls, unix"),
     (Ringpost, "plain"),  # the floor: the same relay without TLS
     (Bare, "plain"),  # under it: a relay that does nothing else
+    (RingpostEgress, "egress"),  # mail that leaves
+    (StunnelEgress, "egress"),
+    (PostfixEgress, "egress"),
+    (PostfixClear, "egress"),
 ]

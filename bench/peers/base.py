@@ -104,11 +104,13 @@ class Peer:
     note = ""
     share = 1.0  # of a workload's connections, where each one takes long
     no_messages = ""  # why no workload with a message is for it
+    needs_message = ""  # why one without is not
 
     def __init__(self, mode, folder, certificate, sinks, build):
         self.mode, self.certificate, self.build = mode, certificate, build
         self.tls, _, socket_kind = mode.partition(", ")
         self.unix = socket_kind == "unix"
+        self.load_tls = "plain" if self.tls == "egress" else self.tls
         self.folder = pathlib.Path(folder)
         self.folder.mkdir()
         os.chmod(self.folder, 0o755)
@@ -152,6 +154,9 @@ class Peer:
 
     def cpu_ns(self):
         return sum(time.clock_gettime_ns(cpu_clock(pid)) for pid in family(self.process.pid))
+
+    def settle(self):
+        """Until it has done what it took on: nothing, where the client waits for that anyway."""
 
     def memory(self):
         """Private memory of its processes in octets, as smaps accounts for it."""

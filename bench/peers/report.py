@@ -14,7 +14,13 @@ GOALS = [
     ("10 KB message, 20 per connection, 32 at a time", 0.50, ()),
     ("25 MB messages, per octet", 0.55, ()),
     ("memory per idle TLS session, 8000 open", 0.34, ("nginx",)),
+    ("mail that leaves: full handshake, TLS 1.3, X25519", 0.40, ()),
+    ("mail that leaves: 1 KB message and full handshake, TLS 1.3, X25519", 0.40, ("Postfix smtp without TLS",)),
 ]
+# Mail that leaves beside mail that arrives, and what it may take in any case.
+EGRESS, INGRESS = "ringpost, egress", "ringpost, starttls"
+EGRESS_RATIO_GOAL = 1.15
+EGRESS_IDLE, EGRESS_IDLE_GOAL = "mail that leaves: memory per idle TLS session, 8000 open", 4
 BARE = "bare relay, plain"
 READY = "one quiet client is ready after, p50"
 STARTTLS_READY_GOAL = 1.2  # ms
@@ -59,6 +65,8 @@ def table(title, figure):
     lines = [f"### {title}", "", f"| | {figure['unit']}, median (minimum – maximum) | ringpost needs |", "|---|---|---|"]
     for peer, values in figure["values"].items():
         beside = "" if peer.startswith("ringpost") or ratio(figure, peer) is None else f"{ratio(figure, peer):.2f} of it"
+        if peer == INGRESS and EGRESS in figure["values"]:
+            beside = f"{beside_ingress(figure):.2f} of it for mail that leaves"
         lines.append(f"| {peer} | {statistics.median(values):.2f} ({min(values):.2f} – {max(values):.2f}) | {beside} |")
     for peer, why in figure["missing"].items():
         lines.append(f"| {peer} | – | {cell(why)} |")
@@ -77,6 +85,23 @@ def goals(figures):
         if title in figures:
             cells = " | ".join(best_peer(figures[title], without, unix) for unix in (False, True))
             lines.append(f"| {title} | ≤ {goal:.2f} | {cells} |")
+    return [*lines, ""] if len(lines) > 2 else []
+
+
+def beside_ingress(figure):
+    return statistics.median(figure["values"][EGRESS]) / statistics.median(figure["values"][INGRESS])
+
+
+def egress_goals(figures):
+    """ringpost's two directions."""
+    lines = ["| mail that leaves | goal | ringpost needs |", "|---|---|---|"]
+    for title, figure in figures.items():
+        if {EGRESS, INGRESS} <= figure["values"].keys():
+            lines.append(f"| {title.partition(': ')[2]} | ≤ {EGRESS_RATIO_GOAL} of what mail that arrives needs "
+                         f"| {beside_ingress(figure):.2f} |")
+    if EGRESS in figures.get(EGRESS_IDLE, {"values": {}})["values"]:
+        lines.append(f"| {EGRESS_IDLE.partition(': ')[2]} | ≤ {EGRESS_IDLE_GOAL} KB "
+                     f"| {statistics.median(figures[EGRESS_IDLE]['values'][EGRESS]):.2f} KB |")
     return [*lines, ""] if len(lines) > 2 else []
 
 
@@ -169,7 +194,7 @@ def write_results(folder, name, results):
              f"{results['machine']}. {rounds_of(results)}; one worker of each on CPU 0, load and backend on CPU 1. "
              "`bench/compare` runs it again.", "", *remarks(results),
              *(f"- {name}: {version}{'; ' + results['notes'][name] if results['notes'][name] else ''}"
-               for name, version in results["versions"].items()), "", *goals(figures),
+               for name, version in results["versions"].items()), "", *goals(figures), *egress_goals(figures),
              *starttls_ready(figures), *(floor(figures, results["crypto"]) if results["crypto"] else [])]
     for title, plotted in PLOTTED.items():
         if figures.get(title, {}).get("values"):

@@ -23,7 +23,10 @@ sys.dont_write_bytecode = True
 loader = importlib.machinery.SourceFileLoader('compare', str(ROOT / 'bench/compare'))
 compare = importlib.util.module_from_spec(importlib.util.spec_from_loader('compare', loader))
 loader.exec_module(compare)
-from peers.base import Peer, Unavailable, free_port  # noqa: E402
+from partners import Handshakes  # noqa: E402
+from peers import ENTRANTS  # noqa: E402
+from peers.base import LOAD_CPU, Peer, Unavailable, free_port  # noqa: E402
+from peers.report import egress_goals  # noqa: E402
 
 LISTENER = ('import socket, sys, time; s = socket.create_server(("127.0.0.1", int(sys.argv[1])));'
             'time.sleep(float(sys.argv[2]))')
@@ -77,7 +80,7 @@ class Work:
     def __init__(self, name, run=lambda bench, peer: 2.0):
         self.name, self.title, self.body = name, f'title of {name}', run
 
-    def takes(self, mode):
+    def takes(self, kind, mode):
         return True
 
     def refusal(self, peer):
@@ -235,6 +238,87 @@ class PeerTest(unittest.TestCase):
                 Helped('implicit', pathlib.Path(folder, 'peer'), None, {'none': None}, BUILD)
             self.assertIsNotNone(helper.poll())
         self.assertIn('no | certificate', str(raised.exception))
+
+
+RINGPOST_SAYS = ('2026-11-30T09:00:00.000Z info session route=mx client=127.0.0.1:40000 server=127.0.0.1:25 tls=TLSv1.3 '
+                 'suite=TLS_AES_128_GCM_SHA256 group=X25519MLKEM768 resumed={} sni=none messages=2\n')
+OPENSSL_SAYS = 'session tls=TLSv1.3 suite=TLS_AES_128_GCM_SHA256 resumed={}\n'
+IN_CLEAR = '2026-11-30T09:00:00.000Z info session route=mx client=127.0.0.1:1 server=127.0.0.1:25 tls=none messages=0\n'
+
+
+class FakeEgress:
+    """A peer for mail that leaves, whose partner says what it has seen."""
+
+    tls, verifies = 'egress', True
+
+    def __init__(self, said):
+        self.said, self.partner = said, self
+
+    def call(self, _kind, _resumes):
+        return False
+
+    def cpu_ns(self):
+        return 0
+
+    def settle(self):
+        pass
+
+    def mark(self):
+        return 0
+
+    def wait(self, _mark, _sessions):
+        return Handshakes(self.said)
+
+
+class EgressTest(unittest.TestCase):
+    def run_workload(self, name, said):
+        workload = next(workload for workload in compare.workloads() if workload.name == name)
+        bench = mock.Mock()
+        bench.load.return_value = {'connections': 2, 'messages': 2}
+        return workload.run(bench, FakeEgress(said))
+
+    def test_what_a_partner_has_seen(self):
+        seen = Handshakes(RINGPOST_SAYS.format('yes') + IN_CLEAR + RINGPOST_SAYS.format('no'))
+        self.assertEqual((seen.count, seen.resumed, seen.share), (2, 1, 0.5))
+        self.assertEqual(seen.kinds, {'TLSv1.3 TLS_AES_128_GCM_SHA256 X25519MLKEM768'})
+        seen = Handshakes(OPENSSL_SAYS.format('no') * 3)
+        self.assertEqual((seen.count, seen.resumed, seen.kinds), (3, 0, {'TLSv1.3 TLS_AES_128_GCM_SHA256'}))
+
+    def test_handshakes_are_of_the_kind_that_is_measured(self):
+        full, resumed = OPENSSL_SAYS.format('no'), OPENSSL_SAYS.format('yes')
+        for name, said, why in (('egress_handshake', full + resumed, '1 of 2 handshakes were resumed'),
+                                ('egress_handshake', IN_CLEAR, 'no TLS session reached the partner'),
+                                ('egress_resumed', full + full, 'it resumed none of its sessions'),
+                                ('egress_hybrid', full, 'X25519MLKEM768 was wanted')):
+            with self.assertRaisesRegex(compare.LoadFailed, why):
+                self.run_workload(name, said)
+        self.assertEqual(len(self.run_workload('egress_handshake', full * 2)), 1)
+        self.assertEqual(len(self.run_workload('egress_hybrid', RINGPOST_SAYS.format('no'))), 1)
+        share = [figure for title, figure in self.run_workload('egress_resumed', full + resumed).items() if 'share' in title]
+        self.assertEqual(share, [(50.0, '%')])
+
+    def test_goals_beside_mail_that_arrives(self):
+        figures = {'mail that leaves: messages': {'values': {'ringpost, egress': [22.0], 'ringpost, starttls': [20.0]}},
+                   'mail that leaves: other': {'values': {'ringpost, egress': [1.0]}}}
+        self.assertIn('| messages | ≤ 1.15 of what mail that arrives needs | 1.10 |', egress_goals(figures))
+        self.assertEqual(len(egress_goals(figures)), 4)
+        self.assertEqual(egress_goals({}), [])
+
+    @unittest.skipUnless({0, int(LOAD_CPU)} <= os.sched_getaffinity(0), 'it measures on two CPUs')
+    def test_a_quick_run(self):
+        kinds = [(kind, mode) for kind, mode in ENTRANTS
+                 if mode == 'egress' and not kind.absent() and (os.geteuid() == 0 or not kind.packages)]
+        todo = [workload for workload in compare.workloads()
+                if workload.name in ('egress_handshake', 'egress_message1', 'egress_hybrid', 'egress_idle')]
+        with tempfile.TemporaryDirectory() as results, contextlib.redirect_stdout(io.StringIO()) as said, \
+                contextlib.redirect_stderr(said), \
+                mock.patch.multiple(compare, crypto_alone=lambda build: None, MailClients=mock.Mock(), IDLE_SECONDS=1):
+            compare.compare(BUILD, kinds, todo, argparse.Namespace(results=pathlib.Path(results), quick=True, rounds=1))
+            figures = json.loads(next(pathlib.Path(results).glob('*.json')).read_text())['figures']
+        for workload in todo:
+            self.assertIn('ringpost, egress', figures[workload.title]['values'], said.getvalue())
+        for kind, mode in kinds:
+            self.assertIn(f'{kind.name}, {mode}', figures[todo[1].title]['values'], said.getvalue())
 
 
 class PrepareTest(unittest.TestCase):
