@@ -130,6 +130,16 @@ error unix - - n - - error
 """
 
 
+QUEUE_SECONDS = 30  # from one delivery to the next
+
+
+def program_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:  # ended meanwhile, as the smtp processes do not
+        return ""
+
+
 class PostfixEgress(EgressPeer):
     name = "Postfix smtp"
     packages = postfix.Postfix.packages
@@ -157,14 +167,22 @@ class PostfixEgress(EgressPeer):
         return [path for path in (self.folder / "queue" / queue).rglob("*") if path.is_file()]
 
     def settle(self):
-        while self.queued("incoming") or self.queued("active"):
-            if self.queued("defer"):
-                raise Unavailable("did not deliver: " + self.queued("defer")[0].read_text(errors="replace")[:400])
+        """Until the queue is empty. What Postfix keeps for later has not been delivered, and the reason is in a file."""
+        left, deadline = None, time.monotonic() + QUEUE_SECONDS
+        while left != 0:
+            before, left = left, len(self.queued("incoming")) + len(self.queued("active"))
+            if before is not None and left < before:
+                deadline = time.monotonic() + QUEUE_SECONDS
+            reasons = self.queued("defer")
+            if reasons:
+                reason = next((line for line in reasons[0].read_text(errors="replace").splitlines() if line.startswith("reason=")), "")
+                raise Unavailable(f"did not deliver everything: {reason}")
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise Unavailable(f"{left} messages stay in its queue")
             time.sleep(0.02)
 
     def cpu_ns(self):
-        return sum(time.clock_gettime_ns(cpu_clock(pid)) for pid in family(self.process.pid)
-                   if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "smtp")
+        return sum(time.clock_gettime_ns(cpu_clock(pid)) for pid in family(self.process.pid) if program_of(pid) == "smtp")
 
     version = postfix.Postfix.version
 
