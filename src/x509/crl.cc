@@ -7,23 +7,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
 #include "ringpost/base/der.h"
 #include "ringpost/x509/pem.h"
 #include "trust_files.h"
+#include "utc_text.h"
 
 namespace ringpost {
 namespace {
 
 using namespace std::string_view_literals;
-
-// The same number is written in one way only, but some CAs write it in another.
-std::string_view WithoutZeros(std::string_view serial) {
-  while (serial.size() > 1 && serial.front() == 0) {
-    serial.remove_prefix(1);
-  }
-  return serial;
-}
 
 bool NumberLess(std::string_view left, std::string_view right) {
   return std::tuple(left.size(), left) < std::tuple(right.size(), right);
@@ -100,11 +92,6 @@ std::string ReadEntryExtension(const ListExtension& extension) {
   const bool known = extension.id == kReasonCode || extension.id == kHoldInstruction ||
                      extension.id == kInvalidityDate;
   return extension.critical && !known ? UnknownCritical(extension.id) : std::string();
-}
-
-std::string Day(std::int64_t seconds) {
-  return absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::FromUnixSeconds(seconds),
-                          absl::UTCTimeZone());
 }
 
 }  // namespace
@@ -311,13 +298,13 @@ absl::StatusOr<LoadedCrls> LoadCrls(const std::vector<NamedText>& files, std::in
             absl::StrCat("the revocation list ", file.path,
                          " does not say when the next one comes, so it never counts as fresh"));
       } else if (now >= *list->next_update()) {
-        loaded.warnings.push_back(absl::StrCat("the revocation list ", file.path,
-                                               " is out of date since ", Day(*list->next_update()),
-                                               "; fetch the next one"));
+        loaded.warnings.push_back(
+            absl::StrCat("the revocation list ", file.path, " is out of date since ",
+                         UtcText(*list->next_update()), "; fetch the next one"));
       } else if (now < list->this_update()) {
         loaded.warnings.push_back(absl::StrCat("the revocation list ", file.path,
                                                " begins to count only on ",
-                                               Day(list->this_update())));
+                                               UtcText(list->this_update())));
       }
       lists.push_back(std::move(list));
     }

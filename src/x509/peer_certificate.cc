@@ -29,9 +29,9 @@ std::size_t MemoryOf(const std::vector<std::string>& texts) {
 }  // namespace
 
 std::size_t PeerCertificate::MemoryOctets() const {
-  return sizeof(PeerCertificate) + kAllocation + MemoryOf(chain) + MemoryOf(names) +
-         MemoryOf(addresses) + MemoryOf(subject) + MemoryOf(issuer) + MemoryOf(common_name) +
-         MemoryOf(common_host_name);
+  return sizeof(PeerCertificate) + kAllocation + MemoryOf(chain) + MemoryOf(stapled_response) +
+         MemoryOf(names) + MemoryOf(addresses) + MemoryOf(subject) + MemoryOf(issuer) +
+         MemoryOf(common_name) + MemoryOf(common_host_name);
 }
 
 std::unique_ptr<PeerCertificate> ReadPeerCertificate(std::vector<std::string> chain) {

@@ -286,4 +286,10 @@ Fingerprint Sha256Of(std::string_view octets) {
   return digest;
 }
 
+Sha1Digest Sha1Of(std::string_view octets) {
+  Sha1Digest digest{};
+  RINGPOST_CHECK(wc_ShaHash(Octets(octets), Size(octets), digest.data()) == 0);
+  return digest;
+}
+
 }  // namespace ringpost

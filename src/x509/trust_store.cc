@@ -17,17 +17,18 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/time.h"
 #include "certificate_path.h"
 #include "crl.h"
 #include "distribution_point.h"
 #include "library_path.h"
+#include "ocsp_response.h"
 #include "ringpost/base/check.h"
 #include "ringpost/crypto/tls_library.h"
 #include "ringpost/x509/pem.h"
 #include "ringpost/x509/signature.h"
 #include "ringpost/x509/x509.h"
 #include "trust_files.h"
+#include "utc_text.h"
 
 namespace ringpost {
 namespace {
@@ -45,9 +46,12 @@ constexpr int kLibraryOpinionsMax = 3;
 constexpr std::size_t kPresentedMax = 9;  // what a handshake lets through
 constexpr std::size_t kTextMax = 256;     // of a name in a sentence
 
-std::string Day(std::int64_t seconds) {
-  return absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::FromUnixSeconds(seconds),
-                          absl::UTCTimeZone());
+std::int64_t EarliestEnd(std::span<const X509View* const> path) {
+  const auto earliest =
+      std::min_element(path.begin(), path.end(), [](const X509View* left, const X509View* right) {
+        return left->not_after < right->not_after;
+      });
+  return (*earliest)->not_after;
 }
 
 // Which of two reasons is said: that something was revoked, else the first one.
@@ -65,7 +69,8 @@ struct TrustStore::Impl {
 
   using SignedBy = std::pair<const Crl*, Fingerprint>;  // the list and its issuer's key
   std::map<SignedBy, SignatureVerdict> crl_signatures;
-  std::string complaint;  // TrustStore::complaint()
+  std::string complaint;        // TrustStore::complaint()
+  std::int64_t good_until = 0;  // TrustStore::good_until()
 
   [[nodiscard]] std::span<const std::unique_ptr<const Anchor>> AnchorsOf(
       std::string_view subject) const;
@@ -76,11 +81,16 @@ struct TrustStore::Impl {
   [[nodiscard]] ListUse UseOf(const Crl& list, const X509View& issuer);
   [[nodiscard]] bool IsSignedBy(const Crl& list, const X509View& issuer);
   [[nodiscard]] bool IsFor(const Crl& list, const X509View& certificate, const X509View& issuer);
+  [[nodiscard]] bool IsNamedByList(const X509View& certificate, const X509View& issuer);
   void ComplainAbout(const Crl& list, const X509View& issuer);
+  // By lists alone.
   [[nodiscard]] PolicyFault JudgeRevocation(const X509View& certificate, const X509View& issuer,
                                             std::int64_t now);
+  [[nodiscard]] PolicyFault JudgeLeaf(const X509View& leaf, const X509View& issuer,
+                                      OcspResponse& stapled, std::int64_t now);
+  // `stapled`: for the leaf; null: nothing.
   [[nodiscard]] PolicyFault JudgeRevocations(std::span<const X509View* const> path,
-                                             std::int64_t now);
+                                             OcspResponse* stapled, std::int64_t now);
   [[nodiscard]] PolicyFault AskLibrary(std::span<const X509View* const> path, int opinions);
 };
 
@@ -232,11 +242,11 @@ absl::Status TrustStore::Impl::AddFile(const NamedText& file, std::int64_t now,
                           file.path);
     };
     if (now > anchor->view.not_after) {
-      warnings.push_back(absl::StrCat(name(), " expired on ", Day(anchor->view.not_after),
+      warnings.push_back(absl::StrCat(name(), " expired on ", UtcText(anchor->view.not_after),
                                       "; certificates that it signed are refused"));
     } else if (now < anchor->view.not_before) {
       warnings.push_back(
-          absl::StrCat(name(), " is valid only from ", Day(anchor->view.not_before)));
+          absl::StrCat(name(), " is valid only from ", UtcText(anchor->view.not_before)));
     }
     if (anchor->view.version == 3 && !anchor->view.ca) {
       warnings.push_back(absl::StrCat("\"", X509NameText(anchor->view.subject, kTextMax), "\" in ",
@@ -333,6 +343,17 @@ TrustStore::Impl::ListUse TrustStore::Impl::UseOf(const Crl& list, const X509Vie
   return of_another ? ListUse::kOfAnotherKey : ListUse::kBroken;
 }
 
+// By any valid list of the issuer, as in JudgeRevocation().
+bool TrustStore::Impl::IsNamedByList(const X509View& certificate, const X509View& issuer) {
+  if (crls == nullptr) {
+    return false;
+  }
+  const auto lists = crls->Of(issuer.subject);
+  return std::any_of(lists.begin(), lists.end(), [&](const std::unique_ptr<const Crl>& list) {
+    return UseOf(*list, issuer) == ListUse::kUsable && list->Names(certificate.serial);
+  });
+}
+
 // Would the list name the certificate if it were revoked? RFC 5280 6.3.3 (b) (2).
 bool TrustStore::Impl::IsFor(const Crl& list, const X509View& certificate, const X509View& issuer) {
   if (!list.IsForKindOf(certificate)) {
@@ -387,6 +408,7 @@ PolicyFault TrustStore::Impl::JudgeRevocation(const X509View& certificate, const
       if (!IsFor(*list, certificate, issuer)) {
         replaced.push_back(list->scope());
       } else if (list->IsFresh(now)) {
+        good_until = std::min(good_until, *list->next_update());
         return PolicyFault::kNone;
       } else {
         break;
@@ -402,12 +424,43 @@ PolicyFault TrustStore::Impl::JudgeRevocation(const X509View& certificate, const
   return revocation == Revocation::kHard ? PolicyFault::kNoFreshCrl : PolicyFault::kNone;
 }
 
+// What a list or the response names is revoked; that it is not can be known from either.
+PolicyFault TrustStore::Impl::JudgeLeaf(const X509View& leaf, const X509View& issuer,
+                                        OcspResponse& stapled, std::int64_t now) {
+  const PolicyFault by_lists = JudgeRevocation(leaf, issuer, now);
+  if (by_lists == PolicyFault::kRevoked) {
+    return by_lists;
+  }
+  const OcspAnswer answer = stapled.About(
+      leaf, issuer, now, [&](const X509View& signer) { return IsNamedByList(signer, issuer); });
+  switch (answer.status) {
+    case OcspAnswer::Status::kRevoked:
+      return PolicyFault::kRevoked;
+    case OcspAnswer::Status::kGood:
+      if (by_lists != PolicyFault::kNone) {
+        good_until = std::min(good_until, answer.fresh_until);
+      }
+      return PolicyFault::kNone;
+    case OcspAnswer::Status::kNone:
+      break;
+  }
+  if (by_lists != PolicyFault::kNone && complaint.empty()) {
+    complaint =
+        absl::StrCat("the OCSP response that was stapled to the certificate \"",
+                     X509NameText(leaf.subject, kTextMax), "\" of \"",
+                     X509NameText(leaf.issuer, kTextMax), "\" does not count: ", answer.reason);
+  }
+  return by_lists;
+}
+
 PolicyFault TrustStore::Impl::JudgeRevocations(std::span<const X509View* const> path,
-                                               std::int64_t now) {
+                                               OcspResponse* stapled, std::int64_t now) {
   PolicyFault fault = PolicyFault::kNone;
   if (revocation != Revocation::kOff) {
     for (std::size_t i = path.size() - 1; i-- > 0;) {
-      fault = Graver(fault, JudgeRevocation(*path[i], *path[i + 1], now));
+      const bool by_response = i == 0 && stapled != nullptr;
+      fault = Graver(fault, by_response ? JudgeLeaf(*path[i], *path[i + 1], *stapled, now)
+                                        : JudgeRevocation(*path[i], *path[i + 1], now));
     }
   }
   return fault;
@@ -466,6 +519,8 @@ absl::StatusOr<std::unique_ptr<TrustStore>> TrustStore::Load(const TrustOptions&
 }
 
 const std::string& TrustStore::complaint() const { return impl_->complaint; }
+std::int64_t TrustStore::good_until() const { return impl_->good_until; }
+Revocation TrustStore::revocation() const { return impl_->revocation; }
 
 PolicyFault TrustStore::Verify(const PeerCertificate& certificate, std::int64_t now) {
   Impl& impl = *impl_;
@@ -482,16 +537,23 @@ PolicyFault TrustStore::Verify(const PeerCertificate& certificate, std::int64_t 
   // have signed it, and nobody revokes it but the administrator.
   for (const std::unique_ptr<const Anchor>& anchor : impl.AnchorsOf(leaf.subject)) {
     if (anchor->der == certificate.chain.front()) {
+      impl.good_until = leaf.not_after + 1;
       return JudgeAlone(leaf, now);
     }
   }
+  std::optional<OcspResponse> stapled;
+  if (!certificate.stapled_response.empty() && impl.revocation != Revocation::kOff) {
+    stapled.emplace(certificate.stapled_response);
+  }
+  OcspResponse* const response = stapled.has_value() ? &*stapled : nullptr;
   int opinions = 0;
   const PolicyFault verdict =
       search.Run([&impl](std::string_view name) { return impl.AnchorsOf(name); },
-                 [&impl, &opinions, now](std::span<const X509View* const> path) {
+                 [&impl, &opinions, response, now](std::span<const X509View* const> path) {
+                   impl.good_until = EarliestEnd(path) + 1;  // both ends belong to the period
                    PolicyFault fault = JudgePath(path, now);
                    if (fault == PolicyFault::kNone) {
-                     fault = impl.JudgeRevocations(path, now);
+                     fault = impl.JudgeRevocations(path, response, now);
                    }
                    return fault == PolicyFault::kNone ? impl.AskLibrary(path, ++opinions) : fault;
                  });

@@ -26,6 +26,7 @@ constexpr std::array<unsigned char, 5> kHarmless = {32, 33, 35, 36, 54};
 
 constexpr std::string_view kClientAuth = "\x2b\x06\x01\x05\x05\x07\x03\x02"sv;
 constexpr std::string_view kServerAuth = "\x2b\x06\x01\x05\x05\x07\x03\x01"sv;
+constexpr std::string_view kOcspSigning = "\x2b\x06\x01\x05\x05\x07\x03\x09"sv;
 constexpr std::string_view kAnyPurpose = "\x55\x1d\x25\x00"sv;
 
 constexpr std::size_t kExtensionCountMax = 64;
@@ -66,6 +67,7 @@ bool ReadExtension(unsigned char which, std::string_view value, X509View& view) 
         view.any_purpose |= purpose == kAnyPurpose;
         view.client_auth |= purpose == kClientAuth;
         view.server_auth |= purpose == kServerAuth;
+        view.ocsp_signing |= purpose == kOcspSigning;
       }
       return purposes.finished() && reader.finished();
     }
@@ -177,6 +179,13 @@ bool ReadSignedPart(std::string_view content, std::string_view outer_algorithm, 
 }
 
 }  // namespace
+
+std::string_view WithoutZeros(std::string_view serial) {
+  while (serial.size() > 1 && serial.front() == 0) {
+    serial.remove_prefix(1);
+  }
+  return serial;
+}
 
 std::optional<X509View> ReadX509(std::string_view der) {
   X509View view;

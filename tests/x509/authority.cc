@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "ringpost/base/der.h"
 #include "ringpost/x509/peer_certificate_reader.h"
+#include "ringpost/x509/signature.h"
 #include "ringpost/x509/x509.h"
 
 namespace ringpost::test {
@@ -41,6 +42,14 @@ WC_RNG* Generator() {
 
 std::string BitString(std::string_view content, char unused = 0) {
   return Der(kDerBitString, std::string(1, unused) + std::string(content));
+}
+
+// Of the public key's BIT STRING.
+std::string KeyOctets(const Party& party) {
+  DerReader outer(party.key->public_info());
+  DerReader info(outer.Take(kDerSequence).content);
+  info.Take(kDerSequence);
+  return std::string(DerBitStringOctets(info.Take(kDerBitString).content).value_or(""));
 }
 
 std::string NamedBits(std::uint16_t bits) { return BitString(Number(bits, 2)); }
@@ -230,6 +239,11 @@ std::string DerUtcTime(std::int64_t seconds) {
                                            absl::UTCTimeZone()));
 }
 
+std::string DerGeneralizedTime(std::int64_t seconds) {
+  return Der(kDerGeneralizedTime, absl::FormatTime("%Y%m%d%H%M%SZ", absl::FromUnixSeconds(seconds),
+                                                   absl::UTCTimeZone()));
+}
+
 std::string DerName(const std::vector<std::pair<std::string, std::string>>& attributes) {
   std::string content;
   for (const auto& [type, value] : attributes) {
@@ -279,6 +293,14 @@ CertificateSpec CertificateSpec::Ca(const std::string& name) {
   return spec;
 }
 
+CertificateSpec CertificateSpec::OcspSigner() {
+  CertificateSpec spec;
+  spec.subject = CommonName("OCSP responder");
+  spec.purposes = {std::string(kOcspPurpose)};
+  spec.names.clear();
+  return spec;
+}
+
 Party Issue(const CertificateSpec& spec, const Party* issuer) {
   static std::uint64_t next_serial = 0x1000000;
   Party party;
@@ -322,6 +344,78 @@ std::string IssueCrl(const CrlSpec& spec, const Party& issuer) {
     part += Der(DerContextConstructed(0), Der(kDerSequence, spec.extensions));
   }
   return Sign(Der(kDerSequence, part), *issuer.key, spec.scheme);
+}
+
+std::string OcspSingle(const OcspSpec& spec, const Party& certificate, const Party& issuer) {
+  const auto hash = [&](const std::string& octets) {
+    if (spec.hash == OcspHash::kSha256) {
+      const Fingerprint digest = Sha256Of(octets);
+      return Der(kDerOctetString, std::string(digest.begin(), digest.end()));
+    }
+    const Sha1Digest digest = Sha1Of(octets);
+    return Der(kDerOctetString, std::string(digest.begin(), digest.end()));
+  };
+  const std::string name = spec.hash == OcspHash::kSha1     ? "1.3.14.3.2.26"
+                           : spec.hash == OcspHash::kSha256 ? "2.16.840.1.101.3.4.2.1"
+                                                            : "1.2.3.4";
+  std::string answer = Der(kDerSequence, Der(kDerSequence, DerObjectId(name) + Der(kDerNull, "")) +
+                                             hash(issuer.subject) + hash(KeyOctets(issuer)) +
+                                             Der(kDerInteger, certificate.serial));
+  switch (spec.status) {
+    case OcspStatus::kGood:
+      answer += Der(DerContext(0), "");
+      break;
+    case OcspStatus::kRevoked:
+      answer += Der(DerContextConstructed(1), DerGeneralizedTime(kNow - 86400));
+      break;
+    case OcspStatus::kUnknown:
+      answer += Der(DerContext(2), "");
+      break;
+  }
+  answer += DerGeneralizedTime(spec.this_update);
+  if (spec.next_update.has_value()) {
+    answer += Der(DerContextConstructed(0), DerGeneralizedTime(*spec.next_update));
+  }
+  if (!spec.single_extensions.empty()) {
+    answer += Der(DerContextConstructed(1), Der(kDerSequence, spec.single_extensions));
+  }
+  return Der(kDerSequence, answer);
+}
+
+std::string IssueOcsp(const OcspSpec& spec, const Party& certificate, const Party& issuer) {
+  constexpr unsigned kDerEnumerated = 0x0a;
+  const Party& signer = spec.signer != nullptr ? *spec.signer : issuer;
+  std::string part;
+  if (spec.responder == OcspResponder::kByName) {
+    part = Der(DerContextConstructed(1), signer.subject);
+  } else {
+    const Sha1Digest digest = Sha1Of(KeyOctets(signer));
+    part = Der(DerContextConstructed(2),
+               Der(kDerOctetString, std::string(digest.begin(), digest.end())));
+  }
+  part += DerGeneralizedTime(kNow - 3600) +
+          Der(kDerSequence, spec.before + OcspSingle(spec, certificate, issuer));
+  if (!spec.extensions.empty()) {
+    part += Der(DerContextConstructed(1), Der(kDerSequence, spec.extensions));
+  }
+  part = Der(kDerSequence, part);
+  std::string basic =
+      part + signer.key->Algorithm(spec.scheme) + BitString(signer.key->Sign(part, spec.scheme));
+  if (!spec.certificates.empty()) {
+    std::string certificates;
+    for (const Party& party : spec.certificates) {
+      certificates += party.der;
+    }
+    basic += Der(DerContextConstructed(0), Der(kDerSequence, certificates));
+  }
+  std::string response =
+      Der(kDerEnumerated, Number(static_cast<std::uint64_t>(spec.response_status), 1));
+  if (spec.response_status == 0) {
+    response += Der(DerContextConstructed(0),
+                    Der(kDerSequence, DerObjectId("1.3.6.1.5.5.7.48.1.1") +
+                                          Der(kDerOctetString, Der(kDerSequence, basic))));
+  }
+  return Der(kDerSequence, response);
 }
 
 PeerCertificate Presented(const std::vector<Party>& chain) {

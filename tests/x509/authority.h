@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Certificates and revocation lists made by hand, octet by octet, so that tests can present what no
-// CA would issue.
+// Certificates, revocation lists and OCSP responses made by hand, octet by octet, so that tests can
+// present what no CA would issue.
 #ifndef RINGPOST_TESTS_X509_AUTHORITY_H_
 #define RINGPOST_TESTS_X509_AUTHORITY_H_
 
@@ -22,6 +22,7 @@ std::string Der(unsigned tag, std::string_view content);
 // "1.2.840"
 std::string DerObjectId(const std::string& dotted);
 std::string DerUtcTime(std::int64_t seconds);
+std::string DerGeneralizedTime(std::int64_t seconds);
 // Attributes in the certificate's order, for example {{"2.5.4.3", "mail.example"}}.
 std::string DerName(const std::vector<std::pair<std::string, std::string>>& attributes);
 std::string CommonName(const std::string& name);
@@ -55,6 +56,7 @@ inline constexpr std::uint16_t kCrlSign = 0x0200;
 
 inline constexpr std::string_view kClientPurpose = "1.3.6.1.5.5.7.3.2";
 inline constexpr std::string_view kServerPurpose = "1.3.6.1.5.5.7.3.1";
+inline constexpr std::string_view kOcspPurpose = "1.3.6.1.5.5.7.3.9";
 
 // The defaults make a good client certificate.
 struct CertificateSpec {
@@ -75,6 +77,7 @@ struct CertificateSpec {
   Scheme scheme = Scheme::kPlain;
 
   static CertificateSpec Ca(const std::string& name);
+  static CertificateSpec OcspSigner();
 };
 
 struct Party {
@@ -99,6 +102,29 @@ struct CrlSpec {
 };
 
 std::string IssueCrl(const CrlSpec& spec, const Party& issuer);
+
+enum class OcspStatus : std::uint8_t { kGood, kRevoked, kUnknown };
+enum class OcspHash : std::uint8_t { kSha1, kSha256, kNone };
+enum class OcspResponder : std::uint8_t { kByName, kByKey };
+
+// The defaults make a good response, signed by the certificate's issuer.
+struct OcspSpec {
+  OcspStatus status = OcspStatus::kGood;
+  OcspHash hash = OcspHash::kSha1;
+  std::int64_t this_update = kNow - 3600;
+  std::optional<std::int64_t> next_update = kNow + 3600;
+  std::string single_extensions = {};  // of the answer
+  std::string extensions = {};         // of the response
+  std::string before = {};             // answers in front, from OcspSingle()
+  OcspResponder responder = OcspResponder::kByName;
+  const Party* signer = nullptr;         // nullptr: the issuer
+  std::vector<Party> certificates = {};  // sent along
+  Scheme scheme = Scheme::kPlain;
+  int response_status = 0;
+};
+
+std::string OcspSingle(const OcspSpec& spec, const Party& certificate, const Party& issuer);
+std::string IssueOcsp(const OcspSpec& spec, const Party& certificate, const Party& issuer);
 
 // Facts of a chain as the engine gives them.
 PeerCertificate Presented(const std::vector<Party>& chain);

@@ -22,6 +22,9 @@ namespace ringpost {
 struct PeerCertificate {
   // DER, the leaf first, as sent. Empty: too large to be kept (SessionPolicy::kKeptMax).
   std::vector<std::string> chain;
+  // What a server that was asked for it stapled for the leaf: an OCSP response, as sent. Empty:
+  // nothing.
+  std::string stapled_response;
   // False: wolfSSL has no code for a key of this kind, so that anybody may have presented this.
   bool key_proven = false;
   // For the log: "CN=mail.contoso.example, O=Contoso"; printable, at most 256 octets, cut with

@@ -6,6 +6,7 @@
 #ifndef RINGPOST_X509_SIGNATURE_H_
 #define RINGPOST_X509_SIGNATURE_H_
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -32,6 +33,9 @@ enum class SignatureVerdict : std::uint8_t {
 [[nodiscard]] bool IsStrongKey(std::string_view public_key);
 
 [[nodiscard]] Fingerprint Sha256Of(std::string_view octets);
+// By which OCSP names issuers and keys (RFC 6960 4.1.1). Nothing must rest on its strength.
+using Sha1Digest = std::array<unsigned char, 20>;
+[[nodiscard]] Sha1Digest Sha1Of(std::string_view octets);
 
 }  // namespace ringpost
 

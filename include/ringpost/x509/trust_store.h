@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The CAs that may sign client certificates, and what is known of revocations: one for each
-// client_ca/crl/revocation combination of the configuration. Judges a chain; names, fingerprints
-// and purposes are the policy's.
+// The CAs that may sign certificates of clients, or of partners' servers, and what is known of
+// revocations: one for each CA/crl/revocation combination of the configuration. Judges a chain;
+// names, fingerprints and purposes are the policy's.
 //
 // Each shard has its own store: wolfSSL's objects are not shared between cores, and Verify() adds
 // the client's intermediates for the duration of the call. The parsed CRLs are shared.
@@ -26,7 +26,9 @@ enum class Revocation : std::uint8_t {
   // Refuses what a list of its issuer names, fresh or not, and what has a list that cannot be used:
   // that one may name it.
   kSoft,
-  kHard,  // and what has no fresh list of its issuer, for each certificate below the CA
+  // And what has no fresh list of its issuer, for each certificate below the CA. For the leaf a
+  // stapled OCSP response that is good will do, too.
+  kHard,
 };
 
 // A file's contents and the path that error texts name.
@@ -69,8 +71,13 @@ class TrustStore {
   // of the chain).
   [[nodiscard]] PolicyFault Verify(const PeerCertificate& certificate, std::int64_t now);
   // What the administrator should hear of the last Verify(), as the client cannot mend it: a list
-  // that cannot be used, or wolfSSL's reason for kRefusedByLibrary. A sentence; empty: nothing.
+  // that cannot be used, a stapled OCSP response that cannot and was needed, or wolfSSL's reason
+  // for kRefusedByLibrary. A sentence; empty: nothing.
   [[nodiscard]] const std::string& complaint() const;
+  // After a Verify() that was kNone: from when on it may be another, as a certificate ends, or the
+  // list or response that was counted on. Seconds since the epoch.
+  [[nodiscard]] std::int64_t good_until() const;
+  [[nodiscard]] Revocation revocation() const;
 
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
 

@@ -44,6 +44,7 @@ struct X509View {
   bool any_purpose = false;
   bool client_auth = false;
   bool server_auth = false;
+  bool ocsp_signing = false;
   std::string_view alternative_names;  // content of the GeneralNames; empty: none
   std::string_view name_constraints;   // content of the extension's sequence; empty: none
   std::string_view key_id;             // subject key identifier; empty: none, or none to be read
@@ -58,6 +59,9 @@ struct X509View {
 
 // nullopt: not a certificate, or one that breaks its own format.
 [[nodiscard]] std::optional<X509View> ReadX509(std::string_view der);
+
+// A serial number for comparison: there is one way to write it in, but some CAs use another.
+[[nodiscard]] std::string_view WithoutZeros(std::string_view serial);
 
 // `name` is a Name, whole. "CN=mail.contoso.example, O=Contoso", in the reverse of the
 // certificate's order, as RFC 4514 writes it; everything that could be mistaken for something else
