@@ -74,7 +74,9 @@ absl::Status PolicyResolver::CheckFiles(const Given& given, std::string_view wha
 }
 
 absl::Status PolicyResolver::JudgeTrust(const TrustSettings& own, const TrustSettings& common,
-                                        TrustConfig* out, std::string_view ca_key) {
+                                        TrustConfig* out, TrustOf whose) {
+  const bool of_servers = whose == TrustOf::kServers;
+  const std::string_view ca_key = of_servers ? "ca" : "client_ca";
   *out = {};
   const std::optional<Given>& ca = own.client_ca.has_value() ? own.client_ca : common.client_ca;
   absl::Status status = ReadChoice(own.revocation, kRevocations, &out->revocation);
@@ -85,8 +87,10 @@ absl::Status PolicyResolver::JudgeTrust(const TrustSettings& own, const TrustSet
                                                  " is given; add it"));
     }
     if (out->revocation != Revocation::kOff) {
-      return RefuseQuoted(*own.revocation,
-                          absl::StrCat("needs ", View(ca_key), " and crl; add them, or write off"));
+      return RefuseQuoted(
+          *own.revocation,
+          absl::StrCat("needs ", View(ca_key),
+                       of_servers ? "; add it, or write off" : " and crl; add them, or write off"));
     }
     return absl::OkStatus();
   }
@@ -100,7 +104,7 @@ absl::Status PolicyResolver::JudgeTrust(const TrustSettings& own, const TrustSet
   out->revocation = Names(crl) ? Revocation::kSoft : Revocation::kOff;
   status = ReadChoice(revocation, kRevocations, &out->revocation);
   if (!status.ok()) return status;
-  if (out->revocation != Revocation::kOff && !Names(crl)) {
+  if (out->revocation != Revocation::kOff && !Names(crl) && !of_servers) {
     if (own.revocation.has_value() || !own_ca) {
       return RefuseQuoted(
           own.revocation.has_value() ? *own.revocation : *revocation,
@@ -314,7 +318,7 @@ absl::Status PolicyResolver::ResolveEgress(const EgressSettings& from, ServerPol
   absl::Status status = ReadChoice(from.tls, kEgressLevels, &policy->tls);
   if (status.ok()) status = ReadChoice(from.mode, kModes, mode);
   TrustConfig trust;
-  if (status.ok()) status = JudgeTrust(from.trust, {}, &trust, "ca");
+  if (status.ok()) status = JudgeTrust(from.trust, {}, &trust, TrustOf::kServers);
   if (status.ok()) status = ReadFingerprints(from.fingerprints, &policy->fingerprints);
   if (!status.ok()) return status;
   if (*mode == PolicyMode::kReport && policy->takes_clear()) {

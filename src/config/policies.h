@@ -6,6 +6,7 @@
 #define RINGPOST_CONFIG_POLICIES_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -37,10 +38,11 @@ class PolicyResolver {
   void Finish();
 
  private:
+  // Whose certificates: servers may staple to theirs what else only a list says.
+  enum class TrustOf : std::uint8_t { kClients, kServers };
   // The keys of a partner's or route's own trust before those of [tls].
-  // `ca_key`: what the CA is called there.
   absl::Status JudgeTrust(const TrustSettings& own, const TrustSettings& common, TrustConfig* out,
-                          std::string_view ca_key = "client_ca");
+                          TrustOf whose = TrustOf::kClients);
   [[nodiscard]] std::size_t AddTrust(TrustConfig trust);
   absl::Status ReadFingerprints(const std::vector<Given>& from, std::vector<Fingerprint>* out);
   absl::Status ResolveRule(const CertificateRuleSettings& from, CertificateRule* rule);

@@ -165,6 +165,9 @@ absl::StatusOr<std::shared_ptr<const PartnerRoute>> MakePartnerRoute(
   options.key_shares = 2;
   options.server_certificates = ServerCertificates::kTaken;
   options.resumption = TlsResumption::kOn;
+  if (made->trust != nullptr && made->trust->revocation() != Revocation::kOff) {
+    options.ocsp_stapling = OcspStapling::kOn;
+  }
   if (!certificates.empty()) {
     options.cert_pem = certificates.front().cert_pem;
     options.key_pem = Secret(std::string(certificates.front().key_pem.view()));

@@ -87,6 +87,10 @@ int TlsCallbacks::Verify(int /*verified*/, WOLFSSL_X509_STORE_CTX* store) {
     }
     engine->peer_certificate_ = ReadPeerCertificate(std::move(chain));
     engine->peer_certificate_->key_proven = provable;
+    if (engine->stapled_response_ != nullptr) {
+      engine->peer_certificate_->stapled_response =
+          std::move(*std::exchange(engine->stapled_response_, nullptr));
+    }
   } catch (const std::bad_alloc&) {
     return kRefuse;  // no exception may pass through wolfSSL
   }

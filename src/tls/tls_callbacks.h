@@ -35,6 +35,10 @@ struct TlsCallbacks {
   static int PeerCertificate(WOLFSSL* ssl, DecodedCert* certificate);
   // Once for each Certificate message of the peer, after its leaf.
   static int Verify(int verified, WOLFSSL_X509_STORE_CTX* store);
+  // A client's: for each certificate, of the leaf `index` 0, to which the server stapled an OCSP
+  // response.
+  static int StapledResponse(WOLFSSL* ssl, unsigned index, const unsigned char* response,
+                             unsigned size);
 };
 
 }  // namespace ringpost

@@ -78,6 +78,16 @@ absl::Status UseCertificate(WOLFSSL_CTX* context, const TlsClientOptions& option
   return absl::OkStatus();
 }
 
+absl::Status AskForStaples(WOLFSSL_CTX* context) {
+  wolfSSL_CTX_SetStapledResponseCb(context, &TlsCallbacks::StapledResponse);
+  constexpr unsigned char kNoNonce = 0;
+  const bool ok =
+      wolfSSL_CTX_UseOCSPStapling(context, WOLFSSL_CSR_OCSP, kNoNonce) == WOLFSSL_SUCCESS &&
+      wolfSSL_CTX_EnableOCSPStapling(context) == WOLFSSL_SUCCESS;
+  return ok ? absl::OkStatus()
+            : absl::ResourceExhaustedError("no memory for a request for OCSP responses");
+}
+
 absl::Status JudgeServersBy(WOLFSSL_CTX* context, const TlsClientOptions& options) {
   if (options.server_certificates == ServerCertificates::kTaken) {
     if (!options.ca_pem.empty()) {
@@ -86,7 +96,10 @@ absl::Status JudgeServersBy(WOLFSSL_CTX* context, const TlsClientOptions& option
     // No CA is loaded: nothing is trusted in the handshake.
     wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_PEER, &TlsCallbacks::Verify);
     wolfSSL_CTX_SetProcessPeerCertCb(context, &TlsCallbacks::PeerCertificate);
-    return absl::OkStatus();
+    return options.ocsp_stapling == OcspStapling::kOn ? AskForStaples(context) : absl::OkStatus();
+  }
+  if (options.ocsp_stapling == OcspStapling::kOn) {
+    return absl::InvalidArgumentError("a stapled OCSP response that nobody would look at");
   }
   if (options.ca_pem.empty()) {
     wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_NONE, nullptr);

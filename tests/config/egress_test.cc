@@ -92,6 +92,26 @@ TEST_F(EgressConfigTest, EachLevel) {
   EXPECT_EQ(level("tls = \"fingerprint\"\n" + pin).fingerprints.size(), 1U);
 }
 
+// A list is one of two ways to learn of it, unlike with clients' certificates.
+TEST_F(EgressConfigTest, RevocationWithoutAList) {
+  const std::string ca = "tls = \"trusted\"\nca = \"ca.pem\"\n";
+  const auto trust = [this](const std::string& keys) {
+    const auto config = Load(keys);
+    EXPECT_TRUE(config.ok()) << config.status();
+    return config.ok() ? (*config)->trusts.at(0) : TrustConfig();
+  };
+  EXPECT_EQ(trust(ca).revocation, Revocation::kOff);
+  EXPECT_EQ(trust(ca + "revocation = \"soft\"").revocation, Revocation::kSoft);
+  EXPECT_EQ(trust(ca + "revocation = \"hard\"").revocation, Revocation::kHard);
+  EXPECT_EQ(trust(ca + "revocation = \"hard\"").crl, "");
+  EXPECT_EQ(trust(ca + "crl = \"ca.crl\"").revocation, Revocation::kSoft);
+  const auto first = Load(ca + "revocation = \"hard\"");
+  ASSERT_TRUE(first.ok());
+  const auto second = Resolve(DescribeConfig(**first));
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ((*second)->trusts, (*first)->trusts);
+}
+
 TEST_F(EgressConfigTest, WhatDoesNotFitTheLevel) {
   Bad("tls = \"verified\"", "did you mean \"verify\"");
   Bad("tls = \"trusted\"", "add ca = \"/etc/ssl/certs/ca-certificates.crt\"");
@@ -101,7 +121,9 @@ TEST_F(EgressConfigTest, WhatDoesNotFitTheLevel) {
   Bad("tls = \"fingerprint\"", "needs fingerprints");
   Bad(absl::StrCat("fingerprints = [\"", V(kPin), "\"]"), "write tls = \"fingerprint\"");
   Bad("crl = \"ca.crl\"", "lists what a CA revoked, but no ca is given");
-  Bad("tls = \"trusted\"\nca = \"ca.pem\"\nrevocation = \"hard\"", "needs crl");
+  Bad("revocation = \"hard\"", "\"hard\" needs ca; add it, or write off");
+  Bad("tls = \"trusted\"\nca = \"ca.pem\"\nrevocation = \"firm\"",
+      "is not one of off, soft or hard");
   Bad("mode = \"report\"", "has nothing to report");
   Bad("tls = \"none\"\nimplicit_tls = true", "begins with TLS, and tls is none");
   Bad("client_cert = \"cert.pem\"", "has no key; add client_key");

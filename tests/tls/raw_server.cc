@@ -7,6 +7,7 @@
 #include <wolfssl/wolfcrypt/aes.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -27,6 +28,18 @@ struct RawServer::Callbacks {
   static int Send(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) {
     static_cast<RawServer*>(context)->out_.append(buffer, static_cast<std::size_t>(size));
     return size;
+  }
+  static int Status(WOLFSSL* ssl, void* context) {
+    auto* const server = static_cast<RawServer*>(context);
+    server->asked_to_staple_ = true;
+    for (const auto& [index, response] : server->staples_) {
+      auto* const copy = static_cast<unsigned char*>(std::malloc(response.size()));
+      std::memcpy(copy, response.data(), response.size());
+      EXPECT_EQ(wolfSSL_set_tlsext_status_ocsp_resp_multi(ssl, copy,
+                                                          static_cast<int>(response.size()), index),
+                WOLFSSL_SUCCESS);
+    }
+    return server->staples_.empty() ? WOLFSSL_OCSP_STATUS_CB_NOACK : WOLFSSL_OCSP_STATUS_CB_OK;
   }
   static int Secret(WOLFSSL* /*ssl*/, int id, const unsigned char* secret, int size,
                     void* context) {
@@ -61,6 +74,9 @@ RawServer::RawServer(TlsVersions versions, const std::string& cert_pem, const st
                 context_, reinterpret_cast<const unsigned char*>(key_pem.data()),
                 static_cast<long>(key_pem.size()), WOLFSSL_FILETYPE_PEM),
             WOLFSSL_SUCCESS);
+  EXPECT_EQ(wolfSSL_CTX_EnableOCSPStapling(context_), WOLFSSL_SUCCESS);
+  EXPECT_EQ(wolfSSL_CTX_set_tlsext_status_cb(context_, &Callbacks::Status), WOLFSSL_SUCCESS);
+  EXPECT_EQ(wolfSSL_CTX_set_tlsext_status_arg(context_, this), WOLFSSL_SUCCESS);
   ssl_ = wolfSSL_new(context_);
   wolfSSL_SetIOReadCtx(ssl_, this);
   wolfSSL_SetIOWriteCtx(ssl_, this);
@@ -71,6 +87,10 @@ RawServer::RawServer(TlsVersions versions, const std::string& cert_pem, const st
 RawServer::~RawServer() {
   wolfSSL_free(ssl_);
   wolfSSL_CTX_free(context_);
+}
+
+void RawServer::Staple(std::string response, unsigned index) {
+  staples_.emplace_back(index, std::move(response));
 }
 
 void RawServer::UseGroup(int group) {

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "tls_fixture.h"
 
@@ -24,6 +26,10 @@ class RawServer {
   RawServer(const RawServer&) = delete;
   RawServer& operator=(const RawServer&) = delete;
 
+  // To be stapled to the certificate of this place in its chain, for a client that asks.
+  void Staple(std::string response, unsigned index = 0);
+  // Whether the client has asked for one.
+  [[nodiscard]] bool asked_to_staple() const { return asked_to_staple_; }
   // Speaks no other.
   void UseGroup(int group);
   // `tamper` sees each flight of the server. What the client came to.
@@ -46,7 +52,9 @@ class RawServer {
   std::string in_;
   std::string out_;
   std::string secret_;
+  std::vector<std::pair<unsigned, std::string>> staples_;
   std::uint64_t sequence_ = 0;
+  bool asked_to_staple_ = false;
   bool asked_again_ = false;
 };
 

@@ -29,6 +29,9 @@ enum class ServerCertificates : std::uint8_t {
   kTaken,
 };
 
+// Whether the server is asked for a stapled OCSP response (RFC 6066 8): PeerCertificate has it.
+enum class OcspStapling : std::uint8_t { kOff, kOn };
+
 struct TlsClientOptions {
   TlsVersions versions = TlsVersions::kBoth;
   // As OfferedGroups() names them, best first. In TLS 1.3 a key share is sent for the first
@@ -36,6 +39,7 @@ struct TlsClientOptions {
   std::vector<std::string> groups = {"X25519"};
   std::size_t key_shares = 1;
   ServerCertificates server_certificates = ServerCertificates::kLibrary;
+  OcspStapling ocsp_stapling = OcspStapling::kOff;  // kOn: with kTaken only
   // No key share in the first hello: the server must answer with HelloRetryRequest.
   bool empty_key_shares = false;
   // IANA names; empty: all that ringpost speaks.

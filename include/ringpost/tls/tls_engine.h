@@ -199,10 +199,11 @@ class TlsEngine {
   // From a hello that offers early data until none can follow.
   std::unique_ptr<EarlyData> early_data_;
   std::unique_ptr<PeerCertificate> peer_certificate_;
-  std::unique_ptr<TrafficSecrets> secrets_;  // of TLS 1.3, until records_ has them
-  std::unique_ptr<RecordLayer> records_;     // after the handshake; then there is no ssl_
-  std::unique_ptr<TlsSession> session_;      // client: until it is taken
-  std::unique_ptr<char[]> ticket_;           // a record, until records_ has it
+  std::unique_ptr<std::string> stapled_response_;  // until it is peer_certificate_'s
+  std::unique_ptr<TrafficSecrets> secrets_;        // of TLS 1.3, until records_ has them
+  std::unique_ptr<RecordLayer> records_;           // after the handshake; then there is no ssl_
+  std::unique_ptr<TlsSession> session_;            // client: until it is taken
+  std::unique_ptr<char[]> ticket_;                 // a record, until records_ has it
   // A record of which a part has come, or which lies in too many pieces; freed once it is opened.
   std::unique_ptr<char[]> gathered_;
 
