@@ -5,6 +5,7 @@ import ipaddress
 import ssl
 
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from harness.pki import CLIENT_AUTH, DAY, SERVER_AUTH, Authority, Pki, subject_name
 
@@ -53,6 +54,9 @@ class ServerPki(Pki):
         own = Authority(HOST)
         own.name = subject_name(HOST)
         self.leaf("self-signed", own, HOST, key=own.key)
+        # Who signs what servers staple.
+        self.leaf("OCSP signer", a, "OCSP responder", (), purposes=(ExtendedKeyUsageOID.OCSP_SIGNING,))
+        self.leaf("OCSP signer of another CA", self.root_b, "OCSP responder", (), purposes=(ExtendedKeyUsageOID.OCSP_SIGNING,))
         # What we show to a server that asks.
         self.add("our own", *a.issue("our.example", purposes=CLIENT_AUTH)).key_path.chmod(0o600)
 
