@@ -186,6 +186,7 @@ def certificates():
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.x509 import ocsp
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     now = datetime.datetime(2026, 11, 1)
@@ -259,6 +260,41 @@ def certificates():
             write("crl", file, make_it().public_bytes(serialization.Encoding.DER))
     if not (CORPUS / "crl" / "two.pem").exists():
         write("crl", "two.pem", b"".join(crl([n]).public_bytes(serialization.Encoding.PEM) for n in (1, 2)))
+    def signed(subject, signer, issuer, serial, purposes=()):
+        builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(ca_name).serial_number(serial)
+                   .public_key(signer.public_key()).not_valid_before(now - datetime.timedelta(days=1))
+                   .not_valid_after(now + datetime.timedelta(days=3650)))
+        if purposes:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), False)
+        return builder.sign(issuer, hashes.SHA256())
+
+    def response(status=ocsp.OCSPCertStatus.GOOD, algorithm=hashes.SHA1(), begin=now, end=datetime.timedelta(days=3650),
+                 delegated=False, by_name=False, serial=0x1234):
+        """With the certificates in front. What it says counts at the targets' time, which is in January 2027."""
+        key, signer_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+        authority = signed(ca_name, key, key, 1)
+        leaf = signed(leaf_name, signer_key, key, serial)
+        signer = signed(name((NameOID.COMMON_NAME, "OCSP")), signer_key, key, 3, [ExtendedKeyUsageOID.OCSP_SIGNING])
+        revoked = status == ocsp.OCSPCertStatus.REVOKED
+        who = ocsp.OCSPResponderEncoding.NAME if by_name else ocsp.OCSPResponderEncoding.HASH
+        builder = (ocsp.OCSPResponseBuilder()
+                   .add_response(leaf, authority, algorithm, status, begin, end and begin + end, begin if revoked else None, None)
+                   .responder_id(who, signer if delegated else authority))
+        if delegated:
+            builder = builder.certificates([signer])
+        made = builder.sign(signer_key if delegated else key, hashes.SHA256())
+        return b"".join(part.public_bytes(serialization.Encoding.DER) for part in (leaf, authority, made))
+
+    responses = {"good": lambda: response(), "sha256": lambda: response(algorithm=hashes.SHA256(), by_name=True),
+                 "revoked": lambda: response(ocsp.OCSPCertStatus.REVOKED), "unknown": lambda: response(ocsp.OCSPCertStatus.UNKNOWN),
+                 "delegated": lambda: response(delegated=True), "delegated_revoked":
+                     lambda: response(ocsp.OCSPCertStatus.REVOKED, delegated=True, by_name=True, serial=1 << 150),
+                 "endless": lambda: response(begin=datetime.datetime(2027, 1, 14), end=None)}
+    for file, make_it in responses.items():
+        if not (CORPUS / "ocsp" / file).exists():
+            write("ocsp", file, make_it())
+    write("ocsp", "try_later", bytes.fromhex("30030a0103"))
+
     write("crl", "broken.pem", b"-----BEGIN X509 CRL-----\n!!!!\n-----END X509 CRL-----\n")
     write("crl", "not_a_list", b"hello\n")
 
