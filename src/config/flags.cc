@@ -92,7 +92,8 @@ ABSL_FLAG(Text, egress_ca, std::nullopt,
 ABSL_FLAG(Text, egress_crl, std::nullopt,
           "File or folder of revocation lists (PEM or DER) of --egress_ca.");
 ABSL_FLAG(Text, egress_revocation, std::nullopt,
-          "off, soft or hard, as --revocation. Default: soft with --egress_crl, else off.");
+          "off, soft or hard, as --revocation, by --egress_crl and by the OCSP response that the "
+          "server staples. Default: soft with --egress_crl, else off.");
 ABSL_FLAG(Text, egress_fingerprints, std::nullopt,
           "SHA-256 of the server's certificate or of its public key where --egress_tls is "
           "fingerprint, separated by commas.");
