@@ -1085,6 +1085,45 @@ DEFECTS = (
               "    if (true || std::any_of(issuers.begin(), issuers.end(), usable)) {\n"),),
         X509, r"FAILED  \] Modes/Revoked.ForgedList"),
     Defect(
+        "staple-by-anybody",
+        "whoever has a certificate of the CA says what it has revoked",
+        (Edit("src/x509/ocsp_response.cc", "    if (!IsForSigningResponses(*signer)) {\n", "    if (false) {\n"),),
+        X509, r"FAILED  \] Ocsp.WhoMayNotSign"),
+    Defect(
+        "staple-not-signed",
+        "an OCSP response counts whoever signed it",
+        (Edit("src/x509/ocsp_response.cc", "                                                   public_key) == SignatureVerdict::kGood;\n",
+              "                                                   public_key) != SignatureVerdict::kWeak;\n"),),
+        X509, r"FAILED  \] Ocsp.Broken"),
+    Defect(
+        "stale-staple",
+        "an OCSP response counts for ever",
+        (Edit("src/x509/ocsp_response.cc", "    if (now < answer.fresh_until) {\n", "    if (true) {\n"),),
+        X509, r"FAILED  \] Ocsp.Times"),
+    Defect(
+        "staple-by-the-revoked",
+        "whose certificate a list names still signs OCSP responses",
+        (Edit("src/x509/ocsp_response.cc", "    } else if (is_revoked(*signer)) {\n", "    } else if (false) {\n"),),
+        X509, r"FAILED  \] Modes/Stapled.RevokedSigner/2"),
+    Defect(
+        "revoked-staple-ignored",
+        "what a stapled OCSP response says of revocation counts only if it is good",
+        (Edit("src/x509/trust_store.cc",
+              "    case OcspAnswer::Status::kRevoked:\n      return PolicyFault::kRevoked;\n",
+              "    case OcspAnswer::Status::kRevoked:\n      return by_lists;\n"),),
+        X509, r"FAILED  \] Modes/Stapled.WithoutLists/1"),
+    Defect(
+        "staple-of-the-ca",
+        "the OCSP response of an intermediate certificate takes the place of the server's",
+        (Edit("src/tls/stapled_response_callback.cc", "  if (index != 0) {\n", "  if (false) {\n"),),
+        unit("tests/tls/tls_test", "*StapledResponse.*"), r"FAILED  \] Versions/StapledResponse.ForTheLeafAlone"),
+    Defect(
+        "staple-not-asked-for",
+        "a route with revocation soft asks for no OCSP response",
+        (Edit("src/session/runtime.cc", "made->trust->revocation() != Revocation::kOff) {\n",
+              "made->trust->revocation() == Revocation::kHard) {\n"),),
+        e2e("egress_stapling.stapled[tls1_3,revoked]"), r"FAIL egress_stapling.stapled\[tls1_3,revoked\]"),
+    Defect(
         "key-that-does-not-sign",
         "a private key that makes no good signature is loaded",
         (Edit("src/tls/key_proof.cc", "         CheckSignature(rsa ? PssAlgorithm() : EcdsaAlgorithm(), kText, signature,\n",
