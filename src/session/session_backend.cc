@@ -2,6 +2,7 @@
 //
 // What a session makes of its backend's answers, whom it says is calling, and what the mail server
 // may ask about that.
+#include <optional>
 #include <utility>
 
 #include "ringpost/io/socket.h"
@@ -77,8 +78,18 @@ void Session::PartnerUnusable() {
   detail_ = QuotableLine(reply);
   tls_facts_ = backend_.partner().tls;
   sni_ = backend_.partner().sni;
-  relay_.BackendUnusable(std::move(reply));
+  const std::optional<std::string>& keywords = listener_->next_hop.partner()->offer->keywords;
+  relay_.BackendUnusable(std::move(reply), keywords ? &*keywords : nullptr);
   host_->MakeReady(*this);
+}
+
+// What a sender is told later, while the server cannot be asked.
+void Session::BackendOffers(std::string_view filtered_reply) {
+  std::string keywords = KeptKeywords(filtered_reply, PartnerOffer::kKeywordsMax);
+  std::optional<std::string>& kept = listener_->next_hop.partner()->offer->keywords;
+  if (kept != keywords) {
+    kept = std::move(keywords);
+  }
 }
 
 // A step of what is said to a partner's server before it is the relay's; and, once it is, its

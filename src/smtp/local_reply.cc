@@ -8,6 +8,8 @@
 namespace ringpost {
 namespace {
 
+constexpr std::string_view kCrlf = "\r\n";
+
 std::string WithHost(std::string_view code, std::string_view hostname, std::string_view text) {
   std::string reply;
   reply.reserve(code.size() + hostname.size() + text.size() + 4);
@@ -164,12 +166,20 @@ std::string ClosingText(LocalReply reply, std::string_view hostname) {
   }
 }
 
-std::string EhloReplyWithoutBackend(std::string_view hostname) {
-  std::string reply = "250-";
-  reply.append(hostname);
-  reply.append(
-      "\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
-      "250 ENHANCEDSTATUSCODES\r\n");
+std::string EhloReplyWithoutBackend(std::string_view hostname, const std::string* keywords) {
+  constexpr std::string_view kUsual =
+      "PIPELINING\r\nSIZE\r\n8BITMIME\r\nSMTPUTF8\r\nENHANCEDSTATUSCODES\r\n";
+  std::string reply;
+  const auto add = [&reply](std::string_view line, bool last) {
+    reply.append("250").append(last ? " " : "-").append(line).append(kCrlf);
+  };
+  std::string_view rest = keywords != nullptr ? *keywords : kUsual;
+  add(hostname, rest.empty());
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find(kCrlf));
+    rest.remove_prefix(line.size() + kCrlf.size());
+    add(line, rest.empty());
+  }
   return reply;
 }
 

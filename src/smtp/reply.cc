@@ -254,4 +254,17 @@ void FilterEhloReply(std::string_view lines_of_reply, OfferStarttls starttls, Of
   (*out)[last_line + kCodeDigits] = ' ';
 }
 
+std::string KeptKeywords(std::string_view filtered_reply, std::size_t octets_max) {
+  std::string kept;
+  ReplyLines lines(filtered_reply);
+  std::string_view line;
+  const bool more = lines.Next(&line);  // the first is a name
+  while (more && lines.Next(&line)) {
+    const bool is_auth = EqualsIgnoreCase(line.substr(0, line.find_first_of(" =")), "AUTH");
+    if (is_auth || kept.size() + line.size() + kCrlf.size() > octets_max) continue;
+    kept.append(line).append(kCrlf);
+  }
+  return kept;
+}
+
 }  // namespace ringpost

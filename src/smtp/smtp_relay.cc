@@ -140,15 +140,18 @@ void SmtpRelay::BackendReady(bool in_tls) {
 
 // The client learns of it at MAIL. Senders make of a refused EHLO what does not fit: Postfix and
 // Exim say HELO to a 4yz, and Postfix then leaves out the whole next hop without a word of why.
-void SmtpRelay::BackendUnusable(std::string reply) {
+void SmtpRelay::BackendUnusable(std::string reply, const std::string* keywords) {
   RINGPOST_CHECK(opens_backend());
   back_phase_ = BackPhase::kUnusable;
   unusable_ = std::make_unique<std::string>(std::move(reply));
   const bool extended = pending_.front().from == PendingReply::From::kHello;
   capabilities_ = {};
-  capabilities_.pipelining = capabilities_.smtputf8 = extended;
-  text_ =
-      extended ? EhloReplyWithoutBackend(options_->hostname) : "250 " + options_->hostname + "\r\n";
+  if (extended) {
+    FilterEhloReply(EhloReplyWithoutBackend(options_->hostname, keywords), OfferStarttls::kNo,
+                    OfferAuth::kNo, &capabilities_, &text_);
+  } else {
+    text_ = "250 " + options_->hostname + "\r\n";
+  }
   inject_due_ = InjectDue::kFront;
   hello_needed_ = false;
   PopReply();

@@ -420,6 +420,7 @@ Step SmtpRelay::EhloReply(std::string_view text, const Reply& reply) {
       options_->starttls_offered && options_->tls_policy != TlsPolicy::kNone && !tls_;
   FilterEhloReply(text, starttls ? OfferStarttls::kYes : OfferStarttls::kNo,
                   MayAuthenticate() ? OfferAuth::kYes : OfferAuth::kNo, &capabilities_, &text_);
+  if (options_->greets && policy_ != nullptr) policy_->BackendOffers(text_);
   if (reply.octets == 0) {  // of a line without an end
     return Step{.kind = StepKind::kInject, .to = Side::kFront, .text = text_};
   }

@@ -888,6 +888,17 @@ DEFECTS = (
         (Edit("src/session/partner_opening.cc", "    trouble_.is_of_resumption = true;\n", "    trouble_.is_of_resumption = false;\n"),),
         e2e("a_server_that_fails_where_it_is_asked_to_resume"), r"FAIL egress_resumption.a_server_that_fails_where"),
     Defect(
+        "partner-list-forgotten",
+        "while a partner is away, EHLO does not list what it offered",
+        (Edit("src/smtp/smtp_relay_back.cc", "  if (options_->greets && policy_ != nullptr) policy_->BackendOffers(text_);\n", ""),),
+        unit("tests/session/egress_test"), r"FAILED  \] EgressTest.WhatItOfferedAnotherTime"),
+    Defect(
+        "partner-list-without-bounds",
+        "what a partner offers is kept whatever its length",
+        (Edit("src/smtp/reply.cc", "    if (is_auth || kept.size() + line.size() + kCrlf.size() > octets_max) continue;",
+              "    if (is_auth || octets_max == 0) continue;"),),
+        unit("tests/session/egress_test"), r"FAILED  \] EgressTest.AnOfferThatIsLong"),
+    Defect(
         "egress-listens-everywhere",
         "an egress route listens where everybody can reach it, without allow_networks",
         (Edit("src/config/resolve.cc", "      if (IsLocal(route.listeners[i].endpoint)) continue;\n      if (!allow_networks) {",

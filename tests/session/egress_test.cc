@@ -41,6 +41,15 @@ class EgressTest : public testing::Test {
     client_->received().clear();
   }
 
+  // The client ends its session, and begins another one.
+  void Another() {
+    client_->Say("QUIT\r\n");
+    client_->Reset();
+    EXPECT_TRUE(world_->Until([&] { return !world_->ended().empty(); }, kPatience));
+    client_ = std::make_unique<ClientEnd>(world_->Connect(SimAddress("192.0.2.7", 50'001)));
+    EXPECT_TRUE(Hears("220 mx.example.test ESMTP\r\n"));
+    client_->received().clear();
+  }
   bool Hears(std::string_view text, TimeNs limit = kPatience) {
     return world_->Until([&] { return client_->received().find(text) != std::string::npos; },
                          limit);
@@ -106,6 +115,41 @@ TEST_F(EgressTest, InClearWhereNothingElseIsOffered) {
   client_->received().clear();
   client_->Say("MAIL FROM:<a@a>\r\n");
   EXPECT_EQ(PartnerHears(), "MAIL FROM:<a@a>\r\n");
+}
+
+// So that a sender does not give back, or cut down, what the server would have taken.
+TEST_F(EgressTest, WhatItOfferedAnotherTime) {
+  Start(EgressTls::kMay);
+  client_->Say("EHLO client\r\n");
+  EXPECT_EQ(PartnerHears(), "EHLO client\r\n");
+  partners_.back().Write(
+      "250-partner\r\n250-SIZE 1000\r\n250-AUTH PLAIN\r\n250-XFOO\r\n250-DSN\r\n250 "
+      "PIPELINING\r\n");
+  const std::string_view offer = "250-partner\r\n250-SIZE 1000\r\n250-DSN\r\n250 PIPELINING\r\n";
+  EXPECT_TRUE(Hears(offer)) << client_->received();
+  greeting_ = "421 not now\r\n";
+  Another();
+  client_->Say("EHLO client\r\n");
+  EXPECT_TRUE(Hears("250-mx.example.test\r\n250-SIZE 1000\r\n250-DSN\r\n250 PIPELINING\r\n"))
+      << client_->received();
+}
+
+// What a server offers takes no more memory than an honest one needs.
+TEST_F(EgressTest, AnOfferThatIsLong) {
+  Start(EgressTls::kMay);
+  client_->Say("EHLO client\r\n");
+  EXPECT_EQ(PartnerHears(), "EHLO client\r\n");
+  std::string reply = "250-partner\r\n";
+  for (int i = 0; i < 20; ++i) {
+    reply += "250-LIMITS " + std::string(490, 'x') + "\r\n";
+  }
+  partners_.back().Write(reply + "250 SIZE 1000\r\n");
+  EXPECT_TRUE(Hears("250 SIZE 1000\r\n"));
+  greeting_ = "421 not now\r\n";
+  Another();
+  client_->Say("EHLO client\r\n");
+  EXPECT_TRUE(Hears("250 SIZE 1000\r\n"));
+  EXPECT_LT(client_->received().size(), 1'100U);
 }
 
 TEST_F(EgressTest, AServerThatIsSilent) {

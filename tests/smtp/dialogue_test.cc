@@ -13,6 +13,7 @@
 //   ! starttls                                   the relay has asked for a handshake
 //   ! hello text                     the relay has asked for a backend that is told this
 //   ! ready tls | ready clear        it was
+//   ! offered text                   what it offered another time, before it is
 //   ! unusable text                  it could not be; the reply to MAIL
 //   ! front eof | back eof
 //   ! farewell drain                             the session ends for a reason of its own
@@ -28,6 +29,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -190,7 +192,9 @@ class Dialogue {
     } else if (event == "ready tls" || event == "ready clear") {
       harness_.BackendReady(event == "ready tls");
     } else if (event.starts_with("unusable ")) {
-      harness_.BackendUnusable(Unescape(event.substr(9)));
+      harness_.BackendUnusable(Unescape(event.substr(9)), keywords_ ? &*keywords_ : nullptr);
+    } else if (event.starts_with("offered ")) {
+      keywords_ = Unescape(event.substr(8));
     } else if (event == "front eof") {
       harness_.ClientEof();
     } else if (event == "back eof") {
@@ -212,6 +216,7 @@ class Dialogue {
   std::string sending_;
   std::string client_;   // received by the client, not yet named
   std::string backend_;  // received by the backend, not yet named
+  std::optional<std::string> keywords_;
   bool close_named_ = false;
 };
 

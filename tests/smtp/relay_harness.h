@@ -100,8 +100,8 @@ class RelayHarness {
     relay_->BackendReady(in_tls);
     Pump();
   }
-  void BackendUnusable(std::string_view reply) {
-    relay_->BackendUnusable(std::string(reply));
+  void BackendUnusable(std::string_view reply, const std::string* keywords = nullptr) {
+    relay_->BackendUnusable(std::string(reply), keywords);
     Pump();
   }
 

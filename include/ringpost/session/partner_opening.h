@@ -12,8 +12,10 @@
 #ifndef RINGPOST_SESSION_PARTNER_OPENING_H_
 #define RINGPOST_SESSION_PARTNER_OPENING_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,6 +31,13 @@
 
 namespace ringpost {
 
+// What the route's server has offered in its last reply to EHLO, where it met the route's policy.
+// So on a route that does not take clear it was offered inside TLS.
+struct PartnerOffer {
+  static constexpr std::size_t kKeywordsMax = 1'024;
+  std::optional<std::string> keywords;  // KeptKeywords(); nullopt: it has not been asked yet
+};
+
 // What the sessions of an egress route share on one shard.
 struct PartnerRoute {
   EgressConfig config;
@@ -37,6 +46,7 @@ struct PartnerRoute {
   std::shared_ptr<TrustStore> trust;               // null: no level that needs one
   // What is resumed; changes as sessions come and go.
   std::unique_ptr<PartnerSessions> sessions = std::make_unique<PartnerSessions>();
+  std::unique_ptr<PartnerOffer> offer = std::make_unique<PartnerOffer>();
 
   // The session may go on in clear, and with any certificate.
   [[nodiscard]] bool takes_clear() const {

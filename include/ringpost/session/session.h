@@ -197,6 +197,7 @@ class Session final : private PolicyListener, private MailPolicy {
   [[nodiscard]] std::string_view Judge(std::string_view argument) override;
   void RefusedInClear(std::string_view argument) override;
   void RefusedUnusable() override;
+  void BackendOffers(std::string_view filtered_reply) override;
   void CountPartner(PolicyFault fault);
   enum class Policies : std::uint8_t { kTaken, kOutOfReach };
   [[nodiscard]] Policies TakePolicies(const std::shared_ptr<const Runtime>& runtime);

@@ -62,10 +62,11 @@ enum class LocalReply : std::uint8_t {
 [[nodiscard]] CloseReason LocalReplyClose(LocalReply reply);
 // The complete reply, for those that end the session: they say which host it was.
 [[nodiscard]] std::string ClosingText(LocalReply reply, std::string_view hostname);
-// The reply to EHLO where there is no backend whose list could be passed on: what nearly every mail
-// server has. A sender that misses something here gives its mail back rather than keep it: SIZE and
-// 8BITMIME, SMTPUTF8.
-[[nodiscard]] std::string EhloReplyWithoutBackend(std::string_view hostname);
+// The reply to EHLO where there is no backend whose list could be passed on. `keywords`: those of
+// another time (KeptKeywords()); null: what nearly every mail server has. A sender that misses
+// something here gives its mail back rather than keep it: SIZE and 8BITMIME, SMTPUTF8.
+[[nodiscard]] std::string EhloReplyWithoutBackend(std::string_view hostname,
+                                                  const std::string* keywords);
 // The same for reasons that no command of the client gave; empty where nothing is to be said.
 [[nodiscard]] std::string ClosingText(CloseReason reason, std::string_view hostname);
 

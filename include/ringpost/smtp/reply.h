@@ -106,6 +106,11 @@ enum class OfferAuth : std::uint8_t { kNo, kYes };
 void FilterEhloReply(std::string_view lines_of_reply, OfferStarttls starttls, OfferAuth auth,
                      Capabilities* capabilities, std::string* out);
 
+// The keyword lines of what FilterEhloReply() has written, each without its code and with CRLF:
+// what a sender may be told where the backend cannot be asked. Without AUTH, because nobody can
+// look at a password then, and without what goes beyond `octets_max`.
+[[nodiscard]] std::string KeptKeywords(std::string_view filtered_reply, std::size_t octets_max);
+
 }  // namespace ringpost
 
 #endif  // RINGPOST_SMTP_REPLY_H_

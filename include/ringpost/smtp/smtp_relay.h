@@ -46,6 +46,8 @@ class MailPolicy {
   virtual void RefusedInClear(std::string_view argument) = 0;
   // The same of one that was answered with BackendUnusable()'s reply.
   virtual void RefusedUnusable() {}
+  // What the client was told of the reply to EHLO of a backend that its hello has opened.
+  virtual void BackendOffers(std::string_view filtered_reply) { (void)filtered_reply; }
 };
 
 // What a relay needs to know of its route. Immutable, shared by all sessions of the route, and
@@ -156,8 +158,8 @@ class SmtpRelay {
   // reply is what comes next; `in_tls`: nobody on the way can read what it is told.
   void BackendReady(bool in_tls);
   // Or it cannot be used: MAIL is answered with `reply` (4yz or 5yz, with its CRLF) until another
-  // hello opens it.
-  void BackendUnusable(std::string reply);
+  // hello opens it. `keywords`: what EHLO is answered with, as in EhloReplyWithoutBackend().
+  void BackendUnusable(std::string reply, const std::string* keywords);
   // Between kHello and the one or the other.
   [[nodiscard]] bool opens_backend() const { return back_phase_ == BackPhase::kOpening; }
   // There is no backend to ask the back for.

@@ -15,7 +15,7 @@ from harness.case import Failure, Skip, case, check, contains, each, equal, even
 from harness.configured import Layout
 from harness.names import NameServer
 from harness.namespace import private_network
-from harness.partner import CLEAR_SIZE, GARBAGE, TLS_SIZE, Partner
+from harness.partner import CLEAR_SIZE, GARBAGE, KEYWORDS, TLS_SIZE, Partner
 from harness.process import free_port
 from harness.server_pki import DOMAIN, HOST
 from harness.smtp import Client, mail
@@ -439,6 +439,21 @@ def unreachable(world):
             reply, hello, _ = send(proxy.at(level))
             expect(reply.replace(HOST, "HOST"), r"451 4\.4\.\d+ HOST\b.*: .*(?i:refused|connect|reach)", level)
             check({"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"} <= set(hello), f"the safe list: {hello}")
+
+
+@each(("encrypt", TLS, TLS_SIZE), ("none", CLEAR, CLEAR_SIZE), named=1)
+def the_list_of_a_server_that_is_away(world, variant):
+    """EHLO is answered with what the server offered last, where that met the level: not with what it says in clear."""
+    level, how, size = variant
+    with Partner(world.server_pki.server_context("right")) as partner, \
+            world.configured(layout_of(world, f"127.0.0.1:{partner.port}", "right", levels=(level,))) as proxy:
+        equal(outcome(partner, proxy.at(level), level, HOST), how, "the message")
+        partner.offers = False
+        if level == "none":
+            partner.greeting = b"421 4.3.2 too busy\r\n"
+        reply, hello, _ = send(proxy.at(level))
+        check(reply.startswith("45"), f"the server is of no use: {reply}")
+        equal(hello, ["mx.example.test", *KEYWORDS, size], "the list of EHLO")
 
 
 @case
