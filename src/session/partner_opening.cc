@@ -144,6 +144,11 @@ std::string_view PartnerTrouble::name() const {
   return {};
 }
 
+std::string ServerText(const Endpoint& server) {
+  const bool by_name = !server.host.empty() && server.known() && !IsAddress(server.host);
+  return by_name ? server.host + " (" + server.text + ")" : server.text;
+}
+
 std::string TroubleReply(const PartnerTrouble& trouble, const Endpoint& server, bool hard_bounce) {
   const std::string_view code = EnhancedCode(trouble.kind);
   std::string reply;
@@ -153,10 +158,7 @@ std::string TroubleReply(const PartnerTrouble& trouble, const Endpoint& server, 
     reply = "451 4";
   }
   reply.append(code.substr(1)).append(" ");
-  const bool by_name = !server.host.empty() && server.known() && !IsAddress(server.host);
-  reply.append(by_name ? server.host : server.text);
-  if (by_name) reply.append(" (").append(server.text).append(")");
-  reply.append(": ").append(trouble.words);
+  reply.append(ServerText(server)).append(": ").append(trouble.words);
   reply.resize(std::min(reply.size(), kReplyTextMax));
   reply.append("\r\n");
   return reply;

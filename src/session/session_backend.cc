@@ -69,7 +69,7 @@ void Session::PartnerReady() {
   tls_facts_ = backend_.partner().tls;
   sni_ = backend_.partner().sni;
   tls_established_ = !tls_facts_.version.empty();
-  relay_.BackendReady(tls_established_);
+  relay_.BackendReady(tls_established_, ServerText(backend_.endpoint()));
 }
 
 // The client is one of our own, and has mail to keep until it can leave.

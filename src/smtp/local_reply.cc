@@ -228,6 +228,27 @@ std::string ClosingText(CloseReason reason, std::string_view hostname) {
   CheckFailed("CloseReason is a closed set", __FILE__, __LINE__);
 }
 
+std::string LostServerText(CloseReason reason, std::string_view code, std::string_view server) {
+  std::string text(code);
+  const auto say = [&text, server](std::string_view enhanced, std::string_view words) {
+    return text.append(enhanced).append(server).append(": ").append(words).append(kCrlf);
+  };
+  switch (reason) {
+    case CloseReason::kBackendEof:
+    case CloseReason::kBackendReset:
+      return say(" 4.4.2 ", "closed the connection");
+    case CloseReason::kBackendTimeout:
+      return say(" 4.4.2 ", "did not answer in time");
+    case CloseReason::kBackendTls:
+      return say(" 4.7.5 ", "TLS failed");
+    case CloseReason::kBackendProtocol:
+    case CloseReason::kBackendIdentity:
+      return say(" 4.5.0 ", "says what is no reply to the command");
+    default:
+      return {};
+  }
+}
+
 void PendingReplies::Push(PendingReply reply) {
   RINGPOST_CHECK(!full());
   entries_[(first_ + size_) % kCapacity] = reply;

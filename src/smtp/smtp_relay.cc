@@ -78,9 +78,7 @@ Step SmtpRelay::DropAndInject(Side from, std::size_t octets, InjectDue due) {
   return Drop(from, octets);
 }
 
-Step SmtpRelay::Close(CloseReason reason) {
-  return CloseWith(reason, ClosingText(reason, options_->hostname));
-}
+Step SmtpRelay::Close(CloseReason reason) { return CloseBehind(reason, {}); }
 
 Step SmtpRelay::Close(LocalReply reply) {
   return CloseWith(LocalReplyClose(reply), ClosingText(reply, options_->hostname));
@@ -90,6 +88,43 @@ Step SmtpRelay::CloseWith(CloseReason reason, const std::string& text) {
   closed_ = true;
   text_ = RestOfReply() + text;
   return Step{.kind = StepKind::kClose, .reason = reason, .text = text_};
+}
+
+// `reply`: what there is to say to the first command that waits for a reply.
+Step SmtpRelay::CloseBehind(CloseReason reason, std::string reply) {
+  if (reply.empty()) reply = RestOfReply();
+  closed_ = true;
+  text_ = reply + LastWords(reason, !reply.empty());
+  return Step{.kind = StepKind::kClose, .reason = reason, .text = text_};
+}
+
+// Where mail leaves, and the server is lost, each command that waits is refused, and the sender's
+// queue says why; a reply that does not come would be a connection lost with us. A message whose
+// end was sent may be stored all the same: it comes twice rather than never. `answered`: the first
+// of the commands was.
+std::string SmtpRelay::LastWords(CloseReason reason, bool answered) const {
+  constexpr std::string_view kRefused = "451";
+  constexpr std::string_view kClosing = "421";
+  std::string refusal =
+      server_ != nullptr ? LostServerText(reason, kRefused, *server_) : std::string();
+  if (refusal.empty()) return ClosingText(reason, options_->hostname);
+  PendingReplies waiting = pending_;
+  if (answered && !waiting.empty()) waiting.Pop();
+  const bool hello = !waiting.empty() && (waiting.front().from == PendingReply::From::kHello ||
+                                          waiting.front().from == PendingReply::From::kOldHello);
+  // Who hears 4yz to EHLO says HELO.
+  if (hello || (waiting.empty() && front_phase_ != FrontPhase::kContent)) {
+    return LostServerText(reason, kClosing, *server_);
+  }
+  if (waiting.empty()) return refusal;  // to the content
+  std::string words;
+  for (; !waiting.empty(); waiting.Pop()) {
+    const PendingReply next = waiting.front();
+    const std::string_view own =
+        next.from == PendingReply::From::kLocal ? LocalReplyText(next.local) : std::string_view();
+    words.append(own.empty() ? std::string_view(refusal) : own);
+  }
+  return words;
 }
 
 void SmtpRelay::PopReply() {
@@ -131,8 +166,9 @@ void SmtpRelay::TlsEstablished(BackendAfterTls backend) {
   }
 }
 
-void SmtpRelay::BackendReady(bool in_tls) {
+void SmtpRelay::BackendReady(bool in_tls, std::string server) {
   RINGPOST_CHECK(opens_backend());
+  server_ = std::make_unique<std::string>(std::move(server));
   back_phase_ = BackPhase::kReady;
   backend_tls_ = in_tls;
   replied_ = true;  // it has, before it came to this
@@ -160,8 +196,7 @@ void SmtpRelay::BackendUnusable(std::string reply, const std::string* keywords) 
 std::string_view SmtpRelay::Farewell(CloseReason reason) {
   // Between the 220 to STARTTLS and the end of the handshake nothing can be said in clear.
   if (closed_ || front_phase_ == FrontPhase::kHandshake) return {};
-  closed_ = true;
-  text_ = RestOfReply() + ClosingText(reason, options_->hostname);
+  (void)CloseBehind(reason, {});
   return text_;
 }
 

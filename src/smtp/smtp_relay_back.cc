@@ -167,16 +167,12 @@ Step SmtpRelay::EndOfBack(const RelayInput& input) {
     return CloseWith(CloseReason::kQuit, "221 2.0.0 " + options_->hostname + " Bye\r\n");
   }
   if (input.total > 0 || long_reply_.active()) reply_fault_ = ReplyFault::kCutShort;
-  return CloseWith(
-      CloseReason::kBackendReset,
-      AcceptedText(input.readable) + ClosingText(CloseReason::kBackendReset, options_->hostname));
+  return CloseBehind(CloseReason::kBackendReset, AcceptedText(input.readable));
 }
 
 Step SmtpRelay::BadReply(const RelayInput& input, ReplyFault fault, std::size_t at) {
   reply_fault_ = fault;
-  Step step = CloseWith(CloseReason::kBackendProtocol,
-                        AcceptedText(input.readable) +
-                            ClosingText(CloseReason::kBackendProtocol, options_->hostname));
+  Step step = CloseBehind(CloseReason::kBackendProtocol, AcceptedText(input.readable));
   step.octets = at;
   return step;
 }
@@ -333,6 +329,7 @@ Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const Rela
     if (!whole) return BeginLongReply(from, text, reply, input);
     close_due_ = CloseReason::kBackendReset;
     ++stats_.backend_refusals;
+    PopReply();
     return PassReply(text, reply);
   }
   if (!whole) return BeginLongReply(from, text, reply, input);
@@ -472,6 +469,7 @@ void SmtpRelay::EndLongReply(const RelayInput& input, std::size_t octets) {
   if (front_phase_ == FrontPhase::kChunk && pending_.size() == 1) {
     ++stats_.backend_refusals;
     close_due_ = CloseReason::kBackendReset;
+    PopReply();
     return;
   }
   if (pending_.size() == 1 && !Quits(from, code) && input.readable.size() > octets &&

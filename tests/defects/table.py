@@ -899,6 +899,17 @@ DEFECTS = (
               "    if (is_auth || octets_max == 0) continue;"),),
         unit("tests/session/egress_test"), r"FAILED  \] EgressTest.AnOfferThatIsLong"),
     Defect(
+        "lost-partner-said-with-421",
+        "a partner's server that is lost in the middle of a session is not named in the sender's queue",
+        (Edit("src/smtp/smtp_relay.cc", "? LostServerText(reason, kRefused, *server_)",
+              "? LostServerText(CloseReason::kNone, kRefused, *server_)"),),
+        SMTP, r"FAILED  \].*greets_lost"),
+    Defect(
+        "lost-partner-owes-replies",
+        "where a partner's server is lost, only the first command of a group has its reply",
+        (Edit("src/smtp/smtp_relay.cc", "  for (; !waiting.empty(); waiting.Pop()) {", "  for (; words.empty(); waiting.Pop()) {"),),
+        SMTP, r"FAILED  \].*greets_lost_reply_due"),
+    Defect(
         "egress-listens-everywhere",
         "an egress route listens where everybody can reach it, without allow_networks",
         (Edit("src/config/resolve.cc", "      if (IsLocal(route.listeners[i].endpoint)) continue;\n      if (!allow_networks) {",

@@ -239,6 +239,19 @@ TEST_F(EgressTest, WithoutTlsNothingOfAMessage) {
   }
 }
 
+// What the sender's queue then says.
+TEST_F(EgressTest, AServerThatIsSilentLater) {
+  Start(EgressTls::kMay);
+  client_->Say("EHLO client\r\n");
+  EXPECT_EQ(PartnerHears(), "EHLO client\r\n");
+  partners_.back().Write("250 partner\r\n");
+  EXPECT_TRUE(Hears("250 partner\r\n"));
+  client_->received().clear();
+  Exchange("MAIL FROM:<a@a>\r\n", "451 4.4.2 127.0.0.1:10025: did not answer in time\r\n",
+           310 * kNsPerSecond);
+  EXPECT_TRUE(world_->Until([&] { return client_->ended(); }, kPatience));
+}
+
 TEST_F(EgressTest, TheClientGoesWhileTheServerIsOpened) {
   Start(EgressTls::kEncrypt);
   client_->Say("EHLO client\r\n");

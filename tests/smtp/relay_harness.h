@@ -97,7 +97,7 @@ class RelayHarness {
   // The hello that a backend is to be opened with; empty: none since the last call.
   [[nodiscard]] std::string TakeHello() { return std::exchange(hello_, {}); }
   void BackendReady(bool in_tls) {
-    relay_->BackendReady(in_tls);
+    relay_->BackendReady(in_tls, "partner");
     Pump();
   }
   void BackendUnusable(std::string_view reply, const std::string* keywords = nullptr) {

@@ -85,6 +85,9 @@ struct PartnerTrouble {
   [[nodiscard]] std::string_view name() const;
 };
 
+// "mx.partner.example (192.0.2.1:25)"; where it has no name "192.0.2.1:25".
+[[nodiscard]] std::string ServerText(const Endpoint& server);
+
 // The whole reply: "450 4.7.5 mx.partner.example (192.0.2.1:25): the certificate has expired".
 // `hard_bounce`: with 5yz, where the policy is why.
 [[nodiscard]] std::string TroubleReply(const PartnerTrouble& trouble, const Endpoint& server,

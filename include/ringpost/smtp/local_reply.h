@@ -69,6 +69,10 @@ enum class LocalReply : std::uint8_t {
                                                   const std::string* keywords);
 // The same for reasons that no command of the client gave; empty where nothing is to be said.
 [[nodiscard]] std::string ClosingText(CloseReason reason, std::string_view hostname);
+// The same where mail leaves, and the session ends because of the partner's server: "451 4.4.2
+// mx.partner.example (192.0.2.1:25): closed the connection"; empty for other reasons.
+[[nodiscard]] std::string LostServerText(CloseReason reason, std::string_view code,
+                                         std::string_view server);
 
 // What we refused last, for the log: "MAIL 530 5.7.0". Our own words only, none of the client's.
 class LastRefusal {

@@ -155,8 +155,9 @@ class SmtpRelay {
   void TlsEstablished(BackendAfterTls backend);
 
   // Once after each kHello, and before the back is asked. The backend was told that hello, and its
-  // reply is what comes next; `in_tls`: nobody on the way can read what it is told.
-  void BackendReady(bool in_tls);
+  // reply is what comes next; `in_tls`: nobody on the way can read what it is told. `server` names
+  // it where it is lost later.
+  void BackendReady(bool in_tls, std::string server);
   // Or it cannot be used: MAIL is answered with `reply` (4yz or 5yz, with its CRLF) until another
   // hello opens it. `keywords`: what EHLO is answered with, as in EhloReplyWithoutBackend().
   void BackendUnusable(std::string reply, const std::string* keywords);
@@ -267,6 +268,8 @@ class SmtpRelay {
   Step Close(CloseReason reason);
   Step Close(LocalReply reply);
   Step CloseWith(CloseReason reason, const std::string& text);
+  Step CloseBehind(CloseReason reason, std::string reply);
+  [[nodiscard]] std::string LastWords(CloseReason reason, bool answered) const;
   void PopReply();
   [[nodiscard]] std::string RestOfReply();
   void CountReply(PendingReply::From from, int code);
@@ -282,6 +285,7 @@ class SmtpRelay {
   std::unique_ptr<std::vector<std::string>> xclient_commands_;  // the ones to be sent, last first
   std::unique_ptr<std::string> held_greeting_;  // for the client, once the backend is proven
   std::unique_ptr<std::string> unusable_;       // the reply to MAIL
+  std::unique_ptr<std::string> server_;         // the name of a backend that a hello has opened
   std::uint64_t chunk_octets_ = 0;              // what is to come of this chunk
   std::size_t front_total_ = 0;  // octets that were waiting when the front was last looked at
   std::uint32_t discarded_octets_ = 0;  // of a line that was refused; 0: none is being discarded

@@ -427,6 +427,56 @@ def a_sender_that_says_nothing(world):
             client.quit()
 
 
+# --- a server that is lost ---------------------------------------------------------------------------------
+
+LOST = rf"451 4\.4\.2 127\.0\.0\.1:\d+: closed the connection"
+
+
+@each(*((at, how) for at in ("MAIL", "RCPT", "DATA", ".") for how in ("closed", "reset")))
+def a_server_that_is_lost(world, variant):
+    """Whatever waits for its reply is refused with the reason, so that the queue has it, and nothing is taken."""
+    at, how = variant
+    with Partner(world.server_pki.server_context("right"), replies={at: CLOSE if how == "closed" else RESET}) as partner, \
+            world.configured(layout_of(world, f"127.0.0.1:{partner.port}", "right", levels=("encrypt",))) as proxy:
+        with Client(proxy.at("encrypt")) as client:
+            client.open()
+            for verb, command in (("MAIL", "MAIL FROM:<a@client.example.test>"), ("RCPT", "RCPT TO:<bob@partner.example>"),
+                                  ("DATA", "DATA"), (".", "text\r\n.")):
+                reply = client.command(command)
+                if verb == at:
+                    break
+                check(reply.code in (250, 354), f"{verb}: {reply}")
+            equal(len(reply.lines), 1, f"lines of {reply}")
+            check(re.fullmatch(LOST, reply.lines[0]), f"the reply to {at}: {reply}")
+            equal(client.rest(), b"", "octets behind it, before the end")
+        check(proxy.process.running(), "ringpost runs")
+
+
+@case
+def a_server_that_is_lost_in_a_group(world):
+    """Every command of a pipelined group has its reply."""
+    with Partner(world.server_pki.server_context("right"), replies={"RCPT": CLOSE}) as partner, \
+            world.configured(layout_of(world, f"127.0.0.1:{partner.port}", "right", levels=("encrypt",))) as proxy:
+        with Client(proxy.at("encrypt")) as client:
+            client.open()
+            client.send(b"MAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nRCPT TO:<c@c.example>\r\nDATA\r\n")
+            client.expect(None, 250)
+            for _ in range(3):
+                check(re.fullmatch(LOST, client.expect(None, 451).lines[0]), "each is refused with the reason")
+            equal(client.rest(), b"", "octets behind it")
+
+
+@case
+def a_server_that_leaves_an_idle_session(world):
+    """Nothing waits for a reply: 421 (RFC 5321 3.8)."""
+    with Partner(world.server_pki.server_context("right")) as partner, \
+            world.configured(layout_of(world, f"127.0.0.1:{partner.port}", "right", levels=("encrypt",))) as proxy:
+        with Client(proxy.at("encrypt")) as client:
+            client.open()
+            partner.stop()
+            check(re.fullmatch(LOST.replace("451", "421", 1), client.expect(None, 421).lines[0]), "the last word")
+
+
 # --- nobody there -----------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import json
 import re
 import smtplib
 
+from harness.backend import CLOSE
 from harness.case import case, check, contains, each, equal, eventually
 from harness.configured import Layout
 from harness.names import NameServer
@@ -230,6 +231,25 @@ def mail_waits_and_the_queue_says_why(world, variant):
         equal(lf(partner.arrived(identifier)), lf(content), "stored content")
         sender.stop()
         partner.stop()
+
+
+@each(("Postfix", "MAIL"), ("Postfix", "RCPT"), ("Postfix", "DATA"), ("Postfix", "."), ("Exim", "RCPT"), ("Exim", "."))
+def the_server_is_lost(world, variant):
+    """In the middle of a session. The queue says why, and the next message is tried at once: the next hop is not given up."""
+    sends, at = variant
+    label = f"{sends}-lost-{at.replace('.', 'end')}".lower()
+    with Partner(world.server_pki.server_context("right"), replies={at: CLOSE}) as partner, \
+            NameServer({HOST: ["127.0.0.1"]}) as names, world.configured(layout_of(world, names, partner.port)) as proxy:
+        sender = world.keep(SENDERS[sends](world, f"sender-{label}", proxy.at("out")[1]))
+        sender.wait()
+        for count in (1, 2):
+            submit(sender)
+            eventually(lambda: len(sender.queued()) >= count and all(reason for _, reason in sender.queued()),
+                       f"{count} reasons in {sends}'s queue")
+        check("suspended" not in sender.log, "the next hop is not suspended")
+        for _, reason in sender.queued():
+            check(re.search(rf"451 4\.4\.2 {re.escape(HOST)} \S+: closed the connection", reason), f"the reason: {reason}")
+        sender.stop()
 
 
 @each("Postfix", "Exim")

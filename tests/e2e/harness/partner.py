@@ -15,7 +15,7 @@ TLS_RECORD = 0x16  # the first octet of a ClientHello's record
 CLEAR_SIZE, TLS_SIZE = "SIZE 1000000", "SIZE 30000000"  # so that a client shows which list it has read
 KEYWORDS = ("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "DSN")
 REPLIES = {"MAIL": b"250 2.1.0 Ok\r\n", "RCPT": b"250 2.1.5 Ok\r\n", "DATA": b"354 End data with <CR><LF>.<CR><LF>\r\n",
-           "RSET": b"250 2.0.0 Ok\r\n", "NOOP": b"250 2.0.0 Ok\r\n", "QUIT": b"221 2.0.0 Bye\r\n"}
+           "RSET": b"250 2.0.0 Ok\r\n", "NOOP": b"250 2.0.0 Ok\r\n", "QUIT": b"221 2.0.0 Bye\r\n", ".": b"250 2.0.0 Ok: stored\r\n"}
 PROCEED = "proceed"  # instead of one of the defects of a handshake
 
 
@@ -43,13 +43,16 @@ class PartnerSession:
 class Partner:
     """`tls` is a server's context; None: STARTTLS is not offered, unless `offers` says so. `greeting` and `starttls`
     are replies, or CLOSE, RESET, SILENT. `behind` follows the 220 to STARTTLS in its segment. `handshake`: PROCEED,
-    GARBAGE, CLOSE, RESET or SILENT once the client has begun. `implicit`: TLS from the first octet."""
+    GARBAGE, CLOSE, RESET or SILENT once the client has begun. `implicit`: TLS from the first octet. `replies` by verb are
+    others than the usual ones, "." for the one to the content."""
 
     def __init__(self, tls=None, *, offers=None, greeting=b"220 mx.partner.example ESMTP\r\n",
-                 starttls=b"220 2.0.0 Ready to start TLS\r\n", behind=b"", handshake=PROCEED, implicit=False):
+                 starttls=b"220 2.0.0 Ready to start TLS\r\n", behind=b"", handshake=PROCEED, implicit=False,
+                 replies=None):
         self.tls, self.greeting, self.starttls, self.behind = tls, greeting, starttls, behind
         self.offers = tls is not None and not implicit if offers is None else offers
         self.handshake, self.implicit = handshake, implicit
+        self.replies = {**REPLIES, **(replies or {})}
         self.sessions = []
         self._open = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -89,6 +92,10 @@ class Partner:
             self.sessions.append(session)
             threading.Thread(target=self._serve, args=(connection, session), daemon=True).start()
 
+    def opened(self, connection):
+        """It is this one that ends with us."""
+        self._open.add(connection)
+
     def _serve(self, connection, session):
         self._open.add(connection)
         dialogue = _Dialogue(self, connection, session)
@@ -99,7 +106,7 @@ class Partner:
         except (EOFError, OSError):
             pass
         finally:
-            self._open.discard(connection)
+            self._open -= {connection, dialogue.connection}
             dialogue.connection.close()
             connection.close()
             session.ended = True
@@ -126,21 +133,21 @@ class _Dialogue:
                 mail, recipients = None, []
             elif verb == "MAIL":
                 mail, recipients = line, []
-                self._say(REPLIES[verb])
+                self._say(self.partner.replies[verb])
             elif verb == "RCPT" and mail:
                 recipients.append(line)
-                self._say(REPLIES[verb])
+                self._say(self.partner.replies[verb])
             elif verb == "DATA" and recipients:
-                self._say(REPLIES[verb])
+                self._say(self.partner.replies[verb])
                 content = self._content()
                 self.session.messages.append((self.in_tls, mail, recipients, content))
-                self._say(b"250 2.0.0 Ok: stored\r\n")
+                self._say(self.partner.replies["."])
                 mail, recipients = None, []
             elif verb in ("RSET", "NOOP"):
                 mail, recipients = None, []
-                self._say(REPLIES[verb])
+                self._say(self.partner.replies[verb])
             elif verb == "QUIT":
-                self._say(REPLIES[verb])
+                self._say(self.partner.replies[verb])
                 return
             else:
                 self._say(b"503 5.5.1 Error: not now\r\n")
@@ -190,6 +197,7 @@ class _Dialogue:
             self.session.failure = str(error)
             raise
         self.in_tls = True
+        self.partner.opened(self.connection)
         self.session.version, self.session.cipher = self.connection.version(), self.connection.cipher()[0]
         self.session.resumed = self.connection.session_reused
         self.session.certificate = self.connection.getpeercert(binary_form=True)
