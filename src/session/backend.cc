@@ -327,12 +327,16 @@ CloseReason Backend::Account(CloseReason reason) {
   return reason;
 }
 
-void Backend::Abandon() {
+void Backend::Abandon(Ending ending) {
   wants_ = Wants::kNothing;
   if (is_partner()) {
     partner_->opening.reset();
   }
-  leg_->ShutDown(host_->io());
+  if (ending == Ending::kRetire) {
+    leg_->Retire();
+  } else {
+    leg_->ShutDown(host_->io());
+  }
   ReleaseSocket();
 }
 

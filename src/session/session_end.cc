@@ -39,7 +39,9 @@ void Session::Close(CloseReason reason, Farewell farewell) {
   const bool is_rejected = IsRejected(reason);
   close_reason_ = is_rejected ? CloseReason::kTlsHandshake : reason;
   phase_ = Phase::kFlushing;
-  backend_.Abandon();
+  // A partner's server can tell by it that nothing is missing, so content that is cut gets none.
+  const bool may_notify = back_.may_notify() && !relay_.in_content();
+  backend_.Abandon(may_notify ? Backend::Ending::kRetire : Backend::Ending::kAtOnce);
   host_->EndTurn(*this);
   host_->wheel().Set(timer, host_->io().Now() + kFlushTimeout);
   host_->MakeReady(*this);
@@ -97,6 +99,9 @@ void Session::PumpClosing() {
   if (phase_ == Phase::kJoining) {
     front_.ShutDown(io);
   }
+  if (back_.state() == LegState::kRetiring) {
+    PumpGoodbye();
+  }
   const bool back_finished = back_.TryFinish(io);
   const bool front_finished = phase_ == Phase::kJoining && front_.TryFinish(io);
   if (back_finished && front_finished) {
@@ -108,10 +113,28 @@ void Session::PumpClosing() {
   }
 }
 
+// To a partner's server: close_notify, and then its end is waited for, as the client's is.
+void Session::PumpGoodbye() {
+  Io& io = host_->io();
+  if (!back_.finishing()) {
+    if (host_->pool().free_count(BlockSize::kLarge) >= kLargeNeeded) {
+      back_.CloseNotify();
+    }
+    ArmSend(back_, SendHint::kFinFollows);
+    if (back_.output_sent()) {
+      back_.FinishSending(io);
+    }
+  }
+  if (back_.failed() || (back_.finishing() && back_.ended())) {
+    back_.ShutDown(io);
+  } else {
+    back_.ArmRecv(io);
+  }
+}
+
 void Session::OnDeadline() {
   if (!running()) {
-    phase_ = Phase::kJoining;
-    host_->MakeReady(*this);
+    Join();
     return;
   }
   switch (wait_) {
@@ -169,7 +192,13 @@ void Session::Drain() {
 
 void Session::Stop() {
   Close(CloseReason::kStop, Farewell::kSilent);
+  Join();
+}
+
+// Nobody is waited for any more.
+void Session::Join() {
   phase_ = Phase::kJoining;
+  back_.ShutDown(host_->io());
   host_->MakeReady(*this);
 }
 
@@ -197,7 +226,7 @@ void Session::Reclaim() {
   detail_ = "held buffers that others were waiting for";
   if (!running() || front_.sending()) {
     Close(CloseReason::kClientTimeout, Farewell::kSilent);
-    phase_ = Phase::kJoining;  // nobody takes its last words
+    Join();  // nobody takes its last words
   } else {
     Close(holding().who == Holding::For::kBackend ? CloseReason::kBackendTimeout
                                                   : CloseReason::kClientTimeout,

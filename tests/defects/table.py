@@ -910,6 +910,21 @@ DEFECTS = (
         (Edit("src/smtp/smtp_relay.cc", "  for (; !waiting.empty(); waiting.Pop()) {", "  for (; words.empty(); waiting.Pop()) {"),),
         SMTP, r"FAILED  \].*greets_lost_reply_due"),
     Defect(
+        "no-close-notify-to-a-partner",
+        "a partner's server cannot tell the end of a session from one that was cut",
+        (Edit("src/session/session_end.cc", "may_notify ? Backend::Ending::kRetire", "may_notify ? Backend::Ending::kAtOnce"),),
+        e2e("egress.the_end_of_tls"), r"FAIL egress.the_end_of_tls"),
+    Defect(
+        "stays-with-a-partner",
+        "a partner's server that keeps its connection after QUIT keeps the session",
+        (Edit("src/session/session_end.cc", "  phase_ = Phase::kJoining;\n  back_.ShutDown(host_->io());", "  phase_ = Phase::kJoining;"),),
+        e2e("egress.a_server_that_stays"), r"FAIL egress.a_server_that_stays"),
+    Defect(
+        "close-notify-behind-half-a-message",
+        "content that is cut looks finished to a partner's TLS library",
+        (Edit("src/session/session_end.cc", "back_.may_notify() && !relay_.in_content();", "back_.may_notify();"),),
+        e2e("egress.the_end_of_tls"), r"FAIL egress.the_end_of_tls"),
+    Defect(
         "egress-listens-everywhere",
         "an egress route listens where everybody can reach it, without allow_networks",
         (Edit("src/config/resolve.cc", "      if (IsLocal(route.listeners[i].endpoint)) continue;\n      if (!allow_networks) {",

@@ -125,8 +125,10 @@ class Backend {
   // The relay has seen the session's end, for `reason`: says what that means for the address.
   // Returns the reason that it really is.
   [[nodiscard]] CloseReason Account(CloseReason reason);
-  // No connection any more, and none to come.
-  void Abandon();
+  // No connection any more, and none to come. kRetire: the leg's last octets are the session's to
+  // send.
+  enum class Ending : std::uint8_t { kAtOnce, kRetire };
+  void Abandon(Ending ending = Ending::kAtOnce);
   // Has a line written of an end for `reason` that says something new of the address.
   void Report(CloseReason reason, std::string_view detail);
 

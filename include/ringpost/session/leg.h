@@ -75,6 +75,11 @@ class Leg {
   [[nodiscard]] TlsOutcome OpenRecords();
   [[nodiscard]] TlsOutcome SealRecords();
   void CloseNotify();
+  // TLS is up, and all that there was to say is said: close_notify would be the last of it.
+  [[nodiscard]] bool may_notify() const {
+    return state_ == LegState::kOpen && tls_ != nullptr && tls_->handshake_complete() && !failed_ &&
+           plain_sealed() && output_sent();
+  }
 
   // Arms what the queues call for.
   // kFinFollows where nothing will be added to the output, and it ends with FinishSending().
@@ -99,6 +104,7 @@ class Leg {
   bool TryFinish(Io& io);
   // Ends the sending direction, behind what was sent; what is received from here on is dropped.
   void FinishSending(Io& io);
+  [[nodiscard]] bool finishing() const { return dropping_; }
 
   [[nodiscard]] bool raw_input_empty() const { return raw_in_.empty(); }
   [[nodiscard]] bool plain_sealed() const { return plain_out_.empty(); }

@@ -162,6 +162,8 @@ class Session final : private PolicyListener, private MailPolicy {
   [[nodiscard]] bool running() const { return phase_ == Phase::kRunning; }
   void PumpRelay();
   void PumpClosing();
+  void PumpGoodbye();
+  void Join();
   [[nodiscard]] Moved PumpFrontTls();
   [[nodiscard]] Moved PumpPartner();
   void OpenPartner(const Step& step);

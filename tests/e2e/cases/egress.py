@@ -232,6 +232,36 @@ def the_cipher(world, variant):
         equal(partner.sessions[0].cipher, cipher, "cipher")
 
 
+@each(("TLS 1.2", V12), ("TLS 1.3", V13), named=1)
+def the_end_of_tls(world, variant):
+    """Behind QUIT the partner's TLS library sees close_notify, and where content is cut it sees none."""
+    _, version = variant
+    with Partner(world.server_pki.server_context("right", highest=version)) as partner, \
+            world.configured(layout_of(world, f"127.0.0.1:{partner.port}", "right", levels=("encrypt",))) as proxy:
+        equal(outcome(partner, proxy.at("encrypt"), "encrypt", HOST), TLS, "the message")
+        equal(partner.sessions[0].notified, True, f"close_notify: {partner.sessions[0].failure}")
+        with Client(proxy.at("encrypt")) as client:
+            client.open()
+            client.expect("MAIL FROM:<alice@client.example.test>", 250)
+            client.expect("RCPT TO:<bob@partner.example>", 250)
+            client.expect("DATA", 354)
+            client.send(b"half a message\r\n")
+        partner.all_ended()
+        check("EOF" in (partner.sessions[1].failure or ""), f"an end without close_notify: {partner.sessions[1].failure}")
+        equal(partner.sessions[1].messages, [], "messages")
+
+
+@case
+def a_server_that_stays(world):
+    """After QUIT: its end is waited for, but not for long."""
+    with Partner(world.server_pki.server_context("right"), leaves=False) as partner, \
+            world.configured(layout_of(world, f"127.0.0.1:{partner.port}", "right", levels=("encrypt",))) as proxy:
+        with Client(proxy.at("encrypt")) as client:
+            client.open()
+            client.quit()
+        eventually(lambda: '"reason":"quit"' in proxy.process.log, "the end of the session", 14)
+
+
 @case
 def an_old_server_and_may(world):
     """What goes in clear goes on a connection that never said STARTTLS."""

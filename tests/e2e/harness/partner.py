@@ -32,6 +32,7 @@ class PartnerSession:
         self.certificate = None  # the client's, in DER
         self.failure = None      # why a handshake failed
         self.messages = []       # (whether in TLS, mail line, rcpt lines, content)
+        self.notified = None     # once we have said QUIT: whether close_notify came before the end
         self.ended = False
 
     def lines(self, verb, in_tls=None):
@@ -44,15 +45,16 @@ class Partner:
     """`tls` is a server's context; None: STARTTLS is not offered, unless `offers` says so. `greeting` and `starttls`
     are replies, or CLOSE, RESET, SILENT. `behind` follows the 220 to STARTTLS in its segment. `handshake`: PROCEED,
     GARBAGE, CLOSE, RESET or SILENT once the client has begun. `implicit`: TLS from the first octet. `replies` by verb are
-    others than the usual ones, "." for the one to the content."""
+    others than the usual ones, "." for the one to the content. Without `leaves` it keeps the connection after QUIT."""
 
     def __init__(self, tls=None, *, offers=None, greeting=b"220 mx.partner.example ESMTP\r\n",
                  starttls=b"220 2.0.0 Ready to start TLS\r\n", behind=b"", handshake=PROCEED, implicit=False,
-                 replies=None):
+                 replies=None, leaves=True):
         self.tls, self.greeting, self.starttls, self.behind = tls, greeting, starttls, behind
         self.offers = tls is not None and not implicit if offers is None else offers
         self.handshake, self.implicit = handshake, implicit
         self.replies = {**REPLIES, **(replies or {})}
+        self.leaves, self.stopped = leaves, threading.Event()
         self.sessions = []
         self._open = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -66,6 +68,7 @@ class Partner:
         self.stop()
 
     def stop(self):
+        self.stopped.set()
         for end in (self._listener, *list(self._open)):
             try:
                 end.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits there
@@ -148,6 +151,10 @@ class _Dialogue:
                 self._say(self.partner.replies[verb])
             elif verb == "QUIT":
                 self._say(self.partner.replies[verb])
+                if not self.partner.leaves:
+                    self.partner.stopped.wait(60)
+                elif self.in_tls:
+                    self._end_of_tls()
                 return
             else:
                 self._say(b"503 5.5.1 Error: not now\r\n")
@@ -192,7 +199,7 @@ class _Dialogue:
                 pass
             raise EOFError
         try:
-            self.connection = self.partner.tls.wrap_socket(self.connection, server_side=True)
+            self.connection = self.partner.tls.wrap_socket(self.connection, server_side=True, suppress_ragged_eofs=False)
         except (ssl.SSLError, OSError) as error:
             self.session.failure = str(error)
             raise
@@ -201,6 +208,14 @@ class _Dialogue:
         self.session.version, self.session.cipher = self.connection.version(), self.connection.cipher()[0]
         self.session.resumed = self.connection.session_reused
         self.session.certificate = self.connection.getpeercert(binary_form=True)
+
+    def _end_of_tls(self):
+        try:
+            self.connection.unwrap().close()
+            self.session.notified = True
+        except (ssl.SSLError, OSError) as error:
+            self.session.notified = False
+            self.session.failure = str(error)
 
     def _more(self):
         octets = self.connection.recv(65536)
