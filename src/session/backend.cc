@@ -24,8 +24,13 @@ bool GreetingIsForeign(std::string_view readable) {
                       is_digit);
 }
 
-PartnerTrouble Silence() {
-  return {.kind = PartnerTrouble::Kind::kSilent, .words = "did not answer in time"};
+PartnerTrouble Overdue(const Leg& leg) {
+  using Trouble = PartnerTrouble::Kind;
+  if (leg.tls_pending()) {
+    return {
+        .kind = Trouble::kHandshake, .words = "TLS handshake not done in time", .is_passing = true};
+  }
+  return {.kind = Trouble::kSilent, .words = "did not answer in time"};
 }
 
 }  // namespace
@@ -212,12 +217,12 @@ std::string Backend::Apology() const {
   return TroubleReply(partner_->trouble, endpoint(), next_hop_->partner()->config.hard_bounce);
 }
 
-Backend::Answer Backend::OnOpeningOverdue() { return OpeningFailed(Silence()); }
+Backend::Answer Backend::OnOpeningOverdue() { return OpeningFailed(Overdue(*leg_)); }
 
 Backend::Answer Backend::GiveUp() {
   wants_ = Wants::kNothing;
   partner_->opening.reset();
-  partner_->trouble = Silence();
+  partner_->trouble = Overdue(*leg_);
   leg_->ShutDown(host_->io());
   return {.kind = Kind::kFailed, .reason = partner_->trouble.reason()};
 }

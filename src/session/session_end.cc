@@ -147,6 +147,7 @@ void Session::OnDeadline() {
       Hear(IsOpeningOver() ? backend_.GiveUp() : backend_.OnConnectOverdue());
       break;
     case Wait::kOpening:
+    case Wait::kPartnerTls:
       Hear(IsOpeningOver() ? backend_.GiveUp() : backend_.OnOpeningOverdue());
       break;
     case Wait::kHandshake:
@@ -256,7 +257,10 @@ Session::Wait Session::WaitsFor() const {
   if (back_.state() != LegState::kOpen) {
     return Wait::kConnect;
   }
-  return backend_.opening() ? Wait::kOpening : Wait::kRelay;
+  if (!backend_.opening()) {
+    return Wait::kRelay;
+  }
+  return back_.tls_pending() ? Wait::kPartnerTls : Wait::kOpening;
 }
 
 void Session::UpdateDeadline() {
@@ -274,12 +278,27 @@ void Session::UpdateDeadline() {
   wait_ = wait;
   wait_seen_ = relay_wait;
   progress_seen_ = relay_.progress();
-  const TimeNs deadline = wait == Wait::kHandshake ? handshake_deadline_
-                          : wait == Wait::kProof   ? now + kProofTimeout
-                          : wait == Wait::kConnect ? ConnectDeadline()
-                          : wait == Wait::kOpening ? OpeningDeadline()
-                                                   : RelayDeadline();
-  host_->wheel().Set(timer, deadline);
+  host_->wheel().Set(timer, Deadline());
+}
+
+TimeNs Session::Deadline() const {
+  const TimeNs now = host_->io().Now();
+  switch (wait_) {
+    case Wait::kNothing:
+    case Wait::kRelay:
+      break;
+    case Wait::kProof:
+      return now + kProofTimeout;
+    case Wait::kConnect:
+      return ConnectDeadline();
+    case Wait::kOpening:
+      return OpeningDeadline();
+    case Wait::kPartnerTls:
+      return std::min(OpeningDeadline(), now + listener_->route->handshake_timeout);
+    case Wait::kHandshake:
+      return handshake_deadline_;
+  }
+  return RelayDeadline();
 }
 
 // A partner's servers have a time together.

@@ -925,6 +925,12 @@ DEFECTS = (
         (Edit("src/session/session_end.cc", "back_.may_notify() && !relay_.in_content();", "back_.may_notify();"),),
         e2e("egress.the_end_of_tls"), r"FAIL egress.the_end_of_tls"),
     Defect(
+        "partner-handshake-without-its-time",
+        "a partner's server that does not end its handshake is waited for as long as all of the opening takes",
+        (Edit("src/session/session_end.cc", "      return std::min(OpeningDeadline(), now + listener_->route->handshake_timeout);",
+              "      return OpeningDeadline();"),),
+        unit("tests/session/egress_test"), r"FAILED  \] EgressTest.AHandshakeThatTakesLong"),
+    Defect(
         "egress-listens-everywhere",
         "an egress route listens where everybody can reach it, without allow_networks",
         (Edit("src/config/resolve.cc", "      if (IsLocal(route.listeners[i].endpoint)) continue;\n      if (!allow_networks) {",

@@ -239,6 +239,24 @@ TEST_F(EgressTest, WithoutTlsNothingOfAMessage) {
   }
 }
 
+// handshake_timeout is 30 s. It begins with the 220, not with the connection.
+TEST_F(EgressTest, AHandshakeThatTakesLong) {
+  greeting_.clear();
+  Start(EgressTls::kEncrypt);
+  client_->Say("EHLO client\r\n");
+  world_->Pass(40 * kNsPerSecond);
+  partners_.back().Write("220 partner\r\n");
+  EXPECT_EQ(PartnerHears(), "EHLO client\r\n");
+  partners_.back().Write("250-partner\r\n250 STARTTLS\r\n");
+  EXPECT_EQ(PartnerHears(), "STARTTLS\r\n");
+  partners_.back().Write("220 go\r\n");
+  EXPECT_TRUE(PartnerHears().starts_with("\x16\x03"));
+  EXPECT_FALSE(Hears("250", 29 * kNsPerSecond));
+  EXPECT_TRUE(Hears(kOwnList, 2 * kNsPerSecond));
+  client_->received().clear();
+  Exchange("MAIL FROM:<a@a>\r\n", "450 4.7.5 127.0.0.1:10025: TLS handshake not done in time\r\n");
+}
+
 // What the sender's queue then says.
 TEST_F(EgressTest, AServerThatIsSilentLater) {
   Start(EgressTls::kMay);

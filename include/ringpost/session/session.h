@@ -211,10 +211,19 @@ class Session final : private PolicyListener, private MailPolicy {
   void MailAllowed(const PolicyDecisions& decisions) override;
 
   // What the deadline is for; a new one begins whenever this, or the relay's progress, changes.
-  enum class Wait : std::uint8_t { kNothing, kProof, kConnect, kOpening, kHandshake, kRelay };
+  enum class Wait : std::uint8_t {
+    kNothing,
+    kProof,
+    kConnect,
+    kOpening,
+    kPartnerTls,
+    kHandshake,
+    kRelay
+  };
   [[nodiscard]] Wait WaitsFor() const;
   [[nodiscard]] RelayWait Waiting() const;
   void UpdateDeadline();
+  [[nodiscard]] TimeNs Deadline() const;
   [[nodiscard]] TimeNs RelayDeadline() const;
   [[nodiscard]] bool IsOpeningOver() const;
   [[nodiscard]] TimeNs ConnectDeadline() const;

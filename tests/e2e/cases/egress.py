@@ -10,7 +10,7 @@ import ssl
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from harness.backend import CLOSE, RESET
+from harness.backend import CLOSE, RESET, SILENT
 from harness.case import Failure, Skip, case, check, contains, each, equal, eventually
 from harness.configured import Layout
 from harness.names import NameServer
@@ -230,6 +230,19 @@ def the_cipher(world, variant):
             world.configured(layout_of(world, f"127.0.0.1:{partner.port}", "right", levels=("encrypt",))) as proxy:
         equal(outcome(partner, proxy.at("encrypt"), "encrypt", HOST), TLS, "the message")
         equal(partner.sessions[0].cipher, cipher, "cipher")
+
+
+@each("begun", "implicit")
+def a_handshake_that_takes_long(world, how):
+    """It has a time of its own, and is then one that failed."""
+    with Partner(world.server_pki.server_context("right"), handshake=SILENT, implicit=how == "implicit") as partner, \
+            world.configured(layout_of(world, f"127.0.0.1:{partner.port}", "right", levels=("may", "encrypt"), handshake_timeout="1s",
+                                       hard_bounce=True, implicit_tls=how == "implicit")) as proxy:
+        late = r"450 4\.7\.5 127\.0\.0\.1:\d+: TLS handshake not done in time"  # it may do better the next time
+        expect(send(proxy.at("encrypt"))[0], late, "encrypt")
+        expect(send(proxy.at("may"))[0], late if how == "implicit" else r"250 ", "may")
+        partner.all_ended()
+        equal([message[0] for message in partner.messages], [] if how == "implicit" else [False], "messages in TLS")
 
 
 @each(("TLS 1.2", V12), ("TLS 1.3", V13), named=1)
