@@ -24,13 +24,9 @@ bool GreetingIsForeign(std::string_view readable) {
                       is_digit);
 }
 
-PartnerTrouble Overdue(const Leg& leg) {
-  using Trouble = PartnerTrouble::Kind;
-  if (leg.tls_pending()) {
-    return {
-        .kind = Trouble::kHandshake, .words = "TLS handshake not done in time", .is_passing = true};
-  }
-  return {.kind = Trouble::kSilent, .words = "did not answer in time"};
+PartnerTrouble NoDescriptor() {
+  return {.kind = PartnerTrouble::Kind::kShortage,
+          .words = "no descriptor is left for a connection to it"};
 }
 
 }  // namespace
@@ -217,20 +213,36 @@ std::string Backend::Apology() const {
   return TroubleReply(partner_->trouble, endpoint(), next_hop_->partner()->config.hard_bounce);
 }
 
-Backend::Answer Backend::OnOpeningOverdue() { return OpeningFailed(Overdue(*leg_)); }
+Backend::Answer Backend::OnOpeningOverdue(bool lacks_blocks) {
+  return OpeningFailed(Overdue(lacks_blocks));
+}
 
-Backend::Answer Backend::GiveUp() {
+Backend::Answer Backend::GiveUp(bool lacks_blocks) {
+  partner_->trouble = Overdue(lacks_blocks);
   wants_ = Wants::kNothing;
   partner_->opening.reset();
-  partner_->trouble = Overdue(*leg_);
   leg_->ShutDown(host_->io());
   return {.kind = Kind::kFailed, .reason = partner_->trouble.reason()};
 }
 
+PartnerTrouble Backend::Overdue(bool lacks_blocks) const {
+  using Trouble = PartnerTrouble::Kind;
+  if (wants_ == Wants::kConnection) {
+    return NoDescriptor();
+  }
+  if (lacks_blocks) {
+    return {.kind = Trouble::kShortage, .words = "no memory was free in time to talk to it"};
+  }
+  if (leg_->tls_pending()) {
+    return {
+        .kind = Trouble::kHandshake, .words = "TLS handshake not done in time", .is_passing = true};
+  }
+  return {.kind = Trouble::kSilent, .words = "did not answer in time"};
+}
+
 Backend::Answer Backend::WithoutDescriptor() {
   if (is_partner()) {
-    partner_->trouble = {.kind = PartnerTrouble::Kind::kShortage,
-                         .words = "no descriptor is left for a connection to it"};
+    partner_->trouble = NoDescriptor();
   }
   return {.kind = Kind::kFailed, .reason = CloseReason::kOutOfResources};
 }

@@ -137,6 +137,7 @@ void Session::OnDeadline() {
     Join();
     return;
   }
+  const bool lacks_blocks = needs_round || back_.starved();
   switch (wait_) {
     case Wait::kNothing:
       break;
@@ -144,11 +145,12 @@ void Session::OnDeadline() {
       Hear(backend_.OnProofOverdue());
       break;
     case Wait::kConnect:
-      Hear(IsOpeningOver() ? backend_.GiveUp() : backend_.OnConnectOverdue());
+      Hear(IsOpeningOver() ? backend_.GiveUp(false) : backend_.OnConnectOverdue());
       break;
     case Wait::kOpening:
     case Wait::kPartnerTls:
-      Hear(IsOpeningOver() ? backend_.GiveUp() : backend_.OnOpeningOverdue());
+      Hear(IsOpeningOver() ? backend_.GiveUp(lacks_blocks)
+                           : backend_.OnOpeningOverdue(lacks_blocks));
       break;
     case Wait::kHandshake:
       Close(CloseReason::kHandshakeTimeout, Farewell::kSilent);

@@ -6,8 +6,10 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "session_world.h"
@@ -22,16 +24,19 @@ constexpr std::string_view kOwnList =
 
 class EgressTest : public testing::Test {
  protected:
-  void Start(EgressTls tls, std::vector<SimBackend> servers = {SimBackend::kAccept}) {
+  void Start(EgressTls tls, std::vector<SimBackend> servers = {SimBackend::kAccept},
+             bool implicit_tls = false) {
     WorldOptions options;
     options.certificate = false;
     options.egress.emplace().policy.tls = tls;
+    options.egress->implicit_tls = implicit_tls;
     options.policy.tls = TlsPolicy::kNone;
     options.backends = std::move(servers);
     options.sessions_per_client_max = 1;
     world_ = std::make_unique<SessionWorld>(options);
     world_->OnSessionBackend([this](SimPeer peer) {
       partners_.push_back(peer);
+      on_partner_();
       if (!greeting_.empty()) {
         peer.Write(greeting_);
       }
@@ -68,7 +73,20 @@ class EgressTest : public testing::Test {
     return partners_.empty() ? "" : partners_.back().Read();
   }
 
+  // Takes all blocks that are free, as other sessions might.
+  void TakeBlocks() {
+    while (const std::optional<BlockId> block = world_->pool().Take(BlockSize::kLarge)) {
+      taken_.push_back(*block);
+    }
+  }
+  void ReturnBlocks() {
+    for (const BlockId block : std::exchange(taken_, {})) {
+      world_->pool().Release(block);
+    }
+  }
+
   void TearDown() override {
+    ReturnBlocks();
     client_->Reset();
     world_->Finish();
     client_.reset();
@@ -82,6 +100,8 @@ class EgressTest : public testing::Test {
   std::unique_ptr<ClientEnd> second_;
   std::vector<SimPeer> partners_;
   std::string greeting_ = "220 partner\r\n";
+  std::function<void()> on_partner_ = [] {};
+  std::vector<BlockId> taken_;
 };
 
 TEST_F(EgressTest, NobodyIsConnectedToBeforeTheHello) {
@@ -237,6 +257,51 @@ TEST_F(EgressTest, WithoutTlsNothingOfAMessage) {
     }
     Start(EgressTls::kEncrypt);  // for TearDown()
   }
+}
+
+// Where it is we who cannot go on, the server is not said to be silent, nor counted out.
+TEST_F(EgressTest, BlocksThatAreMissing) {
+  on_partner_ = [this] { TakeBlocks(); };
+  Start(EgressTls::kMay);
+  client_->Say("EHLO client\r\n");
+  EXPECT_FALSE(Hears("250", 230 * kNsPerSecond));
+  ASSERT_EQ(partners_.size(), 1U);
+  EXPECT_EQ(partners_.back().Read(), "");
+  world_->Pass(11 * kNsPerSecond);
+  ReturnBlocks();
+  EXPECT_TRUE(Hears(kOwnList, 20 * kNsPerSecond)) << client_->received();
+  client_->received().clear();
+  on_partner_ = [] {};
+  Exchange("MAIL FROM:<a@a>\r\n",
+           "451 4.3.1 127.0.0.1:10025: no memory was free in time to talk to it\r\n");
+  client_->Say("EHLO client\r\n");
+  EXPECT_EQ(PartnerHears(), "EHLO client\r\n");
+}
+
+// The first step of TLS asks for blocks before anything has come.
+TEST_F(EgressTest, BlocksThatAreMissingWhereTlsBegins) {
+  on_partner_ = [this] { TakeBlocks(); };
+  greeting_.clear();
+  Start(EgressTls::kEncrypt, {SimBackend::kAccept}, true);
+  client_->Say("EHLO client\r\n");
+  ASSERT_TRUE(world_->Until([&] { return !partners_.empty(); }, kPatience));
+  world_->Pass(5 * kNsPerSecond);
+  EXPECT_EQ(partners_.back().Read(), "");
+  ReturnBlocks();
+  EXPECT_TRUE(PartnerHears().starts_with("\x16\x03"));
+}
+
+TEST_F(EgressTest, DescriptorsThatAreMissing) {
+  greeting_.clear();
+  on_partner_ = [this] { world_->io().set_descriptors_max(0); };
+  Start(EgressTls::kMay, {SimBackend::kAccept, SimBackend::kAccept});
+  client_->Say("EHLO client\r\n");
+  EXPECT_TRUE(Hears(kOwnList, 120 * kNsPerSecond));
+  client_->received().clear();
+  EXPECT_EQ(partners_.size(), 1U);
+  world_->io().set_descriptors_max(1'000);
+  Exchange("MAIL FROM:<a@a>\r\n",
+           "451 4.3.1 127.0.0.1:10026: no descriptor is left for a connection to it\r\n");
 }
 
 // handshake_timeout is 30 s. It begins with the 220, not with the connection.

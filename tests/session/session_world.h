@@ -75,6 +75,7 @@ class SessionWorld final : public ShardObserver {
 
   [[nodiscard]] SimIo& io() { return *io_; }
   [[nodiscard]] const BufferPool& pool() const { return *pool_; }
+  [[nodiscard]] BufferPool& pool() { return *pool_; }
   [[nodiscard]] Shard& shard() { return *shard_; }
   [[nodiscard]] const Shard& shard() const { return *shard_; }
   [[nodiscard]] static SocketAddress BackendAddress(std::size_t index);

@@ -105,9 +105,10 @@ class Backend {
   [[nodiscard]] Answer OpenOn();
   [[nodiscard]] bool is_partner() const { return partner_ != nullptr; }
   [[nodiscard]] bool opening() const { return is_partner() && partner_->opening != nullptr; }
-  // The time of one address is over, and that of all.
-  [[nodiscard]] Answer OnOpeningOverdue();
-  [[nodiscard]] Answer GiveUp();
+  // The time of one address is over, and that of all. `lacks_blocks`: of the pool, so that the
+  // server is not to blame.
+  [[nodiscard]] Answer OnOpeningOverdue(bool lacks_blocks);
+  [[nodiscard]] Answer GiveUp(bool lacks_blocks);
   // After kFailed: the reply to MAIL; and what it says, for the log.
   [[nodiscard]] std::string Apology() const;
   [[nodiscard]] const PartnerTrouble& trouble() const { return partner_->trouble; }
@@ -150,6 +151,7 @@ class Backend {
   [[nodiscard]] Answer Connect();
   [[nodiscard]] Answer TryNext(CloseReason reason, int error);
   void BeginOpening();
+  [[nodiscard]] PartnerTrouble Overdue(bool lacks_blocks) const;
   [[nodiscard]] Answer WithoutDescriptor();
   [[nodiscard]] Answer OpeningFailed(PartnerTrouble trouble);
   void Blame(NextHop::Fault fault);
