@@ -156,6 +156,11 @@ TEST_F(EgressConfigTest, WarningsAreOfMailThatLeaves) {
   }
 }
 
+// Its remedy must not be the one of ingress, which is an open relay here.
+TEST_F(EgressConfigTest, NoUnixSocket) {
+  ExpectSaying(Load("", "unix:/run/out").status(), "write 127.0.0.1:10026");
+}
+
 // To a route of ingress it may lead: mail that leaves comes in again.
 TEST_F(EgressConfigTest, NotToItself) {
   ExpectSaying(Load("", "127.0.0.1:10026", "127.0.0.1:10026").status(),
