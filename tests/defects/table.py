@@ -1566,6 +1566,17 @@ DEFECTS = (
         EARLY_250,
         fuzz("relay", 3_000), r"libFuzzer: deadly signal"),
     Defect(
+        "fuzz-injection-behind-220",
+        "what a partner's server says behind its 220 to STARTTLS is taken for what comes through TLS (PROTOCOL 43)",
+        (Edit("src/smtp/client_dialogue.cc", "  const bool alone = reply.size() == total;\n",
+              "  const bool alone = reply.size() <= total;\n"),),
+        fuzz("client_dialogue", 3_000), r"libFuzzer: deadly signal"),
+    Defect(
+        "fuzz-250-without-a-partner",
+        "MAIL is accepted although the partner's server cannot be used (PROTOCOL 7)",
+        (Edit(FRONT, "      return RefuseUnusable(octets);\n", "      return Answer(LocalReply::kOk, octets);\n"),),
+        fuzz("relay", 3_000), r"libFuzzer: deadly signal"),
+    Defect(
         "start-probe-without-a-request",
         "the probe at the start makes a ring and does not use it: where only io_uring_enter is refused, ringpost says that it is ready",
         (Edit("src/io/uring.cc", "CompleteOne(&ring->ring)", "absl::OkStatus()"),),

@@ -79,6 +79,37 @@ def log_line():
         write("log_line", name, octets)
 
 
+# --- The client's side of SMTP ------------------------------------------------------------------------------
+
+def client_dialogue():
+    never, if_offered, always = 0, 1, 2
+    implicit, helo, late, ends, hasty, long_winded = 4, 8, 16, 32, 64, 128
+    greeting, offer, plain = b"220 mx\r\n|", b"250-mx\r\n250-SIZE 1\r\n250 STARTTLS\r\n|", b"250-mx\r\n250 SIZE 1\r\n|"
+    dialogues = {
+        "starttls": (always, greeting + offer + b"220 go\r\n|250 mx\r\n"),
+        "starttls_helo": (always | helo, greeting + offer + b"220 go\r\n|"),
+        "starttls_hasty": (always | hasty, greeting + offer + b"220 go\r\n|250 mx\r\n"),
+        "injection": (always, greeting + offer + b"220 go\r\n250 injected\r\n"),
+        "injection_tls": (if_offered, greeting + offer + b"220 go\r\n\x16\x03\x03"),
+        "refused": (if_offered, greeting + offer + b"454 4.7.0 no\r\n|250 mx\r\n"),
+        "refused_always": (always, greeting + offer + b"502 no\r\n"),
+        "refused_and_more": (if_offered, greeting + offer + b"454 no\r\n421 bye\r\n"),
+        "not_offered": (always, greeting + plain), "in_clear": (if_offered, greeting + plain),
+        "in_clear_helo": (if_offered | helo, greeting + plain), "never": (never, greeting),
+        "no_ehlo": (if_offered, greeting + b"502 what\r\n|250 mx\r\n"),
+        "ehlo_later": (always, greeting + b"450 later\r\n"), "go_ahead": (always, greeting + b"354 go\r\n"),
+        "implicit": (always | implicit, greeting + b"250 mx\r\n"),
+        "late": (always | late, greeting + offer + b"220 go\r\n|"), "late_and_more": (always | late, b"220 a\r\n250 b"),
+        "greeting_refused": (always, b"554 5.3.2 not for you\r\n"), "greeting_two": (always, b"220 a\r\n220 b\r\n"),
+        "greeting_cut": (if_offered | ends, b"220-mx\r\n220 m"), "closed": (always | ends, b""),
+        "garbage": (if_offered, b"\x15\x03\x01\0\x02\x02\x0a"), "within_a_line": (always, greeting + b"250 XSTARTTLS\r\n"),
+        "long": (always | long_winded, b"220-" + b"x" * 450 + b"\r\n"),
+        "bare_lf": (always, b"220 mx\n|250 mx\n"),
+    }
+    for name, (options, says) in dialogues.items():
+        write("client_dialogue", name, bytes([options]) + says)
+
+
 # --- TLS --------------------------------------------------------------------------------------------------
 
 def vector(size, content):
@@ -300,9 +331,9 @@ def certificates():
 
 
 if __name__ == "__main__":
-    for make in (proxy, log_line, client_hello, certificates):
+    for make in (proxy, log_line, client_dialogue, client_hello, certificates):
         make()
     for folder in sorted(CORPUS.iterdir()):
         files = list(folder.iterdir())
-        assert len(files) < 40, folder
+        assert len(files) < 60, folder
         print(folder.name, len(files))

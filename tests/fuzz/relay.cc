@@ -2,9 +2,12 @@
 //
 // The relay between a client and a backend that say anything at any time. The input is a script;
 // its first line sets options ("encrypt", "reject", "xclient", "none", "few", "auth" for AUTH in
-// clear, "v1" and "v2" for a PROXY header, anything else: nothing), the others are "F text" and
-// "B text" (what client and backend send, with CRLF; "\r" and "\n" are octets, "\c" ends it without
-// CRLF), "f", "b" (their EOF), "T" and "K" (the handshake is over; a new or the same backend).
+// clear, "v1" and "v2" for a PROXY header, "greets" and "named" for mail that leaves, the latter
+// with a name of our own for EHLO, anything else: nothing), the others are "F text" and "B text"
+// (what client and backend send, with CRLF; "\r" and "\n" are octets, "\c" ends it without CRLF),
+// "f", "b" (their EOF), "T" and "K" (the handshake is over; a new or the same backend). Where we
+// greet, "R" opens the backend in TLS, "r" in clear, and "U text" says why it cannot be used;
+// before that it says nothing.
 //
 // Oracles: the harness's own (the relay's contract), what each side may be told, that no reply is
 // one too many, and the same script with other cuts of what is contiguous.
@@ -38,9 +41,22 @@ RelayOptions ReadOptions(std::string_view line) {
   if (line == "xclient") options.xclient = true;
   if (line == "auth") options.auth = AuthPolicy::kAsBackend;
   if (line == "few") options.refused_commands_max = 3;
+  if (line == "greets" || line == "named") {  // as runtime.cc has it
+    options.greets = true;
+    options.starttls_offered = false;
+    options.tls_policy = TlsPolicy::kNone;
+    if (line == "named") options.hello_name = "out.test";
+  }
   options.prove_with_noop = line == "v1";
   options.proxy_header = line == "v1" || line == "v2";
   return options;
+}
+
+constexpr std::string_view kUnusable = "450 4.7.5 mx.partner.test: ";
+
+// What a server said is quoted there, as QuotableLine() makes it.
+std::string UnusableReply(std::string_view said) {
+  return std::string(kUnusable).append(QuotableLine(said)).append("\r\n");
 }
 
 std::string Text(std::string_view argument) {
@@ -58,12 +74,20 @@ std::string Text(std::string_view argument) {
   return text + "\r\n";
 }
 
+// What we say to the client's own commands as long as no backend is open.
+bool OursWithoutBackend(std::string_view said) {
+  return said == "220 mx.test ESMTP\r\n" || said == "250 2.0.0 Ok\r\n" ||
+         said == "250 mx.test\r\n" || said == EhloReplyWithoutBackend("mx.test", nullptr);
+}
+
 // A backend may say the same as one of our refusals; then it is not counted as the backend's.
-bool Ours(int code, std::string_view said) {
+bool Ours(int code, std::string_view said, bool greets) {
   if (code < 400) {
-    return said == "220 2.0.0 Ready to start TLS\r\n" || said == "221 2.0.0 mx.test Bye\r\n";
+    return said == "220 2.0.0 Ready to start TLS\r\n" || said == "221 2.0.0 mx.test Bye\r\n" ||
+           (greets && OursWithoutBackend(said));
   }
   bool ours = said.starts_with("550 5.7.0 refused, as number ") ||
+              (greets && said.starts_with(kUnusable)) ||
               said.find(" mx.test ") != std::string_view::npos;
   for (int i = 0; i <= static_cast<int>(LocalReply::kPolicyChanged); ++i) {
     ours |= said == LocalReplyText(static_cast<LocalReply>(i));
@@ -77,12 +101,12 @@ bool BeginsPositive(std::string_view text) {
 }
 
 // How many replies of `text` are positive, less those that are ours to make (PROTOCOL 7).
-std::size_t Positive(std::string_view text, bool ours_too) {
+std::size_t Positive(std::string_view text, bool ours_too, bool greets = false) {
   std::size_t count = 0;
   for (Reply reply = ParseReply(text); reply.status == ReplyStatus::kComplete;
        reply = ParseReply(text)) {
     const std::string_view said = text.substr(0, reply.octets);
-    if (reply.code < 300 && (ours_too || !Ours(reply.code, said))) ++count;
+    if (reply.code < 300 && (ours_too || !Ours(reply.code, said, greets))) ++count;
     text.remove_prefix(reply.octets);
   }
   // To the end of content a code counts, whatever becomes of the rest (PROTOCOL 10).
@@ -91,14 +115,33 @@ std::size_t Positive(std::string_view text, bool ours_too) {
 }
 
 // How many replies of `text` answer something. A 421 need not, and nothing follows it.
-std::size_t Answers(std::string_view text, bool ours_too) {
+std::size_t Answers(std::string_view text, bool ours_too, bool greets = false) {
   std::size_t count = 0;
   for (Reply reply = ParseReply(text); reply.status == ReplyStatus::kComplete && reply.code != 421;
        reply = ParseReply(text)) {
-    if (ours_too || !Ours(reply.code, text.substr(0, reply.octets))) ++count;
+    if (ours_too || !Ours(reply.code, text.substr(0, reply.octets), greets)) ++count;
     text.remove_prefix(reply.octets);
   }
   return count;
+}
+
+// Before a backend is open, nothing is said in its name: no more is accepted than there were
+// commands that we answer ourselves.
+void NothingAccepted(std::string_view to_client, std::string_view client_said) {
+  std::size_t own = 1;  // the greeting
+  while (!client_said.empty()) {
+    const std::string_view line = client_said.substr(0, client_said.find('\n'));
+    client_said.remove_prefix(std::min(client_said.size(), line.size() + 1));
+    for (const std::string_view verb : {"EHLO", "HELO", "NOOP", "RSET", "QUIT"}) {
+      own += fuzz::EqualsIgnoringCase(line.substr(0, verb.size()), verb) ? 1 : 0;
+    }
+  }
+  RINGPOST_CHECK(Positive(to_client, true) <= own);
+  for (Reply reply = ParseReply(to_client); reply.status == ReplyStatus::kComplete;
+       reply = ParseReply(to_client)) {
+    RINGPOST_CHECK(reply.code < 300 || reply.code >= 400);
+    to_client.remove_prefix(reply.octets);
+  }
 }
 
 // Every command ends one line and has one reply, so that there are never more replies than lines;
@@ -106,7 +149,7 @@ std::size_t Answers(std::string_view text, bool ours_too) {
 class ReplyOracle {
  public:
   explicit ReplyOracle(const RelayOptions& options)
-      : introduced_(options.xclient || options.prove_with_noop) {
+      : introduced_(options.xclient || options.prove_with_noop), greets_(options.greets) {
     NewBackend();
   }
 
@@ -134,9 +177,9 @@ class ReplyOracle {
       ++lines_;
       to_backend.remove_prefix(end + 1);
     }
-    answers_ += Answers(to_client, false);
+    answers_ += Answers(to_client, false, greets_);
     RINGPOST_CHECK(answers_ <= kGreeting + commands_);
-    RINGPOST_CHECK(!surplus_ || Positive(to_client, false) == 0);
+    RINGPOST_CHECK(!surplus_ || Positive(to_client, false, greets_) == 0);
     surplus_ = surplus_ || surplus_due_;
   }
 
@@ -157,9 +200,11 @@ class ReplyOracle {
     }
   }
 
+  // Or, where we greet, the reply to the hello that has opened the backend.
   static constexpr std::size_t kGreeting = 1;
 
   const bool introduced_;
+  const bool greets_;
   bool introducing_ = false;
   bool watching_groups_ = true;
   bool group_ended_ = false;
@@ -178,6 +223,8 @@ Heard Play(std::string_view script, std::size_t window) {
   harness.set_window(window);
   Heard heard;
   bool tls = false;
+  bool open = !options.greets;
+  bool backend_tls = false;
   bool front_eof = false;
   bool back_eof = false;
   const auto listen = [&] {
@@ -186,7 +233,8 @@ Heard Play(std::string_view script, std::size_t window) {
     oracle.Moved(to_client, to_backend);
     heard.client += to_client;
     heard.backend += to_backend;
-    if (!tls) heard.backend_before_tls += to_backend;
+    // Of mail that leaves it is the backend's TLS that counts.
+    if (!tls && !backend_tls) heard.backend_before_tls += to_backend;
   };
   while (!lines.empty()) {
     const std::string_view line = lines.Line();
@@ -199,7 +247,7 @@ Heard Play(std::string_view script, std::size_t window) {
         harness.FromClient(Text(argument));
         break;
       case 'B':
-        if (back_eof) break;
+        if (back_eof || !open) break;
         heard.backend_said += Text(argument);
         oracle.BackendSays(heard.backend_said);
         harness.FromBackend(Text(argument));
@@ -210,6 +258,7 @@ Heard Play(std::string_view script, std::size_t window) {
         harness.ClientEof();
         break;
       case 'b':
+        if (!open) break;
         back_eof = true;
         harness.BackendEof();
         break;
@@ -227,11 +276,29 @@ Heard Play(std::string_view script, std::size_t window) {
         harness.TlsEstablished(line[0] == 'T' ? BackendAfterTls::kReconnected
                                               : BackendAfterTls::kSame);
         break;
+      case 'R':
+      case 'r':
+        if (!harness.relay().opens_backend() || harness.closed()) break;
+        listen();
+        NothingAccepted(heard.client, heard.client_said);
+        open = true;
+        backend_tls = line[0] == 'R';
+        harness.BackendReady(line[0] == 'R');
+        break;
+      case 'U':
+        if (!harness.relay().opens_backend() || harness.closed()) break;
+        harness.BackendUnusable(UnusableReply(argument));
+        break;
       default:
         break;
     }
+    const std::string hello = harness.TakeHello();
+    RINGPOST_CHECK(hello.empty() || (!open && hello.ends_with("\r\n") && hello.size() > 6 &&
+                                     (hello.starts_with("EHLO ") || hello.starts_with("HELO "))));
     listen();
+    RINGPOST_CHECK(open || heard.backend.empty());
   }
+  if (!open) NothingAccepted(heard.client, heard.client_said);
   heard.backend_positive += Positive(heard.backend_said, true);
   heard.reason = harness.reason();
   heard.stats = harness.relay().stats();
@@ -299,6 +366,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::GtestFailuresAbort();
   const std::string_view script = fuzz::View(data, size);
   const Heard heard = Play(script, RelayHarness::kContiguousMax);
+  const std::string_view first_line = script.substr(0, script.find('\n'));
+  const bool greets = first_line == "greets" || first_line == "named";
 
   // Replies, none of them cut short, and none of ours a 2xx that the backend did not give.
   std::string_view rest = heard.client;
@@ -307,14 +376,14 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     RINGPOST_CHECK(reply.status == ReplyStatus::kComplete);
     rest.remove_prefix(reply.octets);
   }
-  RINGPOST_CHECK(Positive(heard.client, false) <= heard.backend_positive);
+  RINGPOST_CHECK(Positive(heard.client, false, greets) <= heard.backend_positive);
   RINGPOST_CHECK(heard.stats.messages_accepted <= heard.backend_positive);
-  const std::string_view first_line = script.substr(0, script.find('\n'));
   if (first_line != "auth") NoAuth(heard.backend_before_tls);
   if (first_line == "encrypt") OnlyBeforeTls(heard.backend_before_tls);
-  // Bare newlines are rewritten; XCLIENT, a first NOOP and the "*" that ends AUTH are ours.
+  // Bare newlines are rewritten; XCLIENT, a first NOOP, our name in EHLO and the "*" that ends AUTH
+  // are ours.
   if (heard.stats.bare_newlines == 0 && first_line != "xclient" && first_line != "v1" &&
-      heard.client_said.find('*') == std::string::npos &&
+      first_line != "named" && heard.client_said.find('*') == std::string::npos &&
       heard.backend.find("*\r\n") == std::string::npos) {
     RINGPOST_CHECK(IsSubsequence(heard.backend, heard.client_said));
   }
