@@ -322,6 +322,8 @@ PartnerOpening::Progress PartnerOpening::AwaitReply(Leg& leg) {
 
 PartnerOpening::Progress PartnerOpening::Fail(PartnerTrouble::Kind kind, std::string words) {
   trouble_.kind = kind;
+  // A handshake may also fail for want of memory, here or there: no reason to give a message back.
+  trouble_.is_passing = trouble_.is_passing || kind == Kind::kHandshake;
   trouble_.words = std::move(words);
   // The server may have another certificate by now, or may not know its own ticket.
   if (session_.session != nullptr && (kind == Kind::kHandshake || kind == Kind::kCertificate)) {

@@ -30,6 +30,7 @@ class EgressTest : public testing::Test {
     options.certificate = false;
     options.egress.emplace().policy.tls = tls;
     options.egress->implicit_tls = implicit_tls;
+    options.egress->hard_bounce = hard_bounce_;
     options.policy.tls = TlsPolicy::kNone;
     options.backends = std::move(servers);
     options.sessions_per_client_max = 1;
@@ -102,6 +103,7 @@ class EgressTest : public testing::Test {
   std::string greeting_ = "220 partner\r\n";
   std::function<void()> on_partner_ = [] {};
   std::vector<BlockId> taken_;
+  bool hard_bounce_ = false;
 };
 
 TEST_F(EgressTest, NobodyIsConnectedToBeforeTheHello) {
@@ -333,6 +335,33 @@ TEST_F(EgressTest, AServerThatIsSilentLater) {
   Exchange("MAIL FROM:<a@a>\r\n", "451 4.4.2 127.0.0.1:10025: did not answer in time\r\n",
            310 * kNsPerSecond);
   EXPECT_TRUE(world_->Until([&] { return client_->ended(); }, kPatience));
+}
+
+// What a server says for good does; a handshake may fail for want of memory, on either side.
+TEST_F(EgressTest, AFailedHandshakeGivesNoMessageBack) {
+  hard_bounce_ = true;
+  for (const bool offers : {true, false}) {
+    Start(EgressTls::kEncrypt);
+    client_->Say("EHLO client\r\n");
+    EXPECT_EQ(PartnerHears(), "EHLO client\r\n");
+    partners_.back().Write(offers ? "250-partner\r\n250 STARTTLS\r\n" : "250 partner\r\n");
+    if (offers) {
+      EXPECT_EQ(PartnerHears(), "STARTTLS\r\n");
+      partners_.back().Write("220 go\r\n");
+      EXPECT_NE(PartnerHears(), "");
+      partners_.back().Write("no TLS at all\r\n");
+    }
+    EXPECT_TRUE(Hears(kOwnList)) << client_->received();
+    client_->received().clear();
+    client_->Say("MAIL FROM:<a@a>\r\n");
+    EXPECT_TRUE(Hears(offers ? "450 4.7.5 127.0.0.1:10025: TLS handshake failed: "
+                             : "550 5.7.4 127.0.0.1:10025: does not offer STARTTLS"))
+        << client_->received();
+    if (offers) {
+      TearDown();
+      partners_.clear();
+    }
+  }
 }
 
 TEST_F(EgressTest, TheClientGoesWhileTheServerIsOpened) {
