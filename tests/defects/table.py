@@ -937,6 +937,35 @@ DEFECTS = (
               "  const bool lacks_blocks = needs_round && back_.starved();"),),
         unit("tests/session/egress_test"), r"FAILED  \] EgressTest.BlocksThatAreMissing"),
     Defect(
+        "clear-text-to-a-partner-simulated",
+        "the same, in the simulation",
+        (Edit("src/session/backend.cc", "                                                  : StarttlsUse::kAlways;",
+              "                                                  : StarttlsUse::kIfOffered;"),),
+        SIMULATION, r"in clear to a partner"),
+    Defect(
+        "verdict-on-a-partner-passed-over-simulated",
+        "the same, in the simulation",
+        (Edit("src/session/partner_opening.cc",
+              "  if (facts_.fault != PolicyFault::kNone && route_->mode == PolicyMode::kEnforce) {",
+              "  if (facts_.fault != PolicyFault::kNone && route_->mode == PolicyMode::kReport) {"),),
+        SIMULATION, r"partner [0-9/]+ \((untrusted|wrong name|expired)\) hears MAIL"),
+    Defect(
+        "unusable-partner-refused-at-the-hello-simulated",
+        "the same, in the simulation",
+        (Edit("src/session/session_backend.cc", "      if (relay_.opens_backend()) {", "      if (relay_.lacks_backend()) {"),),
+        SIMULATION, r"sender\.completed\(\)"),
+    Defect(
+        "mail-accepted-without-a-partner",
+        "MAIL is accepted although the partner's server cannot be used (PROTOCOL 7)",
+        (Edit(FRONT, "      return RefuseUnusable(octets);\n", "      return Answer(LocalReply::kOk, octets);\n"),),
+        SIMULATION, r"nobody's reply: 250"),
+    Defect(
+        "failed-handshake-gives-mail-back",
+        "with hard_bounce, a message goes back because a handshake has failed, for want of memory perhaps",
+        (Edit("src/session/partner_opening.cc",
+              "  trouble_.is_passing = trouble_.is_passing || kind == Kind::kHandshake;\n", ""),),
+        unit("tests/session/egress_test"), r"FAILED  \] EgressTest.AFailedHandshakeGivesNoMessageBack"),
+    Defect(
         "egress-listens-everywhere",
         "an egress route listens where everybody can reach it, without allow_networks",
         (Edit("src/config/resolve.cc", "      if (IsLocal(route.listeners[i].endpoint)) continue;\n      if (!allow_networks) {",

@@ -35,7 +35,7 @@ class PartnerResumption : public testing::Test {
     ServerPolicy& policy = options.egress.emplace().policy;
     policy.tls = EgressTls::kTrusted;
     policy.trust = 0;
-    options.egress_ca = root_.pem();
+    options.trusts.emplace_back().ca_files.push_back({"ca.pem", root_.pem()});
     options.policy.tls = TlsPolicy::kNone;
     world_ = std::make_unique<SessionWorld>(options);
     world_->OnSessionBackend([this](SimPeer peer) {
@@ -57,7 +57,7 @@ class PartnerResumption : public testing::Test {
     } else if (said == "STARTTLS\r\n") {
       said.clear();
       server->Say("220 go\r\n");
-      server->ServeTls(contexts_.get());
+      server->AcceptTls(contexts_.get());
     } else if (said.starts_with("MAIL")) {
       said.clear();
       server->Say("250 ok\r\n");

@@ -65,6 +65,11 @@ TEST(SessionSimTest, RandomSessions) {
   all_met(totals.faults, "fault");
   all_met(totals.rogues, "backend's broken rule");
   all_met(totals.mischiefs, "client's broken rule");
+  EXPECT_GT(totals.egress.completed, 100u);
+  EXPECT_GT(totals.egress.acknowledged, 100u);
+  EXPECT_GT(totals.egress.in_tls, 100u);
+  EXPECT_GT(totals.egress.held, 50u);
+  all_met(totals.egress.faults, "fault of a partner's server");
   int reasons = 0;
   for (const std::uint64_t count : totals.reasons) {
     reasons += count > 0 ? 1 : 0;

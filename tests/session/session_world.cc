@@ -35,6 +35,7 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options, Time
   for (std::size_t i = 0; i < options.backends.size(); ++i) {
     upstream.addresses.push_back(
         MakeEndpoint("127.0.0.1", static_cast<std::uint16_t>(kFirstBackendPort + i)));
+    upstream.addresses.back().host = options.partner_host;
   }
   config->upstreams.push_back(upstream);
   RouteConfig ingress;
@@ -51,9 +52,7 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options, Time
       {.endpoint = MakeEndpoint(options.listen, 25), .implicit_tls = options.implicit_tls});
   config->partners = options.partners;
   LoadedFiles files;
-  if (!options.egress_ca.empty()) {
-    files.trusts.emplace_back().ca_files.push_back({"ca.pem", options.egress_ca});
-  }
+  files.trusts = options.trusts;
   files.certificates.emplace_back();
   files.partners = std::make_shared<const PartnerTable>(config->partners, config->own_domains);
   if (options.certificate) {
@@ -287,14 +286,14 @@ void ClientEnd::Say(std::string_view text) {
   Move();
 }
 
-void ClientEnd::ServeTls(const TlsContextSet* contexts) {
-  tls_ = TlsEngine::Server(contexts);
-  Move();
-}
-
 void ClientEnd::StartTls(const TlsClientContext* context, const TlsSession* session) {
   tls_ = TlsEngine::Client(context != nullptr ? context : ClientTlsContext(), "mx.example.test",
                            session);
+  Move();
+}
+
+void ClientEnd::AcceptTls(const TlsContextSet* contexts) {
+  tls_ = TlsEngine::Server(contexts);
   Move();
 }
 

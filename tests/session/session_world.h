@@ -54,7 +54,10 @@ struct WorldOptions {
   const char* listen = "198.51.100.1";  // port 25
   // The route is one on which mail leaves, and the backends are a partner's servers.
   std::optional<EgressConfig> egress = std::nullopt;
-  std::string egress_ca;  // PEM, of the one CA that it trusts; empty: none
+  // What they are configured as; empty: their addresses.
+  std::string partner_host = {};
+  // What EgressConfig's policy may name.
+  std::vector<TrustOptions> trusts = {};
   // Instead of one that is made once per process; not owned.
   const TlsCertificatePem* certificate_pem = nullptr;
   TicketKeys* ticket_keys = nullptr;  // not owned; null: no tickets
@@ -166,8 +169,8 @@ class ClientEnd {
   [[nodiscard]] std::string& received() { return received_; }
   // Null: a context of the tests' own, which offers both versions.
   void StartTls(const TlsClientContext* context = nullptr, const TlsSession* session = nullptr);
-  // The other end of TLS, where this plays a partner's server.
-  void ServeTls(const TlsContextSet* contexts);
+  // The other side: this end is a server, which waits for the ClientHello. `contexts` outlives it.
+  void AcceptTls(const TlsContextSet* contexts);
   [[nodiscard]] bool tls_ready() const { return tls_ != nullptr && tls_->handshake_complete(); }
   [[nodiscard]] bool tls_failed() const { return tls_failed_; }
   [[nodiscard]] bool notified() const { return notified_; }  // close_notify received

@@ -88,7 +88,7 @@ bool Parse(int count, char** values, Arguments* arguments) {
 
 void Report(std::uint64_t seed, const SimulationResult& result) {
   std::fprintf(stderr, "\nseed %llu failed (%s):\n", static_cast<unsigned long long>(seed),
-               Describe(DrawPlan(seed)).c_str());
+               DescribeSeed(seed).c_str());
   for (const std::string& failure : result.failures) {
     std::fprintf(stderr, "%s\n", failure.c_str());
   }

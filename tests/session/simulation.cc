@@ -11,6 +11,7 @@
 
 #include "../tls/tls_fixture.h"
 #include "../x509/authority.h"
+#include "egress_simulation.h"
 #include "ringpost/io/socket.h"
 #include "wire_watch.h"
 
@@ -354,11 +355,16 @@ SimulationResult Simulate(std::uint64_t seed, SimulationTotals* totals,
       tickets = TicketKeys::Random(plan.world.io.wall_clock);
       plan.world.ticket_keys = tickets.get();
     }
-    SimulatedRun run(plan, totals);
-    if (print) {
-      run.set_printer(print);
+    {
+      SimulatedRun run(plan, totals);
+      if (print) {
+        run.set_printer(print);
+      }
+      result.trace = run.Go();
     }
-    result.trace = run.Go();
+    if (HasEgressWorld(seed)) {
+      result.trace = result.trace * 31 + SimulateEgress(seed, totals, print);
+    }
   }
   for (int i = 0; i < failures.size(); ++i) {
     const testing::TestPartResult& failure = failures.GetTestPartResult(i);
@@ -367,6 +373,14 @@ SimulationResult Simulate(std::uint64_t seed, SimulationTotals* totals,
         std::to_string(failure.line_number()) + ": " + failure.message());
   }
   return result;
+}
+
+std::string DescribeSeed(std::uint64_t seed) {
+  std::string text = Describe(DrawPlan(seed));
+  if (HasEgressWorld(seed)) {
+    text += "; and " + DescribeEgress(seed);
+  }
+  return text;
 }
 
 std::string Describe(const SimulationTotals& totals) {
@@ -408,6 +422,16 @@ std::string Describe(const SimulationTotals& totals) {
           [](std::size_t i) { return RogueName(static_cast<Rogue>(i)); });
   section("rules broken by clients", totals.mischiefs,
           [](std::size_t i) { return MischiefName(static_cast<Mischief>(i)); });
+  text += "mail that leaves\n";
+  row("seeds", totals.egress.seeds);
+  row("sessions", totals.egress.sessions);
+  row("sessions completed by QUIT", totals.egress.completed);
+  row("messages acknowledged", totals.egress.acknowledged);
+  row("messages stored in TLS", totals.egress.in_tls);
+  row("... in a resumed session", totals.egress.resumed);
+  row("messages held back", totals.egress.held);
+  section("faults of partners' servers", totals.egress.faults,
+          [](std::size_t i) { return PartnerFaultName(static_cast<PartnerFault>(i)); });
   section("sessions ended", totals.reasons,
           [](std::size_t i) { return CloseReasonName(static_cast<CloseReason>(i)); });
   return text;

@@ -9,6 +9,8 @@
 // - who calls is said to the backend first, once and truly;
 // - nobody is left waiting, in whatever weather: every session ends, and within its time-outs;
 // - one CloseReason per session, the one that fits where it is known what happened;
+// - of a world where mail leaves (every fourth seed is one more, egress_simulation.h), what stands
+//   there;
 // - nothing in flight, no socket open, the pool full, wolfSSL's memory returned at the end, and no
 //   more of it in between than planned.
 #ifndef RINGPOST_TESTS_SESSION_SIMULATION_H_
@@ -23,12 +25,25 @@
 #include <vector>
 
 #include "mischief.h"
+#include "partner_server.h"
 #include "plan.h"
 #include "random_backend.h"
 #include "ringpost/base/outcome.h"
 #include "sim/sim_io.h"
 
 namespace ringpost {
+
+// Of the worlds where mail leaves.
+struct EgressTotals {
+  std::uint64_t seeds = 0;
+  std::uint64_t sessions = 0;
+  std::uint64_t completed = 0;
+  std::uint64_t acknowledged = 0;
+  std::uint64_t in_tls = 0;   // of the messages that were stored
+  std::uint64_t resumed = 0;  // ... in a resumed session
+  std::uint64_t held = 0;     // refusals of ours to MAIL
+  PartnerServer::FaultCounts faults{};
+};
 
 // Over many seeds: that they reach what they are for.
 struct SimulationTotals {
@@ -53,6 +68,7 @@ struct SimulationTotals {
   std::array<std::uint64_t, static_cast<std::size_t>(Mischief::kCount)> mischiefs{};
   RandomBackend::RogueCounts rogues{};
   SimFaultCounts faults{};
+  EgressTotals egress;
 };
 // As a table for a person.
 [[nodiscard]] std::string Describe(const SimulationTotals& totals);
@@ -62,6 +78,8 @@ struct SimulationResult {
   std::vector<std::string> failures;  // empty: all oracles are content
 };
 
+// Its plans, in words.
+[[nodiscard]] std::string DescribeSeed(std::uint64_t seed);
 // `print` may be null; else it gets the whole story, line by line.
 [[nodiscard]] SimulationResult Simulate(std::uint64_t seed, SimulationTotals* totals,
                                         const std::function<void(std::string_view)>& print = {});

@@ -22,7 +22,7 @@ unsigned Octet(char c) { return static_cast<unsigned char>(c); }
 }  // namespace
 
 void WireWatch::Opened(int fd, From from, const SocketAddress& /*local*/) {
-  if (from == From::kAccepted) {
+  if ((from == From::kConnected) == (outbound_ != Outbound::kNone)) {
     streams_[fd].tls = implicit_tls_;
   }
 }
@@ -35,6 +35,8 @@ void WireWatch::Sent(int fd, std::string_view octets) {
   while (!octets.empty()) {
     if (found->second.tls) {
       Records(found->second, octets);
+    } else if (outbound_ != Outbound::kNone) {
+      Outwards(found->second, octets);
     } else {
       Clear(found->second, octets);
     }
@@ -55,6 +57,28 @@ void WireWatch::Clear(Stream& stream, std::string_view& octets) {
   octets.remove_prefix(end);
   if (stream.line.ends_with('\n')) {
     stream.tls = stream.line == kReady;
+    stream.line.clear();
+  }
+}
+
+void WireWatch::Outwards(Stream& stream, std::string_view& octets) {
+  if (stream.asked && Octet(octets.front()) == kHandshake) {
+    stream.tls = true;
+    return;
+  }
+  const std::size_t end = std::min(octets.find('\n'), octets.size() - 1) + 1;
+  stream.line += octets.substr(0, end);
+  octets.remove_prefix(end);
+  if (outbound_ == Outbound::kForced) {
+    bool allowed = false;
+    for (const std::string& line : {"EHLO " + hello_, "HELO " + hello_, std::string("STARTTLS")}) {
+      allowed = allowed || (line + "\r\n").starts_with(stream.line);
+    }
+    EXPECT_TRUE(allowed && !stream.asked)
+        << "in clear to a partner, at " << io_->elapsed() / kNsPerMs << " ms: " << stream.line;
+  }
+  if (stream.line.ends_with('\n')) {
+    stream.asked = stream.line == "STARTTLS\r\n";
     stream.line.clear();
   }
 }
