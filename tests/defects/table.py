@@ -425,7 +425,7 @@ DEFECTS = (
     Defect(
         "deadlines-never-set",
         "a client that says nothing keeps its session for ever (PROTOCOL 5)",
-        (Edit(SESSION_END, "  host_->wheel().Set(timer, deadline);\n", ""),),
+        (Edit(SESSION_END, "  host_->wheel().Set(timer, Deadline());\n", ""),),
         DIALOGUES, r"FAILED  \] .*client_idle"),
     # --- What the log says of a refusal
     Defect(

@@ -238,9 +238,13 @@ def out_by_relayhost(world):
     """And the queue says why mail waits, in the document's words; once the partner's server is right, it leaves."""
     with lines(world) as there:
         partner = there.partners["partner.example"]
-        partner.tls = world.server_pki.server_context("expired")
-        main = there.transport(there.blocks["main.cf relayhost"], 10026)
+        partner.tls, partner.auth = world.server_pki.server_context("expired"), True
+        passwords = world.folder / "doc-passwords"
+        passwords.write_text(there.transport(there.blocks["sasl_passwd"], 10026))
+        main = (there.transport(there.blocks["main.cf relayhost"], 10026) +
+                replaced(there.blocks["main.cf password"], {"/etc/postfix/sasl_passwd": passwords}))
         postfix = world.keep(DocumentedPostfix(world, "doc-relayhost", "", main))
+        equal(run(["postmap", "-c", postfix.folder / "etc", passwords])[0], 0, "exit code of postmap")
         with there.ringpost("doc-relayhost-ringpost", there.ringpost_out()):
             identifier, content = submit(postfix, "partner.example")
             eventually(lambda: any(entry["queue_name"] == "deferred" for entry in postfix.queue()), "a message that waits")
@@ -249,6 +253,8 @@ def out_by_relayhost(world):
             partner.tls = world.server_pki.server_context("right")
             postfix.flush()
             equal(take(partner, identifier), (True, b"TO:<bob@partner.example>", content), "what has arrived")
+            said = [(inside, line) for session in partner.sessions for inside, line in session.commands if line.startswith(b"AUTH")]
+            equal(said, [(True, b"AUTH PLAIN " + plain_secret("alice", "correct-horse").encode())], "the password at the partner's")
         postfix.stop()
 
 

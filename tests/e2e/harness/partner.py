@@ -45,14 +45,15 @@ class Partner:
     """`tls` is a server's context; None: STARTTLS is not offered, unless `offers` says so. `greeting` and `starttls`
     are replies, or CLOSE, RESET, SILENT. `behind` follows the 220 to STARTTLS in its segment. `handshake`: PROCEED,
     GARBAGE, CLOSE, RESET or SILENT once the client has begun. `implicit`: TLS from the first octet. `replies` by verb are
-    others than the usual ones, "." for the one to the content. Without `leaves` it keeps the connection after QUIT."""
+    others than the usual ones, "." for the one to the content. Without `leaves` it keeps the connection after QUIT.
+    `auth`: offers AUTH PLAIN inside TLS, and takes any password."""
 
     def __init__(self, tls=None, *, offers=None, greeting=b"220 mx.partner.example ESMTP\r\n",
                  starttls=b"220 2.0.0 Ready to start TLS\r\n", behind=b"", handshake=PROCEED, implicit=False,
-                 replies=None, leaves=True):
+                 replies=None, leaves=True, auth=False):
         self.tls, self.greeting, self.starttls, self.behind = tls, greeting, starttls, behind
         self.offers = tls is not None and not implicit if offers is None else offers
-        self.handshake, self.implicit = handshake, implicit
+        self.handshake, self.implicit, self.auth = handshake, implicit, auth
         self.replies = {**REPLIES, **(replies or {})}
         self.leaves, self.stopped = leaves, threading.Event()
         self.sessions = []
@@ -146,6 +147,8 @@ class _Dialogue:
                 self.session.messages.append((self.in_tls, mail, recipients, content))
                 self._say(self.partner.replies["."])
                 mail, recipients = None, []
+            elif verb == "AUTH" and self.partner.auth and self.in_tls:
+                self._say(b"235 2.7.0 Ok\r\n")
             elif verb in ("RSET", "NOOP"):
                 mail, recipients = None, []
                 self._say(self.partner.replies[verb])
@@ -173,6 +176,7 @@ class _Dialogue:
         if verb == "EHLO":
             words += [*KEYWORDS, TLS_SIZE if self.in_tls else CLEAR_SIZE]
             words += ["STARTTLS"] if self.partner.offers and not self.in_tls else []
+            words += ["AUTH PLAIN"] if self.partner.auth and self.in_tls else []
         return b"".join(f"250{'-' if index + 1 < len(words) else ' '}{word}\r\n".encode()
                         for index, word in enumerate(words))
 
