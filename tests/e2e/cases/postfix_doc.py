@@ -219,8 +219,8 @@ def out_by_transport_map(world):
         table = world.folder / "doc-transport"
         table.write_text(there.transport(there.blocks["transport out"], 10026, 10027))
         main = replaced(there.blocks["main.cf out"], {"/etc/postfix/transport": table})
-        main += f"smtp_connection_cache_destinations = {there.transport('[127.0.0.1]:10026 [127.0.0.1]:10027', 10026, 10027)}\n"
-        postfix = world.keep(DocumentedPostfix(world, "doc-out", there.blocks["master.cf out"], main))
+        postfix = world.keep(DocumentedPostfix(world, "doc-out", there.blocks["master.cf out"], main,
+                                               smtp_connection_cache_destinations="static:all"))
         equal(run(["postmap", "-c", postfix.folder / "etc", table])[0], 0, "exit code of postmap")
         with there.ringpost("doc-out-ringpost", there.ringpost_out()) as proxy:
             for domain in ("partner.example", "bank.example", "partner.example", "bank.example"):
@@ -230,6 +230,7 @@ def out_by_transport_map(world):
             eventually(lambda: {(record.get("route"), record.get("level")) for record in proxy.records()} ==
                        {("partner", "verify"), ("bank", "secure")}, "the session lines", 40)
         contains(postfix.log, "postfix/ringpost-out/smtp[", "Postfix's log")
+        equal(postfix.log.count(", conn_use=2,"), 2, "connections that Postfix has used twice")
         postfix.stop()
 
 
