@@ -100,9 +100,9 @@ class EximServer(Server):
 
 
 class EximPartner(EximServer):
-    def __init__(self, world, name, identity):
+    def __init__(self, world, name, identity, more=""):
         super().__init__(world.folder / name, host=HOST, tls="yes",
-                         more=f"tls_advertise_hosts = *\ntls_certificate = {identity.cert_path}\ntls_privatekey = {identity.key_path}",
+                         more=f"tls_advertise_hosts = *\ntls_certificate = {identity.cert_path}\ntls_privatekey = {identity.key_path}\n{more}",
                          router="all:\n  driver = accept\n  transport = keep",
                          transport=f"keep:\n  driver = appendfile\n  file = {world.folder / name}/mail/all\n  user = nobody\n"
                                    "  message_prefix =\n  message_suffix =\n")

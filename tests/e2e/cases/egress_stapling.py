@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Mail that leaves to a server that staples an OCSP response: what is made of it, in the reply to MAIL and in the log.
 
-The servers are OpenSSL's, the responses are made by cryptography. No route has a list, but for one case.
+The servers are OpenSSL's and Exim, the responses are made by cryptography. Most routes have no list.
 """
 
 from cryptography.x509.ocsp import OCSPCertStatus
 
 from cases.egress import REVOKED, TLS, UNKNOWN, expect, send
+from cases.egress_mta import EximPartner
 from harness.case import check, contains, each, equal, eventually
 from harness.configured import Layout
 from harness.pki import DAY
@@ -101,3 +102,24 @@ def below_an_intermediate_ca(world, version):
 def a_list_outweighs_it(world, version):
     pki = world.server_pki
     send_by(world, version, "revoked", response_of(pki, {}, "revoked"), {"soft": REVOKED, "hard": REVOKED}, None, crl=pki.crl)
+
+
+@each(("staples", {}, TLS), ("does not", NONE, UNKNOWN), named=True)
+def exim(world, variant):
+    """After STARTTLS, by GnuTLS, which refuses to staple any but good responses."""
+    name, made, wanted = variant
+    pki = world.server_pki
+    more = ""
+    if made is not NONE:
+        path = world.folder / "exim.ocsp"
+        path.write_bytes(response_of(pki, made))
+        path.chmod(0o644)
+        more = f"tls_ocsp_file = {path}"
+    partner = EximPartner(world, f"exim-that-{name.replace(' ', '-')}", pki["right"], more=more)
+    try:
+        layout = Layout(world, None).egress("out", partner.address, tls="trusted", ca=pki.ca_a, revocation="hard")
+        with world.configured(layout) as proxy:
+            reply, _, _ = send(proxy.at("out"))
+            expect(TLS if reply.startswith("250 ") else reply.replace("127.0.0.1", "HOST"), wanted, name)
+    finally:
+        partner.stop()
