@@ -26,48 +26,17 @@ std::string ExpandLabel(const std::string& secret, const std::string& label, std
   return out;
 }
 
-struct RawClient::Callbacks {
-  static int Receive(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) {
-    std::string& in = static_cast<RawClient*>(context)->in_;
-    const std::size_t count = std::min(in.size(), static_cast<std::size_t>(size));
-    std::memcpy(buffer, in.data(), count);
-    in.erase(0, count);
-    return count > 0 ? static_cast<int>(count) : WOLFSSL_CBIO_ERR_WANT_READ;
-  }
-  static int Send(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) {
-    static_cast<RawClient*>(context)->out_.append(buffer, static_cast<std::size_t>(size));
-    return size;
-  }
-  static int Secret(WOLFSSL* /*ssl*/, int id, const unsigned char* secret, int size,
-                    void* context) {
-    if (id == CLIENT_TRAFFIC_SECRET) {
-      static_cast<RawClient*>(context)->secret_.assign(reinterpret_cast<const char*>(secret),
-                                                       static_cast<std::size_t>(size));
-    }
-    if (id == CLIENT_HANDSHAKE_TRAFFIC_SECRET) {
-      static_cast<RawClient*>(context)->handshake_secret_.assign(
-          reinterpret_cast<const char*>(secret), static_cast<std::size_t>(size));
-    }
-    return 0;
-  }
-};
-
 RawClient::RawClient(TlsVersions versions)
     : versions_(versions),
       context_(
           wolfSSL_CTX_new(tls13() ? wolfTLSv1_3_client_method() : wolfTLSv1_2_client_method())) {
-  wolfSSL_CTX_set_verify(context_, WOLFSSL_VERIFY_NONE, nullptr);
-  wolfSSL_CTX_SetIORecv(context_, &Callbacks::Receive);
-  wolfSSL_CTX_SetIOSend(context_, &Callbacks::Send);
+  RawChannel::Prepare(context_);
   EXPECT_EQ(wolfSSL_CTX_set_cipher_list(
                 context_, tls13() ? "TLS13-AES128-GCM-SHA256"
                                   : "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"),
             WOLFSSL_SUCCESS);
   ssl_ = wolfSSL_new(context_);
-  wolfSSL_SetIOReadCtx(ssl_, this);
-  wolfSSL_SetIOWriteCtx(ssl_, this);
-  wolfSSL_KeepArrays(ssl_);
-  wolfSSL_set_tls13_secret_cb(ssl_, &Callbacks::Secret, this);
+  channel_.Attach(ssl_);
 }
 
 RawClient::~RawClient() {
@@ -82,7 +51,7 @@ void RawClient::Handshake(Side& server, const Tamper& tamper) {
 bool RawClient::TryHandshake(Side& server, const Tamper& tamper) {
   for (int turn = 0; turn < 10; ++turn) {
     const int result = wolfSSL_connect(ssl_);
-    std::string flight = std::exchange(out_, {});
+    std::string flight = std::exchange(channel_.out, {});
     if (tamper) {
       tamper(flight);
     }
@@ -91,7 +60,7 @@ bool RawClient::TryHandshake(Side& server, const Tamper& tamper) {
     if (outcome != TlsOutcome::kDone && outcome != TlsOutcome::kNeedInput) {
       return false;
     }
-    in_ += Side::Drain(server.cipher_out);
+    channel_.in += Side::Drain(server.cipher_out);
     if (result == WOLFSSL_SUCCESS && outcome == TlsOutcome::kDone) {
       TakeKeys();
       return true;
@@ -131,9 +100,10 @@ bool RawClient::ChangeCertificateVerify(std::string& flight, const Change& chang
   constexpr std::size_t kTag = 16;
   Aes aes;
   std::string iv;
-  if (tls13() && !handshake_secret_.empty()) {
-    const std::string key = ExpandLabel(handshake_secret_, "key", 16);
-    iv = ExpandLabel(handshake_secret_, "iv", 12);
+  const std::string secret = channel_.secret(CLIENT_HANDSHAKE_TRAFFIC_SECRET);
+  if (tls13() && !secret.empty()) {
+    const std::string key = ExpandLabel(secret, "key", 16);
+    iv = ExpandLabel(secret, "iv", 12);
     EXPECT_EQ(wc_AesInit(&aes, nullptr, INVALID_DEVID), 0);
     EXPECT_EQ(wc_AesGcmSetKey(&aes, reinterpret_cast<const unsigned char*>(key.data()), 16), 0);
   }
@@ -227,6 +197,7 @@ bool RawClient::resumed() const { return wolfSSL_session_reused(ssl_) == 1; }
 
 void RawClient::TakeKeys() {
   if (tls13()) {
+    secret_ = channel_.secret(CLIENT_TRAFFIC_SECRET);
     ASSERT_EQ(secret_.size(), 32U);
     TakeKeys13();
     return;
@@ -272,7 +243,7 @@ std::string RawClient::Seal(unsigned type, std::string_view content) {
 }
 
 std::string RawClient::Open(std::string_view octets) {
-  in_ += octets;
+  channel_.in += octets;
   std::string text;
   std::array<char, 20000> buffer;
   while (true) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "raw_channel.h"
 #include "tls_fixture.h"
 
 typedef struct WOLFSSL WOLFSSL;
@@ -65,7 +66,6 @@ class RawClient {
   [[nodiscard]] int alert() const;
 
  private:
-  struct Callbacks;
   [[nodiscard]] bool tls13() const { return versions_ == TlsVersions::kTls13Only; }
   void TakeKeys();
   void TakeKeys13();
@@ -73,10 +73,8 @@ class RawClient {
   TlsVersions versions_;
   WOLFSSL_CTX* context_;
   WOLFSSL* ssl_;
-  std::string in_;
-  std::string out_;
+  RawChannel channel_;
   std::string secret_;
-  std::string handshake_secret_;
   std::array<unsigned char, 16> key_{};
   std::array<unsigned char, 12> nonce_{};
   std::uint64_t sequence_ = 0;

@@ -6,9 +6,7 @@
 #include <wolfssl/ssl.h>
 #include <wolfssl/wolfcrypt/aes.h>
 
-#include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <utility>
 
 #include "first_hello.h"
@@ -18,46 +16,24 @@
 namespace ringpost::test {
 
 struct RawServer::Callbacks {
-  static int Receive(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) {
-    std::string& in = static_cast<RawServer*>(context)->in_;
-    const std::size_t count = std::min(in.size(), static_cast<std::size_t>(size));
-    std::memcpy(buffer, in.data(), count);
-    in.erase(0, count);
-    return count > 0 ? static_cast<int>(count) : WOLFSSL_CBIO_ERR_WANT_READ;
-  }
-  static int Send(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) {
-    static_cast<RawServer*>(context)->out_.append(buffer, static_cast<std::size_t>(size));
-    return size;
-  }
   static int Status(WOLFSSL* ssl, void* context) {
     auto* const server = static_cast<RawServer*>(context);
     server->asked_to_staple_ = true;
     for (const auto& [index, response] : server->staples_) {
       auto* const copy = static_cast<unsigned char*>(std::malloc(response.size()));
-      std::memcpy(copy, response.data(), response.size());
+      response.copy(reinterpret_cast<char*>(copy), response.size());
       EXPECT_EQ(wolfSSL_set_tlsext_status_ocsp_resp_multi(ssl, copy,
                                                           static_cast<int>(response.size()), index),
                 WOLFSSL_SUCCESS);
     }
     return server->staples_.empty() ? WOLFSSL_OCSP_STATUS_CB_NOACK : WOLFSSL_OCSP_STATUS_CB_OK;
   }
-  static int Secret(WOLFSSL* /*ssl*/, int id, const unsigned char* secret, int size,
-                    void* context) {
-    if (id == SERVER_TRAFFIC_SECRET) {
-      static_cast<RawServer*>(context)->secret_.assign(reinterpret_cast<const char*>(secret),
-                                                       static_cast<std::size_t>(size));
-    }
-    return 0;
-  }
 };
 
 RawServer::RawServer(TlsVersions versions, const std::string& cert_pem, const std::string& key_pem)
     : context_(wolfSSL_CTX_new(versions == TlsVersions::kTls12Only ? wolfTLSv1_2_server_method()
                                                                    : wolfTLSv1_3_server_method())) {
-  // Else wolfSSL refuses some of what is to be shown.
-  wolfSSL_CTX_set_verify(context_, WOLFSSL_VERIFY_NONE, nullptr);
-  wolfSSL_CTX_SetIORecv(context_, &Callbacks::Receive);
-  wolfSSL_CTX_SetIOSend(context_, &Callbacks::Send);
+  RawChannel::Prepare(context_);
   EXPECT_EQ(wolfSSL_CTX_set_cipher_list(
                 context_, versions == TlsVersions::kTls12Only
                               ? "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
@@ -78,10 +54,7 @@ RawServer::RawServer(TlsVersions versions, const std::string& cert_pem, const st
   EXPECT_EQ(wolfSSL_CTX_set_tlsext_status_cb(context_, &Callbacks::Status), WOLFSSL_SUCCESS);
   EXPECT_EQ(wolfSSL_CTX_set_tlsext_status_arg(context_, this), WOLFSSL_SUCCESS);
   ssl_ = wolfSSL_new(context_);
-  wolfSSL_SetIOReadCtx(ssl_, this);
-  wolfSSL_SetIOWriteCtx(ssl_, this);
-  wolfSSL_KeepArrays(ssl_);
-  wolfSSL_set_tls13_secret_cb(ssl_, &Callbacks::Secret, this);
+  channel_.Attach(ssl_);
 }
 
 RawServer::~RawServer() {
@@ -100,9 +73,9 @@ void RawServer::UseGroup(int group) {
 TlsOutcome RawServer::Handshake(Side& client, const Tamper& tamper) {
   TlsOutcome outcome = client.Handshake();
   for (int turn = 0; turn < 5 && outcome == TlsOutcome::kNeedInput; ++turn) {
-    in_ += Side::Drain(client.cipher_out);
+    channel_.in += Side::Drain(client.cipher_out);
     (void)wolfSSL_accept(ssl_);
-    std::string flight = std::exchange(out_, {});
+    std::string flight = std::exchange(channel_.out, {});
     asked_again_ |= IsHelloRetryRequest(flight);
     if (tamper) {
       tamper(flight);
@@ -110,8 +83,9 @@ TlsOutcome RawServer::Handshake(Side& client, const Tamper& tamper) {
     client.Receive(flight);
     outcome = client.Handshake();
   }
-  in_ += Side::Drain(client.cipher_out);
+  channel_.in += Side::Drain(client.cipher_out);
   (void)wolfSSL_accept(ssl_);
+  secret_ = channel_.secret(SERVER_TRAFFIC_SECRET);
   return outcome;
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "raw_channel.h"
 #include "tls_fixture.h"
 
 typedef struct WOLFSSL WOLFSSL;
@@ -49,8 +50,7 @@ class RawServer {
 
   WOLFSSL_CTX* context_;
   WOLFSSL* ssl_;
-  std::string in_;
-  std::string out_;
+  RawChannel channel_;
   std::string secret_;
   std::vector<std::pair<unsigned, std::string>> staples_;
   std::uint64_t sequence_ = 0;
