@@ -5,17 +5,14 @@
 // The options come first.
 #include <wolfssl/ssl.h>
 
-#include <algorithm>
 #include <cstddef>
-#include <cstring>
 
 namespace ringpost::test {
 
 struct RawChannel::Callbacks {
   static int Receive(WOLFSSL* /*ssl*/, char* buffer, int size, void* context) {
     std::string& in = static_cast<RawChannel*>(context)->in;
-    const std::size_t count = std::min(in.size(), static_cast<std::size_t>(size));
-    std::memcpy(buffer, in.data(), count);
+    const std::size_t count = in.copy(buffer, static_cast<std::size_t>(size));
     in.erase(0, count);
     return count > 0 ? static_cast<int>(count) : WOLFSSL_CBIO_ERR_WANT_READ;
   }
