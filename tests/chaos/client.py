@@ -136,6 +136,7 @@ class Client(threading.Thread):
         self.source = f"127.0.{hub.index + 1}.{number + 10}"
         self.queue = []
         self.made = 0
+        self.connections = 0
         self.attempt = None  # the current one
         self.pause = 0.02
         self.tickets = {}
@@ -186,6 +187,8 @@ class Client(threading.Thread):
 
     def _session(self):
         how = self.random.choice(("starttls", "starttls", "implicit", "plain"))
+        if self.hub.egress:
+            how = "plain"
         # Some do not wait: they are gone before a hole is healed.
         patience = self.random.choice((1.5, 8, 8))
         context_name = self.random.choice(("both", "both", "1.2"))
@@ -202,14 +205,14 @@ class Client(threading.Thread):
                 session.greeted = True  # only an accepted connection has a handshake
             self._expect(connection, 220)
             session.greeted = True
-            self._command(connection, "EHLO client.example.test", 250)
+            self._command(connection, self._hello(connection), 250)
             if how == "starttls":
                 self._command(connection, "STARTTLS", 220)
                 tls = self._start_tls(connection, context_name, resume)
                 self._command(connection, "EHLO client.example.test", 250)
                 if not self.hub.tells_starttls_facts:
                     tls = "untold"
-            if self.hub.identity == "xclient":
+            if self.hub.identity == "xclient" or self.hub.egress:
                 tls = "untold"
             for _ in range(wanted):
                 message = self._next_message()
@@ -228,6 +231,15 @@ class Client(threading.Thread):
                 connection.close()
             if session is not None:
                 self.hub.session_ended(session)
+
+    def _hello(self, connection):
+        """With a name for each connection, where nothing else says at the partner's whose it was."""
+        if not self.hub.egress:
+            return "EHLO client.example.test"
+        self.connections += 1
+        name = f"n{self.connections}.c{self.number}.l{self.hub.index}.example.test"
+        self.hub.clients_by_hello[name] = connection.local
+        return f"EHLO {name}"
 
     def _start_tls(self, connection, context_name, resume):
         context = self.hub.contexts[context_name]

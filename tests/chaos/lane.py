@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One lane: a ringpost, two storing backends, clients, and the killer, in a network namespace of their own.
+"""One lane: a ringpost, two storing backends, clients, and the killer, in a network namespace of their own. In
+some lanes mail leaves: the clients are our own mail server, and the backends are a partner's, each a ringpost that
+takes mail in TLS only with a storing sink behind it.
 
 Run by run.py, one process each; prints a line of JSON now and then and a last one with "done". Which strikes
 come, in which order and at what, is drawn from the seed; when exactly they meet the load is not.
@@ -24,8 +26,8 @@ import time
 
 import network
 from client import Client
-from ledger import Oracles, Outcome, Store, judge_message, session_lines
-from servers import Backend, Proxy, check_instance
+from ledger import EGRESS_REASONS, SESSION_REASONS, Oracles, Outcome, Store, judge_message, session_lines
+from servers import Backend, Partner, Proxy, check_instance
 
 WINDOW_WAIT = 2.0    # how long a strike waits for a client between its final dot and the answer
 DELIVERY_WAIT = 60   # after the last strike: until every message is acknowledged
@@ -58,7 +60,8 @@ class Lane:
     def __init__(self, options, folder):
         self.options, self.index, self.folder = options, options.lane, folder
         self.build = options.build
-        # Both identities in every run with two lanes or more.
+        # Both identities in every run with two lanes or more, and mail that leaves in one with three.
+        self.egress = options.egress or options.lane % 3 == 2
         self.identity = ("proxy-v2", "xclient")[options.lane % 2]
         self.tells_starttls_facts = self.identity == "proxy-v2"
         # What is started when depends on time; the strikes must not, so they have a source of their own.
@@ -76,7 +79,8 @@ class Lane:
         self.due = []  # (time, order, what to do)
         self.order = itertools.count()
         self.changed = threading.Condition()
-        self.store = Store(self.messages, self.oracles)
+        self.clients_by_hello = {}
+        self.store = Store(self.messages, self.oracles, self.clients_by_hello if self.egress else None)
         self.began = time.monotonic()
 
     # --- what the clients tell ---
@@ -103,11 +107,11 @@ class Lane:
         private = why_not is None
         if not private:
             self.skipped.append(f"black holes, without {why_not}")
-        ports = free_ports(4)
+        ports = free_ports(6)
         self.kinds = dict(STRIKES)
         self.holes = None
         if private:
-            self.holes = network.Holes(ports[2:])
+            self.holes = network.Holes(ports[2:4])
             if self.holes.why_not:
                 self.skipped.append(f"black holes, without nftables: {self.holes.why_not}")
         if not private or self.holes.why_not:
@@ -124,10 +128,10 @@ class Lane:
         if error:
             raise RuntimeError(f"tools/make-certs: {error}")
         self.backends = []
-        for name, port in zip(("one", "two"), ports):
-            self.backends.append(Backend(self, name, port))
+        for name, port, sink_port in zip(("one", "two"), ports, ports[4:]):
+            self.backends.append(Partner(self, name, port, sink_port) if self.egress else Backend(self, name, port))
         self.backend_names = {backend.hostname for backend in self.backends}
-        self.proxy = Proxy(self, *ports[2:])
+        self.proxy = Proxy(self, *ports[2:4])
         self.start_proxy()
         self.clients = [Client(self, number, f"{self.options.seed}/{self.index}/{number}")
                         for number in range(self.options.clients)]
@@ -357,6 +361,8 @@ class Lane:
         self.proxy.instance.terminate()
         self.finish_proxy()
         for backend in self.backends:
+            if self.egress:
+                backend.instance.strike_both()
             backend.instance.terminate()
             if not backend.instance.finish(DRAIN_WAIT) or backend.instance.exit_code != 0:
                 self.oracles.broke("nothing crashes", f"{backend.name}, terminated: {backend.instance.exit_code}")
@@ -375,7 +381,8 @@ class Lane:
         copies = self.store.by_client()
         for instance in self.proxy.instances:
             if instance.ended_by == signal.SIGTERM:
-                check_instance(instance, self.sessions, copies, self.oracles)
+                check_instance(instance, self.sessions, copies, self.oracles,
+                               EGRESS_REASONS if self.egress else SESSION_REASONS)
 
     def counts(self):
         done = [strike for strike in self.strikes if strike.ended is not None]
@@ -390,7 +397,9 @@ class Lane:
         self.stopping = self.given_up = True
         servers = [server for server in (getattr(self, "proxy", None), *getattr(self, "backends", ())) if server]
         for server in servers:
-            if server.instance is not None:
+            if isinstance(server, Partner):
+                server.kill_all()
+            elif server.instance is not None:
                 server.instance.kill()
 
 
@@ -427,6 +436,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=0)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--interval", type=float, default=0.3)
+    parser.add_argument("--egress", action="store_true")
     parser.add_argument("--build", type=pathlib.Path, required=True)
     options = parser.parse_args()
     options.root = pathlib.Path(__file__).resolve().parents[2]

@@ -32,6 +32,9 @@ SESSION_REASONS = frozenset((
     "backend_connect", "backend_identity", "backend_reset", "backend_timeout", "client_timeout",
     "handshake_timeout", "drain"))
 
+# And these of mail that leaves, where the partner's ringpost is ended too.
+EGRESS_REASONS = SESSION_REASONS | {"backend_tls"}
+
 HEAD = re.compile(rb"From: <(?P<sender>[^>\r\n]+)>\r\nTo: (?P<recipients>[^\r\n]+)\r\n"
                   rb"X-Chaos: id=(?P<id>[a-z0-9-]+) length=(?P<length>\d+) sha256=(?P<sha256>[0-9a-f]{64})\r\n\r\n")
 
@@ -133,8 +136,10 @@ class Store:
 
     KEEP = 8  # newest files: the backend goes on behind the highest number it finds
 
-    def __init__(self, messages, oracles):
-        self.messages, self.oracles = messages, oracles
+    def __init__(self, messages, oracles, clients_by_hello=None):
+        """`clients_by_hello`: of mail that leaves, the client is known by the name in its EHLO, which goes all the
+        way; what is stored says who has brought it."""
+        self.messages, self.oracles, self.clients_by_hello = messages, oracles, clients_by_hello
         self.copies = collections.defaultdict(list)  # by message
         self.count = 0
         self._seen = collections.defaultdict(set)    # numbers by backend
@@ -179,8 +184,12 @@ class Store:
             facts["mail_from"] == message.sender and facts["recipients"] == message.recipients,
             "stored envelopes are true", lambda: f"{where}: {identifier}: {facts}")
         tls = (facts["tls_version"], facts["tls_cipher"], facts["tls_sni"]) if facts["tls"] else None
-        self.copies[identifier].append(
-            Copy(backend.hostname, number, f"{facts['client']}:{facts['client_port']}", tls))
+        client = f"{facts['client']}:{facts['client_port']}"
+        if self.clients_by_hello is not None:
+            client = self.clients_by_hello.get(facts["helo"], "nobody")
+            good &= oracles.check(facts["tls"] and facts["tls_version"].startswith("TLSv1."), "TLS facts are true",
+                                  lambda: f"{where}: {identifier} has left in clear: {facts}")
+        self.copies[identifier].append(Copy(backend.hostname, number, client, tls))
         return good
 
     def by_client(self):

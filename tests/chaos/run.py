@@ -33,7 +33,7 @@ class LaneProcess:
     def __init__(self, index, kills, options):
         words = [sys.executable, str(HERE / "lane.py"), f"--lane={index}", f"--kills={kills}", f"--seed={options.seed}",
                  f"--minutes={options.minutes}", f"--clients={options.clients}", f"--interval={options.interval}",
-                 f"--build={options.build.resolve()}"]
+                 f"--build={options.build.resolve()}", *(["--egress"] if options.egress else [])]
         self.index = index
         self.state = {"kills": 0, "window": 0, "lost": 0, "accepted": 0, "unanswered": 0, "stored": 0, "broken": 0}
         self.heard = time.monotonic()
@@ -119,6 +119,7 @@ def main():
     parser.add_argument("--lanes", type=int, default=3, help="pairs of ringpost and backends at the same time")
     parser.add_argument("--clients", type=int, default=8, help="of each lane")
     parser.add_argument("--interval", type=float, default=0.2, help="mean seconds between two strikes of a lane")
+    parser.add_argument("--egress", action="store_true", help="mail leaves in all lanes, not only in each third")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
     parser.add_argument("--results", type=pathlib.Path, help="write the counts there, as JSON")
     options = parser.parse_args()
@@ -127,7 +128,7 @@ def main():
 
     signal.signal(signal.SIGTERM, lambda *unused: sys.exit(143))
     print(f"seed {options.seed}; again with: tests/chaos/run.py --seed={options.seed} --kills={options.kills} "
-          f"--lanes={options.lanes}", flush=True)
+          f"--lanes={options.lanes}" + (" --egress" if options.egress else ""), flush=True)
     shares = [options.kills // options.lanes + (index < options.kills % options.lanes)
               for index in range(options.lanes)]
     started = time.monotonic()

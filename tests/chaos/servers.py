@@ -114,6 +114,98 @@ class Backend:
             ended.log_path.unlink()
 
 
+class Pair:
+    """A partner's mail server and the ringpost in front of it, as one Instance. It draws which of them a strike
+    meets; the other goes on."""
+
+    def __init__(self, sink, gate, struck):
+        self.parts = (gate, sink)
+        self.struck = {"gate": (gate,), "sink": (sink,), "both": (gate, sink)}[struck]
+        self.name = f"{sink.name} ({struck})"
+
+    @property
+    def first(self):
+        """The one to tell of: a crashed one, if there is one."""
+        return next((part for part in self.parts if not part.alive()), self.parts[0])
+
+    @property
+    def process(self):
+        return self.first.process
+
+    @property
+    def log(self):
+        return self.first.log
+
+    @property
+    def exit_code(self):
+        return next((part.exit_code for part in self.struck if part.exit_code != 0), 0)
+
+    def alive(self):
+        return all(part.alive() for part in self.parts)
+
+    def signal(self, number):
+        for part in self.struck:
+            part.signal(number)
+
+    def kill(self):
+        for part in self.struck:
+            part.kill()
+
+    def terminate(self):
+        for part in self.struck:
+            part.terminate()
+
+    def finish(self, seconds):
+        return all([part.finish(seconds) for part in self.struck])
+
+    def strike_both(self):
+        self.struck = self.parts
+
+
+class Partner(Backend):
+    """The other end of mail that leaves: a ringpost that takes mail in TLS only, and a storing sink behind it. The
+    port is the former's."""
+
+    def __init__(self, lane, name, port, sink_port):
+        self.sink_port = sink_port
+        self.parts = {}
+        super().__init__(lane, name, port)
+
+    def start(self):
+        self.starts += 1
+        lane = self.lane
+        words = {
+            "sink": [lane.build / "ringpost-sink", f"--listen=127.0.0.1:{self.sink_port}", f"--store={self.store}",
+                     "--identity=proxy", "--echo", f"--hostname={self.hostname}",
+                     f"--final_delay={lane.start_random.choice((0, 5, 60, 60, 120))}"],
+            "gate": [lane.build / "ringpost", f"--listen=127.0.0.1:{self.port}",
+                     f"--upstream=127.0.0.1:{self.sink_port}", "--backend_identity=proxy-v2", "--tls_policy=encrypt",
+                     f"--cert={lane.folder}/certs/ecdsa.pem", f"--key={lane.folder}/certs/ecdsa.key", "--shards=1",
+                     f"--hostname={self.hostname}", "--command_timeout=20s", "--data_timeout=10s",
+                     "--handshake_timeout=10s", "--connect_timeout=1s", "--drain_timeout=2s", "--sessions_max=400",
+                     "--buffers_large=64", "--buffers_small=256", "--log_format=json"]}
+        ready = {"sink": "listening on", "gate": "ringpost: ready"}
+        for part in ("sink", "gate"):
+            if part not in self.parts or not self.parts[part].alive():
+                self.parts[part] = retry_start(lambda part=part: Instance(
+                    f"{self.name} {part}", words[part], lane.folder / f"{self.name}-{part}-{self.starts}.log",
+                    ready[part]), lane)
+        self.instance = Pair(self.parts["sink"], self.parts["gate"],
+                             lane.start_random.choice(("gate", "sink", "sink", "both")))
+
+    def down(self):
+        for name, part in list(self.parts.items()):
+            if part in self.instance.struck:
+                del self.parts[name]
+                if not self.lane.oracles.broken:
+                    part.log_path.unlink()
+        self.instance = None
+
+    def kill_all(self):
+        for part in self.parts.values():
+            part.kill()
+
+
 class Proxy:
     """ringpost in front of the lane's backends."""
 
@@ -127,13 +219,17 @@ class Proxy:
         self.starts += 1
         lane = self.lane
         certs = lane.folder / "certs"
-        words = [lane.build / "ringpost", f"--listen=127.0.0.1:{self.port}",
-                 f"--listen_tls=127.0.0.1:{self.implicit_port}",
-                 "--upstream=" + ",".join(f"127.0.0.1:{backend.port}" for backend in lane.backends),
-                 f"--backend_identity={lane.identity}", f"--shards={shards}",
-                 f"--starttls_backend={starttls_backend}", "--hostname=mx.example.test", "--log_format=json",
-                 f"--cert={certs}/ecdsa.pem,{certs}/rsa.pem", f"--key={certs}/ecdsa.key,{certs}/rsa.key",
-                 "--command_timeout=20s", "--data_timeout=10s", "--handshake_timeout=10s",
+        if lane.egress:
+            ways = [f"--egress_listen=127.0.0.1:{self.port}",
+                    "--egress_upstream=" + ",".join(f"127.0.0.1:{backend.port}" for backend in lane.backends),
+                    "--egress_tls=secure", "--egress_match=mx.example.test", f"--egress_ca={certs}/ca.pem"]
+        else:
+            ways = [f"--listen=127.0.0.1:{self.port}", f"--listen_tls=127.0.0.1:{self.implicit_port}",
+                    "--upstream=" + ",".join(f"127.0.0.1:{backend.port}" for backend in lane.backends),
+                    f"--backend_identity={lane.identity}", f"--starttls_backend={starttls_backend}",
+                    f"--cert={certs}/ecdsa.pem,{certs}/rsa.pem", f"--key={certs}/ecdsa.key,{certs}/rsa.key"]
+        words = [lane.build / "ringpost", *ways, f"--shards={shards}", "--hostname=mx.example.test",
+                 "--log_format=json", "--command_timeout=20s", "--data_timeout=10s", "--handshake_timeout=10s",
                  "--connect_timeout=1s", "--drain_timeout=2s", "--sessions_max=400", "--buffers_large=64",
                  "--buffers_small=256"]
         self.instance = retry_start(lambda: Instance(
@@ -158,7 +254,7 @@ def retry_start(start, lane):
             time.sleep(0.02)
 
 
-def check_instance(instance, sessions, copies, oracles):
+def check_instance(instance, sessions, copies, oracles, reasons=SESSION_REASONS):
     """What an orderly ended ringpost says of the sessions that it had, all of which are among `sessions`.
     `copies` counts what is stored by client address and port."""
     lines, wrong = session_lines(instance.log)
@@ -173,7 +269,7 @@ def check_instance(instance, sessions, copies, oracles):
             possible[session.key] += 1
     for key, found in lines.items():
         for line in found:
-            if line["reason"] not in SESSION_REASONS:
+            if line["reason"] not in reasons:
                 oracles.broke("each session has one close reason", f"{key}: {line}")
         counted = sum(line["messages"] for line in found)
         oracles.check(counted <= copies.get(key[0], 0), "positive replies are the backend's", lambda: (

@@ -58,11 +58,11 @@ def fuzz(target, runs=30_000):
                     "fuzz")
 
 
-def chaos(target, kills=8):
+def chaos(target, *options, kills=8):
     """A short chaos run, with the broken ringpost or ringpost-sink."""
-    return Detector(f"chaos ({target})", target,
+    return Detector(f"chaos ({' '.join((target, *options))})", target,
                     ("python3", "{root}/tests/chaos/run.py", "--build={folder}", f"--kills={kills}",
-                     "--lanes=1", "--seed=1"), seconds=120,
+                     "--lanes=1", "--seed=1", *options), seconds=120,
                     needs=("ringpost", "ringpost-sink", "ringpost-load"), sound=False)
 
 
@@ -1408,6 +1408,17 @@ DEFECTS = (
         "the client is told 250 at the final dot, before the backend has said so",
         EARLY_250,
         chaos("ringpost"), r"BROKEN .*positive replies are the backend's"),
+    Defect(
+        "chaos-early-250-of-mail-that-leaves",
+        "the same, where mail leaves",
+        EARLY_250,
+        chaos("ringpost", "--egress"), r"BROKEN .*positive replies are the backend's"),
+    Defect(
+        "chaos-partner-acknowledges-before-storing",
+        "a partner's mail server says 250 to the second message of a session and has not stored it",
+        (Edit("src/tools/sink_session.cc", "(store_ != nullptr && !store_->Commit(envelope_))",
+              "(store_ != nullptr && messages_ != 1 && !store_->Commit(envelope_))"),),
+        chaos("ringpost-sink", "--egress"), r"BROKEN .*acknowledged means stored"),
     Defect(
         "chaos-truncated-message-ended",
         "a message that was cut off is given a terminator, and the backend stores the half",
