@@ -195,6 +195,14 @@ def client_hello():
     write("tls_handshake", "client_server_hello", b"c" + record(server_hello, version=0x0303) + sealed)
     write("tls_handshake", "client_alert", b"c" + record(b"\2\x28", kind=21))
     write("tls_handshake", "client_smtp", b"c220 mx\r\n")
+    # HelloRetryRequest: the random that says so, and P-256, for which no share was sent.
+    retry = b"\2" + vector(3, b"\x03\x03" + bytes.fromhex(
+        "cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c") + vector(1, b"s" * 32) + b"\x13\x01\0" +
+        vector(2, extension(43, b"\x03\x04") + extension(51, b"\0\x17")))
+    write("tls_handshake", "egress_retry", b"e" + record(retry, version=0x0303))
+    write("tls_handshake", "egress_server_hello", b"e" + record(server_hello, version=0x0303) + sealed)
+    write("tls_handshake", "egress_alert", b"e" + record(b"\2\x28", kind=21))
+    write("tls_handshake", "egress_smtp", b"e250 injected\r\n")
     write("tls_handshake", "server_empty_records", b"s" + record(usual) + record(b"", kind=20) * 40)
     long_record = b"L" + struct.pack(">H", 16384) + b"x"
     records = {
