@@ -105,6 +105,7 @@ class Peer:
     share = 1.0  # of a workload's connections, where each one takes long
     no_messages = ""  # why no workload with a message is for it
     needs_message = ""  # why one without is not
+    one_message = ""  # why one with several messages for each connection, or with large ones, is not
 
     def __init__(self, mode, folder, certificate, sinks, build):
         self.mode, self.certificate, self.build = mode, certificate, build

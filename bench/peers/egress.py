@@ -150,6 +150,7 @@ class PostfixEgress(EgressPeer):
     note = (f"its own client: the CPU of its {workers} smtp processes, which never end, so reading the queue file and the "
             "queue manager's requests are in it, and its smtpd, cleanup and queue manager are not")
     needs_message = "connects only when it has a message"
+    one_message = "has a connection for each message, which comes from its queue on the disk"
 
     def command(self):
         settings = self.folder / "etc"

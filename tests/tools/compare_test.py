@@ -304,6 +304,11 @@ class EgressTest(unittest.TestCase):
         self.assertEqual(len(egress_goals(figures)), 4)
         self.assertEqual(egress_goals({}), [])
 
+    def test_postfix_takes_part_with_one_message_for_each_connection(self):
+        kind = next(kind for kind, mode in ENTRANTS if kind.name == 'Postfix smtp')
+        names = [workload.name for workload in compare.workloads() if workload.takes(kind, 'egress') and not workload.refusal(kind)]
+        self.assertEqual([name for name in names if name != 'egress_hybrid'], ['egress_message1', 'egress_resumed'])
+
     @unittest.skipUnless({0, int(LOAD_CPU)} <= os.sched_getaffinity(0), 'it measures on two CPUs')
     def test_a_quick_run(self):
         kinds = [(kind, mode) for kind, mode in ENTRANTS
