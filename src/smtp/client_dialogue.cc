@@ -84,7 +84,13 @@ DialogueStep ClientDialogue::Next(std::string_view readable, std::size_t total, 
     case ReplyStatus::kLong:
       return Fail(DialogueFault::kOutOfStep, readable);
   }
-  return OnReply(reply.code, readable.substr(0, reply.octets), total);
+  DialogueStep step = OnReply(reply.code, readable.substr(0, reply.octets), total);
+  if (step.kind == Kind::kFailed && total > reply.octets &&
+      (step.fault == DialogueFault::kInjection || step.fault == DialogueFault::kOutOfStep)) {
+    text_ = QuotableLine(readable.substr(reply.octets));  // not the reply is wrong, but this
+    step.text = text_;
+  }
+  return step;
 }
 
 DialogueStep ClientDialogue::OnReply(int code, std::string_view reply, std::size_t total) {

@@ -201,6 +201,7 @@ TEST(ClientDialogue, ARefusalWithMoreBehindIt) {
   EXPECT_EQ(starttls.Says(kWithStarttls), Kind::kNeedInput);
   EXPECT_EQ(starttls.Says("454 later\r\n250 mx\r\n"), Kind::kFailed);
   EXPECT_EQ(starttls.fault(), DialogueFault::kOutOfStep);
+  EXPECT_EQ(starttls.said(), "250 mx");
 
   Partner hello(StarttlsUse::kIfOffered);
   hello.dialogue().SetHello("EHLO mta.example\r\n");
@@ -216,6 +217,25 @@ TEST(ClientDialogue, ARefusalWithMoreBehindIt) {
   early.dialogue().TlsEstablished();
   EXPECT_EQ(early.Says("250 mx\r\n"), Kind::kFailed);
   EXPECT_EQ(early.fault(), DialogueFault::kOutOfStep);
+}
+
+TEST(ClientDialogue, WhatIsBehindAReplyIsQuoted) {
+  Partner greeting(StarttlsUse::kAlways);
+  EXPECT_EQ(greeting.Says("220 mx ESMTP\r\n250 injected\r\n"), Kind::kFailed);
+  EXPECT_EQ(greeting.fault(), DialogueFault::kOutOfStep);
+  EXPECT_EQ(greeting.said(), "250 injected");
+
+  Partner starttls(StarttlsUse::kAlways);
+  starttls.dialogue().SetHello("EHLO mta.example\r\n");
+  EXPECT_EQ(starttls.Says(kGreeting), Kind::kNeedInput);
+  EXPECT_EQ(starttls.Says(kWithStarttls), Kind::kNeedInput);
+  EXPECT_EQ(starttls.Says("220 go\r\n250-injected\r\n250 AUTH\r\n"), Kind::kFailed);
+  EXPECT_EQ(starttls.fault(), DialogueFault::kInjection);
+  EXPECT_EQ(starttls.said(), "250-injected");
+
+  Partner refusal(StarttlsUse::kAlways);  // the server says so itself, and then ends
+  EXPECT_EQ(refusal.Says("554 no service\r\n421 bye\r\n"), Kind::kFailed);
+  EXPECT_EQ(refusal.said(), "554 no service");
 }
 
 TEST(ClientDialogue, EndsOfTheConnection) {
