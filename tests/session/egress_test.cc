@@ -232,7 +232,7 @@ TEST_F(EgressTest, WithoutTlsNothingOfAMessage) {
       {kOffer, "250 ok\r\n",
        "451 4.5.0 127.0.0.1:10025: says what is no reply to the command: 250 ok"},
       {kOffer, "220 go\r\n250 injected\r\n",
-       "450 4.7.5 127.0.0.1:10025: said something behind its reply to STARTTLS: 220 go"},
+       "450 4.7.5 127.0.0.1:10025: said something behind its reply to STARTTLS: 250 injected"},
       {kOffer, "220 go\r\n",
        "450 4.7.5 127.0.0.1:10025: closed the connection during the TLS handshake"},
   };
