@@ -83,10 +83,6 @@ std::string_view EnhancedCode(Kind kind) {
   return "4.3.1";
 }
 
-bool IsFresh(const PartnerSession& session, std::int64_t now) {
-  return now >= session.judged_at && now - session.judged_at < PartnerSessions::kVerdictSeconds;
-}
-
 bool IsOfPolicy(Kind kind) {
   return kind == Kind::kNoTls || kind == Kind::kHandshake || kind == Kind::kCertificate;
 }
@@ -233,9 +229,12 @@ PartnerOpening::Progress PartnerOpening::Established(Leg& leg, std::int64_t now)
   }
   const PeerCertificate* const certificate = session_.certificate.get();
   if (certificate != nullptr) {
-    if (!facts_.tls.resumed || !IsFresh(session_, now)) {
+    if (!facts_.tls.resumed || now >= session_.judged_until) {
       session_.fault = Judge(*certificate, now);
-      session_.judged_at = now;
+      session_.judged_until = now + PartnerSessions::kVerdictSeconds;
+      if (route_->trust != nullptr) {
+        session_.judged_until = std::min(session_.judged_until, route_->trust->good_until());
+      }
     }
     facts_.subject = certificate->subject;
     facts_.issuer = certificate->issuer;

@@ -879,7 +879,7 @@ DEFECTS = (
     Defect(
         "egress-verdict-for-ever",
         "what was verified once is taken to be so for as long as the session is resumed",
-        (Edit("src/session/partner_opening.cc", "    if (!facts_.tls.resumed || !IsFresh(session_, now)) {\n",
+        (Edit("src/session/partner_opening.cc", "    if (!facts_.tls.resumed || now >= session_.judged_until) {\n",
               "    if (!facts_.tls.resumed) {\n"),),
         unit("tests/session/partner_resumption_test"), r"FAILED  \] PartnerResumption.UntilTheCertificateExpires"),
     Defect(

@@ -26,14 +26,15 @@ struct PartnerSession {
   std::shared_ptr<const TlsSession> session;
   std::shared_ptr<const PeerCertificate> certificate;
   PolicyFault fault = PolicyFault::kNone;  // the verdict on it
-  std::int64_t judged_at = 0;              // seconds since the epoch
+  // When it is to be judged again, in seconds since the epoch.
+  std::int64_t judged_until = 0;
 };
 
 class PartnerSessions {
  public:
   static constexpr std::size_t kServersMax = 256;
-  // Seconds that a verdict stands: a certificate or a list may expire meanwhile.
-  static constexpr std::int64_t kVerdictSeconds = 60;
+  // A verdict stands for so long at most, also where nothing that it rests on ends before.
+  static constexpr std::int64_t kVerdictSeconds = 600;
 
   // Of this address and this host, which is also what SNI says; nullptr: none. Until the next call.
   [[nodiscard]] PartnerSession* Find(const Endpoint& server);
