@@ -241,6 +241,7 @@ PartnerTrouble Backend::Overdue(bool lacks_blocks) const {
 }
 
 Backend::Answer Backend::WithoutDescriptor() {
+  wants_ = Wants::kNothing;  // the session may go on without it
   if (is_partner()) {
     partner_->trouble = NoDescriptor();
   }
