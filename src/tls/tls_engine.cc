@@ -542,7 +542,11 @@ std::unique_ptr<TlsSession> TlsEngine::LibrarySession() {
     wolfSSL_SESSION_free(session);
     return nullptr;
   }
-  return std::make_unique<TlsSession>(session);
+  std::unique_ptr<TlsSession> kept(new (std::nothrow) TlsSession(session));
+  if (kept == nullptr) {
+    wolfSSL_SESSION_free(session);
+  }
+  return kept;
 }
 
 std::unique_ptr<PeerCertificate> TlsEngine::TakePeerCertificate() {
