@@ -245,6 +245,8 @@ PartnerOpening::Progress PartnerOpening::Established(Leg& leg, std::int64_t now)
   facts_.fault = session_.fault;
   if (facts_.fault != PolicyFault::kNone && route_->mode == PolicyMode::kEnforce) {
     trouble_.fault = facts_.fault;
+    // The library also says so for want of memory.
+    trouble_.is_passing = facts_.fault == PolicyFault::kRefusedByLibrary;
     return Fail(Kind::kCertificate, std::string(ServerFaultPhrase(facts_.fault)));
   }
   dialogue_.TlsEstablished();
