@@ -241,8 +241,8 @@ PartnerTrouble Backend::Overdue(bool lacks_blocks) const {
 }
 
 Backend::Answer Backend::WithoutDescriptor() {
-  wants_ = Wants::kNothing;  // the session may go on without it
   if (is_partner()) {
+    wants_ = Wants::kNothing;  // the session goes on without it
     partner_->trouble = NoDescriptor();
   }
   return {.kind = Kind::kFailed, .reason = CloseReason::kOutOfResources};
