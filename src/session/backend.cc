@@ -225,7 +225,7 @@ Backend::Answer Backend::GiveUp(bool lacks_blocks) {
   return {.kind = Kind::kFailed, .reason = partner_->trouble.reason()};
 }
 
-PartnerTrouble Backend::Overdue(bool lacks_blocks) const {
+PartnerTrouble Backend::Overdue(bool lacks_blocks) {
   using Trouble = PartnerTrouble::Kind;
   if (wants_ == Wants::kConnection) {
     return NoDescriptor();
@@ -233,11 +233,13 @@ PartnerTrouble Backend::Overdue(bool lacks_blocks) const {
   if (lacks_blocks) {
     return {.kind = Trouble::kShortage, .words = "no memory was free in time to talk to it"};
   }
-  if (leg_->tls_pending()) {
-    return {
-        .kind = Trouble::kHandshake, .words = "TLS handshake not done in time", .is_passing = true};
-  }
-  return {.kind = Trouble::kSilent, .words = "did not answer in time"};
+  PartnerTrouble trouble;
+  const bool in_handshake = leg_->tls_pending();
+  trouble.kind = in_handshake ? Trouble::kHandshake : Trouble::kSilent;
+  trouble.words = in_handshake ? "TLS handshake not done in time" : "did not answer in time";
+  trouble.is_passing = in_handshake;
+  trouble.is_of_resumption = opening() && partner_->opening->ForgetSession();
+  return trouble;
 }
 
 Backend::Answer Backend::WithoutDescriptor() {

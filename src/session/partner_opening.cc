@@ -16,6 +16,7 @@ namespace {
 
 using Kind = PartnerTrouble::Kind;
 
+constexpr std::string_view kResumedVersion = "TLSv1.3";
 constexpr std::size_t kReplyTextMax = 510;  // RFC 5321 4.5.3.1.5, without CRLF
 
 class OneTrust final : public ChainVerifier {
@@ -224,6 +225,7 @@ PartnerOpening::Progress PartnerOpening::Handshake(Leg& leg, std::int64_t now) {
 PartnerOpening::Progress PartnerOpening::Established(Leg& leg, std::int64_t now) {
   facts_.tls = leg.tls()->facts();
   if (!facts_.tls.resumed) {
+    (void)ForgetSession();
     session_ = {};
     session_.certificate = leg.tls()->TakePeerCertificate();
   }
@@ -260,9 +262,20 @@ PolicyFault PartnerOpening::Judge(const PeerCertificate& certificate, std::int64
   return fault;
 }
 
+bool PartnerOpening::ForgetSession() {
+  if (session_.session == nullptr) return false;
+  route_->sessions->Forget(*server_);
+  return true;
+}
+
 // Tickets come in front of the reply. Where there was none the session in use is as good as before.
+// In TLS 1.2 a resumed session has the old keys, and could not become one of TLS 1.3. A server that
+// has just failed where it was asked to resume would do so again.
 void PartnerOpening::KeepSession(Leg& leg) {
-  if (leg.tls() == nullptr || session_.certificate == nullptr) return;
+  if (leg.tls() == nullptr || session_.certificate == nullptr ||
+      facts_.tls.version != kResumedVersion || resumption_ == TlsResumption::kOff) {
+    return;
+  }
   if (std::shared_ptr<const TlsSession> session = leg.tls()->TakeSession(); session != nullptr) {
     session_.session = std::move(session);
   }
@@ -327,10 +340,8 @@ PartnerOpening::Progress PartnerOpening::Fail(PartnerTrouble::Kind kind, std::st
   trouble_.is_passing = trouble_.is_passing || kind == Kind::kHandshake;
   trouble_.words = std::move(words);
   // The server may have another certificate by now, or may not know its own ticket.
-  if (session_.session != nullptr && (kind == Kind::kHandshake || kind == Kind::kCertificate)) {
-    route_->sessions->Forget(*server_);
-    trouble_.is_of_resumption = true;
-  }
+  trouble_.is_of_resumption =
+      (kind == Kind::kHandshake || kind == Kind::kCertificate) && ForgetSession();
   return Progress::kFailed;
 }
 

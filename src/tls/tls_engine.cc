@@ -210,7 +210,11 @@ std::unique_ptr<TlsEngine> TlsEngine::Client(const TlsClientContext* context, st
     }
   }
   if (session != nullptr) {
-    ok = ok && wolfSSL_set_session(ssl, session->get()) == WOLFSSL_SUCCESS;
+    // wolfSSL would write into it where the server agrees on another one: what was taken for the
+    // session with one server would be that with whoever has answered.
+    WOLFSSL_SESSION* const own = wolfSSL_SESSION_dup(session->get());
+    ok = ok && own != nullptr && wolfSSL_set_session(ssl, own) == WOLFSSL_SUCCESS;
+    wolfSSL_SESSION_free(own);
   }
   return ok ? std::move(engine) : nullptr;
 }

@@ -151,7 +151,7 @@ class Backend {
   [[nodiscard]] Answer Connect();
   [[nodiscard]] Answer TryNext(CloseReason reason, int error);
   void BeginOpening();
-  [[nodiscard]] PartnerTrouble Overdue(bool lacks_blocks) const;
+  [[nodiscard]] PartnerTrouble Overdue(bool lacks_blocks);
   [[nodiscard]] Answer WithoutDescriptor();
   [[nodiscard]] Answer OpeningFailed(PartnerTrouble trouble);
   void Blame(NextHop::Fault fault);

@@ -122,6 +122,10 @@ class PartnerOpening {
   // the epoch.
   [[nodiscard]] Progress Advance(Leg& leg, std::int64_t now);
 
+  // Where an earlier session was offered, and the server has not shown its certificate since: that
+  // session is of no use. False: it was not so.
+  [[nodiscard]] bool ForgetSession();
+
   [[nodiscard]] const PartnerTrouble& trouble() const { return trouble_; }
   [[nodiscard]] const PartnerFacts& facts() const { return facts_; }
   // What the administrator should hear of the verdict (TrustStore::complaint()), once; empty:
