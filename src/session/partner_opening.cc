@@ -84,6 +84,12 @@ std::string_view EnhancedCode(Kind kind) {
   return "4.3.1";
 }
 
+// A list or a staple may come, and time passes; the library also refuses for want of memory.
+bool IsPassing(PolicyFault fault) {
+  return fault == PolicyFault::kNoFreshCrl || fault == PolicyFault::kNotYetValid ||
+         fault == PolicyFault::kRefusedByLibrary;
+}
+
 bool IsOfPolicy(Kind kind) {
   return kind == Kind::kNoTls || kind == Kind::kHandshake || kind == Kind::kCertificate;
 }
@@ -247,8 +253,7 @@ PartnerOpening::Progress PartnerOpening::Established(Leg& leg, std::int64_t now)
   facts_.fault = session_.fault;
   if (facts_.fault != PolicyFault::kNone && route_->mode == PolicyMode::kEnforce) {
     trouble_.fault = facts_.fault;
-    // The library also says so for want of memory.
-    trouble_.is_passing = facts_.fault == PolicyFault::kRefusedByLibrary;
+    trouble_.is_passing = IsPassing(facts_.fault);
     return Fail(Kind::kCertificate, std::string(ServerFaultPhrase(facts_.fault)));
   }
   dialogue_.TlsEstablished();

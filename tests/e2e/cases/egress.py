@@ -402,6 +402,13 @@ def hard_bounce(world):
         {"encrypt": TLS, "verify": hard(NAME), "secure": hard(NAME), "other pin": hard(FINGERPRINT)}, hard_bounce=True)
     row(world, Partner(), "right", {"encrypt": hard(NO_STARTTLS), "verify": hard(NO_STARTTLS)}, hard_bounce=True)
     row(world, Partner(greeting=CLOSE), "right", {"verify": connection("clos|lost|reset")}, hard_bounce=True)
+    # Nor is a message given back for what mends itself.
+    row(world, Partner(pki.server_context("not yet valid")), "not yet valid", {"verify": NOT_YET}, hard_bounce=True)
+    with Partner(pki.server_context("right")) as partner:
+        layout = Layout(world, None).egress("out", f"127.0.0.1:{partner.port}", tls="trusted", ca=pki.ca_a, crl=pki.stale_crl,
+                                            revocation="hard", hard_bounce=True)
+        with world.configured(layout) as proxy:
+            expect(outcome(partner, proxy.at("out"), "trusted", "127.0.0.1"), UNKNOWN, "no fresh list")
 
 
 @case
