@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "ringpost/base/buffer_pool.h"
 #include "ringpost/base/check.h"
 
 namespace ringpost {
@@ -105,6 +106,7 @@ Step SmtpRelay::CloseBehind(CloseReason reason, std::string reply) {
 std::string SmtpRelay::LastWords(CloseReason reason, bool answered) const {
   constexpr std::string_view kRefused = "451";
   constexpr std::string_view kClosing = "421";
+  constexpr std::size_t kLastWordsMax = BufferPool::kLargeBytes / 2;
   std::string refusal =
       server_ != nullptr ? LostServerText(reason, kRefused, *server_) : std::string();
   if (refusal.empty()) return ClosingText(reason, options_->hostname);
@@ -120,6 +122,10 @@ std::string SmtpRelay::LastWords(CloseReason reason, bool answered) const {
   std::string words;
   for (; !waiting.empty(); waiting.Pop()) {
     const PendingReply next = waiting.front();
+    // A leg takes a block at a time; and nobody waits for more behind QUIT.
+    if (next.from == PendingReply::From::kQuit || words.size() > kLastWordsMax) {
+      return words + LostServerText(reason, kClosing, *server_);
+    }
     const std::string_view own =
         next.from == PendingReply::From::kLocal ? LocalReplyText(next.local) : std::string_view();
     words.append(own.empty() ? std::string_view(refusal) : own);

@@ -96,8 +96,8 @@ class RelayHarness {
 
   // The hello that a backend is to be opened with; empty: none since the last call.
   [[nodiscard]] std::string TakeHello() { return std::exchange(hello_, {}); }
-  void BackendReady(bool in_tls) {
-    relay_->BackendReady(in_tls, "partner");
+  void BackendReady(bool in_tls, const std::string& server = "partner") {
+    relay_->BackendReady(in_tls, server);
     Pump();
   }
   void BackendUnusable(std::string_view reply, const std::string* keywords = nullptr) {

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "relay_harness.h"
+#include "ringpost/base/buffer_pool.h"
 #include "ringpost/smtp/smtp_relay.h"
 
 namespace ringpost {
@@ -552,6 +553,39 @@ TEST(RelayTest, NoCommandIsSentBeforeWhatTheBackendHasSaidIsRead) {
       Side::kBack, {.readable = kReply, .total = kReply.size(), .other_total = kCommand.size()});
   EXPECT_EQ(step.kind, StepKind::kClose);
   EXPECT_EQ(step.reason, CloseReason::kBackendIdentity);
+}
+
+// A leg takes no more than a block at a time, whatever was pipelined and whatever the server's
+// name.
+TEST(RelayLastWordsTest, AreBounded) {
+  RelayOptions options = RelayHarness::DefaultOptions();
+  options.greets = true;
+  RelayHarness harness(options);
+  harness.FromClient("EHLO client\r\n");
+  harness.BackendReady(true, std::string(253, 'h') + " ([2001:db8::1]:25)");
+  harness.FromBackend("250-partner\r\n250 PIPELINING\r\n");
+  static_cast<void>(harness.TakeToClient());
+  harness.FromClient("MAIL FROM:<a@a>\r\n" + Repeat("RCPT TO:<b@b>\r\n", 200));
+  harness.BackendEof();
+  const std::string said = harness.TakeToClient();
+  EXPECT_LT(said.size(), BufferPool::kLargeBytes);
+  EXPECT_TRUE(said.starts_with("451 4.4.2 hhh"));
+  EXPECT_NE(said.find("\r\n421 4.4.2 hhh"), std::string::npos);
+  EXPECT_TRUE(harness.closed());
+}
+
+TEST(RelayLastWordsTest, QuitIsNotRefused) {
+  RelayOptions options = RelayHarness::DefaultOptions();
+  options.greets = true;
+  RelayHarness harness(options);
+  harness.FromClient("EHLO client\r\n");
+  harness.BackendReady(true);
+  harness.FromBackend("250-partner\r\n250 PIPELINING\r\n");
+  static_cast<void>(harness.TakeToClient());
+  harness.FromClient("RSET\r\nQUIT\r\n");
+  EXPECT_EQ(harness.relay().Farewell(CloseReason::kBackendTimeout),
+            "451 4.4.2 partner: did not answer in time\r\n"
+            "421 4.4.2 partner: did not answer in time\r\n");
 }
 
 }  // namespace
