@@ -105,7 +105,7 @@ class RandomClient {
   std::string DrawContent(std::string* expected);
   void After(TimeNs delay, void (RandomClient::*action)());
   [[nodiscard]] std::uint64_t Below(std::uint64_t n) { return world_->io().random().Below(n); }
-  [[nodiscard]] bool in_tls() const { return end_.tls_ready(); }
+  [[nodiscard]] bool in_tls() const { return end_.tls_was_ready(); }
   void Note(std::string_view text);
 
   SessionWorld* world_;

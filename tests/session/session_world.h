@@ -172,6 +172,10 @@ class ClientEnd {
   // The other side: this end is a server, which waits for the ClientHello. `contexts` outlives it.
   void AcceptTls(const TlsContextSet* contexts);
   [[nodiscard]] bool tls_ready() const { return tls_ != nullptr && tls_->handshake_complete(); }
+  // Also where it has failed since: the last that came may have come before.
+  [[nodiscard]] bool tls_was_ready() const {
+    return tls_ != nullptr && !tls_->facts().version.empty();
+  }
   [[nodiscard]] bool tls_failed() const { return tls_failed_; }
   [[nodiscard]] bool notified() const { return notified_; }  // close_notify received
   // FIN (or RST) received and everything before it read.
