@@ -26,7 +26,7 @@ from harness.world import ROOT
 class PostfixPartner(Postfix):
     """Takes mail for bob at the partner's domain, in TLS only."""
 
-    def __init__(self, world, name, identity):
+    def __init__(self, world, name, identity, **settings):
         self.port = free_port()
         folder = world.folder / name
         super().__init__(name, folder, {
@@ -42,6 +42,7 @@ class PostfixPartner(Postfix):
             "smtpd_tls_chain_files": identity.both_path,
             "smtpd_tls_received_header": "yes",
             "smtpd_tls_loglevel": "1",
+            **settings,
         }, f"127.0.0.1:{self.port} inet n - n - - smtpd\n")
 
     def arrived(self, identifier):
@@ -101,8 +102,11 @@ class EximServer(Server):
 
 class EximPartner(EximServer):
     def __init__(self, world, name, identity, more=""):
+        key = world.folder / f"{name}.key"  # Exim's user reads it; where ringpost has the same one nobody else may
+        key.write_bytes(identity.key_path.read_bytes())
+        key.chmod(0o644)
         super().__init__(world.folder / name, host=HOST, tls="yes",
-                         more=f"tls_advertise_hosts = *\ntls_certificate = {identity.cert_path}\ntls_privatekey = {identity.key_path}\n{more}",
+                         more=f"tls_advertise_hosts = *\ntls_certificate = {identity.cert_path}\ntls_privatekey = {key}\n{more}",
                          router="all:\n  driver = accept\n  transport = keep",
                          transport=f"keep:\n  driver = appendfile\n  file = {world.folder / name}/mail/all\n  user = nobody\n"
                                    "  message_prefix =\n  message_suffix =\n")
@@ -126,7 +130,7 @@ class EximPartner(EximServer):
 
 
 class PostfixOut(Postfix):
-    def __init__(self, world, name, route):
+    def __init__(self, world, name, route, **settings):
         self.port = free_port()
         if isinstance(route, dict):
             way = {"transport_maps": "inline:{ " + " ".join(
@@ -138,6 +142,7 @@ class PostfixOut(Postfix):
             **way,
             "smtp_tls_security_level": "none",
             "smtp_host_lookup": "native",
+            **settings,
         }, f"127.0.0.1:{self.port} inet n - n - - smtpd\n")
 
     def flush(self):
