@@ -158,7 +158,8 @@ absl::StatusOr<Endpoint> ParseEndpoint(std::string_view text) {
                                        : "does not begin with an IP address");
 }
 
-absl::StatusOr<UpstreamTarget> ParseUpstreamTarget(std::string_view text) {
+absl::StatusOr<UpstreamTarget> ParseUpstreamTarget(std::string_view text,
+                                                   std::string_view usual_port) {
   UpstreamTarget target;
   absl::StatusOr<Endpoint> endpoint = ParseEndpoint(text);
   if (endpoint.ok()) {
@@ -173,8 +174,8 @@ absl::StatusOr<UpstreamTarget> ParseUpstreamTarget(std::string_view text) {
   const std::size_t colon = text.rfind(':');
   const std::string_view host = text.substr(0, colon);
   if (colon == std::string_view::npos && IsHostName(host)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", View(text), "\" has no port; write ", View(text), ":10025"));
+    return absl::InvalidArgumentError(absl::StrCat("\"", View(text), "\" has no port; write ",
+                                                   View(text), ":", View(usual_port)));
   }
   std::uint16_t port = 0;
   if (colon == std::string_view::npos || !ReadPort(text.substr(colon + 1), &port)) {

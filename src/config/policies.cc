@@ -315,6 +315,10 @@ absl::Status PolicyResolver::ResolveOwnDomains() {
 
 absl::Status PolicyResolver::ResolveEgress(const EgressSettings& from, ServerPolicy* policy,
                                            PolicyMode* mode) {
+  if (from.tls.has_value() && from.tls->text.starts_with("dane")) {
+    return RefuseQuoted(*from.tls,
+                        "is not there; leave such domains to your mail server's own DANE");
+  }
   absl::Status status = ReadChoice(from.tls, kEgressLevels, &policy->tls);
   if (status.ok()) status = ReadChoice(from.mode, kModes, mode);
   TrustConfig trust;

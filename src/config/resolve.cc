@@ -236,7 +236,8 @@ class Resolver {
                                              kUpstreamAddressesMax, " can be told apart"));
     }
     for (const Given& address : from) {
-      absl::StatusOr<UpstreamTarget> target = ParseUpstreamTarget(address.text);
+      absl::StatusOr<UpstreamTarget> target =
+          ParseUpstreamTarget(address.text, upstream->is_partner ? "25" : "10025");
       if (!target.ok()) return Refuse(address, std::string(target.status().message()));
       WarnOfMissingFolder(*upstream, target->endpoint);
       upstream->addresses.push_back(target->endpoint);

@@ -91,7 +91,7 @@ TEST(Address, UpstreamTargets) {
   for (const std::string_view host :
        {"localhost", "mail.example", "mail.example.", "postfix", "my_mail-1", "a.1x",
         "xn--bcher-kva.example", "1.2.3.example"}) {
-    const auto target = ParseUpstreamTarget(std::string(host) + ":10025");
+    const auto target = ParseUpstreamTarget(std::string(host) + ":10025", "10025");
     ASSERT_TRUE(target.ok()) << target.status();
     EXPECT_EQ(target->host, host);
     EXPECT_EQ(target->port, htons(10025));
@@ -99,7 +99,7 @@ TEST(Address, UpstreamTargets) {
     EXPECT_FALSE(target->endpoint.known());
   }
   for (const std::string text : {"127.0.0.1:25", "[::1]:25", "unix:/run/x"}) {
-    const auto target = ParseUpstreamTarget(text);
+    const auto target = ParseUpstreamTarget(text, "10025");
     ASSERT_TRUE(target.ok()) << target.status();
     EXPECT_TRUE(target->host.empty());
     EXPECT_TRUE(SameEndpoint(target->endpoint, Good(text)));
@@ -109,16 +109,16 @@ TEST(Address, UpstreamTargets) {
         ".mail:25", "-mail.example:25", "mail-.example:25", "m ail:25", "m\xc3\xa4il.example:25",
         "127.1:25", "1.2.3.256:25", "1:25", "mail.example.1:25", "*:25", ":25",
         "user@mail.example:25", "inet:mail.example:25"}) {
-    EXPECT_FALSE(ParseUpstreamTarget(text).ok()) << text;
+    EXPECT_FALSE(ParseUpstreamTarget(text, "10025").ok()) << text;
   }
-  EXPECT_FALSE(ParseUpstreamTarget(std::string(64, 'a') + ".example:25").ok());
-  ExpectSaying(ParseUpstreamTarget("mail.example").status(), "write mail.example:10025");
-  ExpectSaying(ParseUpstreamTarget("mail..example:25").status(),
+  EXPECT_FALSE(ParseUpstreamTarget(std::string(64, 'a') + ".example:25", "10025").ok());
+  ExpectSaying(ParseUpstreamTarget("mail.example", "10025").status(), "write mail.example:10025");
+  ExpectSaying(ParseUpstreamTarget("mail..example:25", "10025").status(),
                "begins with neither an IP address nor a host name");
   std::string longest(63, 'a');
   longest += "." + longest + "." + longest + "." + std::string(61, 'a');
-  EXPECT_TRUE(ParseUpstreamTarget(longest + ":25").ok());
-  EXPECT_FALSE(ParseUpstreamTarget(longest + "a:25").ok());
+  EXPECT_TRUE(ParseUpstreamTarget(longest + ":25", "10025").ok());
+  EXPECT_FALSE(ParseUpstreamTarget(longest + "a:25", "10025").ok());
 }
 
 TEST(Address, NameServers) {
@@ -143,9 +143,9 @@ TEST(Address, NameServers) {
 
 // Of host names nothing is known but the name.
 TEST(Address, SameOfHosts) {
-  const Endpoint one = ParseUpstreamTarget("one.example:25")->endpoint;
-  EXPECT_TRUE(SameEndpoint(one, ParseUpstreamTarget("one.example:25")->endpoint));
-  EXPECT_FALSE(SameEndpoint(one, ParseUpstreamTarget("two.example:25")->endpoint));
+  const Endpoint one = ParseUpstreamTarget("one.example:25", "10025")->endpoint;
+  EXPECT_TRUE(SameEndpoint(one, ParseUpstreamTarget("one.example:25", "10025")->endpoint));
+  EXPECT_FALSE(SameEndpoint(one, ParseUpstreamTarget("two.example:25", "10025")->endpoint));
   EXPECT_FALSE(SameEndpoint(one, Good("127.0.0.1:25")));
   EXPECT_FALSE(IsLocal(one));
   EXPECT_FALSE(ReachesListener(one, Good("0.0.0.0:25")));

@@ -161,6 +161,14 @@ TEST_F(EgressConfigTest, NoUnixSocket) {
   ExpectSaying(Load("", "unix:/run/out").status(), "write 127.0.0.1:10026");
 }
 
+TEST_F(EgressConfigTest, RemediesAreOfMailThatLeaves) {
+  ExpectSaying(Load("tls = \"encrypt\"", "127.0.0.1:10026", "mx.partner.example").status(),
+               "write mx.partner.example:25");
+  const absl::Status dane = Load("tls = \"dane\"").status();
+  ExpectSaying(dane, "leave such domains to your mail server's own DANE");
+  EXPECT_EQ(std::string(dane.message()).find("did you mean"), std::string::npos) << dane;
+}
+
 // To a route of ingress it may lead: mail that leaves comes in again.
 TEST_F(EgressConfigTest, NotToItself) {
   ExpectSaying(Load("", "127.0.0.1:10026", "127.0.0.1:10026").status(),

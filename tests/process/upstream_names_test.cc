@@ -92,7 +92,7 @@ Config ConfigOf(const std::vector<std::string>& targets) {
   UpstreamConfig& upstream = config.upstreams.emplace_back();
   upstream.name = "postfix";
   for (const std::string& text : targets) {
-    upstream.targets.push_back(*ParseUpstreamTarget(text));
+    upstream.targets.push_back(*ParseUpstreamTarget(text, "25"));
     upstream.addresses.push_back(upstream.targets.back().endpoint);
   }
   RouteConfig& ingress = config.routes.emplace_back();

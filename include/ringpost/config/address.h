@@ -17,8 +17,10 @@ namespace ringpost {
 // Endpoint::text.
 [[nodiscard]] absl::StatusOr<Endpoint> ParseEndpoint(std::string_view text);
 
-// The same where host names are taken as well. They are not looked up here.
-[[nodiscard]] absl::StatusOr<UpstreamTarget> ParseUpstreamTarget(std::string_view text);
+// The same where host names are taken as well. They are not looked up here. `usual_port` is shown
+// where `text` has none.
+[[nodiscard]] absl::StatusOr<UpstreamTarget> ParseUpstreamTarget(std::string_view text,
+                                                                 std::string_view usual_port);
 
 // Of a name server: no unix socket, and port 53 where `text` names none.
 [[nodiscard]] absl::StatusOr<Endpoint> ParseNameServer(std::string_view text);
