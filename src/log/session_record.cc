@@ -20,10 +20,10 @@ constexpr std::size_t kDetailBudget = 512;
 constexpr std::size_t kHostBudget = 256;
 constexpr std::size_t kWordBudget = 32;
 constexpr std::size_t kNameBudget = 160;
-constexpr std::size_t kFingerprintBudget = 96;
+constexpr std::size_t kFingerprintBudget = 98;  // 95, and what a cut would have room for
 // Time, level and component take less than 128 octets, keys and punctuation of 30 fields less than
 // 30 * 24, eleven numbers less than 11 * 24.
-static_assert(128 + 30 * 24 + 11 * 24 + 3 * kWordBudget + kHostBudget + 2 * kNameBudget +
+static_assert(128 + 30 * 24 + 11 * 24 + 4 * kWordBudget + kHostBudget + 2 * kNameBudget +
                       kFingerprintBudget + kRefusalBudget + kRouteBudget + 2 * kLogAddressBudget +
                       2 * kVersionBudget + kPartnerBudget + kSuiteBudget + kGroupBudget +
                       kSniBudget + kUpstreamBudget + kReasonBudget + kDetailBudget <=
@@ -33,6 +33,7 @@ static_assert(128 + 30 * 24 + 11 * 24 + 3 * kWordBudget + kHostBudget + 2 * kNam
 void FormatPartner(const PartnerRecord& partner, LogLine& line) {
   line.Field("host", partner.host, kHostBudget);
   line.Field("level", partner.level, kWordBudget);
+  if (partner.reports) line.Field("mode", "report", kWordBudget);
   if (partner.fault.empty()) return;
   line.Field("fault", partner.fault, kWordBudget);
   if (partner.fingerprint.empty()) return;

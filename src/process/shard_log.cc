@@ -52,6 +52,7 @@ std::optional<PartnerRecord> PartnerOf(const Session& session) {
   return PartnerRecord{
       .host = session.backend().host,
       .level = EgressTlsName(egress->policy.tls),
+      .reports = session.listener().route->policy.mode == PolicyMode::kReport,
       .fault = trouble.kind != PartnerTrouble::Kind::kNone ? trouble.name() : reported,
       .subject = facts.subject,
       .issuer = facts.issuer,

@@ -329,6 +329,9 @@ PartnerOpening::Progress PartnerOpening::CarryOut(Leg& leg, const DialogueStep& 
 PartnerOpening::Progress PartnerOpening::AwaitReply(Leg& leg) {
   if (!leg.input().empty()) {
     KeepSession(leg);
+    if (leg.tls() == nullptr && route_->config.policy.tls > EgressTls::kMay) {
+      facts_.fault = PolicyFault::kNoTls;
+    }
     return Progress::kReady;
   }
   if (leg.input_ended()) {

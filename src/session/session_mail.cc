@@ -28,7 +28,7 @@ std::string_view Session::Judge(std::string_view argument) {
     if (TakePolicies(runtime) == Policies::kOutOfReach) return kEndsSession;
   }
   if (backend_.is_partner()) {
-    CountPartner(backend_.partner().fault);
+    CountPartner(backend_.partner().fault, tls_established_);
     return {};
   }
   if (policy_ != nullptr) return policy_->Judge(argument);
@@ -53,18 +53,17 @@ void Session::RefusedInClear(std::string_view argument) {
   policy.RefusedInClear(argument);
 }
 
-void Session::CountPartner(PolicyFault fault) {
+void Session::CountPartner(PolicyFault fault, bool in_tls) {
   const EgressTls level = listener_->route->egress->policy.tls;
   PolicyDecision decision;
   decision.asked = level <= EgressTls::kMay       ? TlsPolicy::kMay
                    : level == EgressTls::kEncrypt ? TlsPolicy::kEncrypt
                                                   : TlsPolicy::kVerify;
-  if (tls_established_) {
+  if (in_tls) {
     decision.met = level > EgressTls::kEncrypt && fault == PolicyFault::kNone ? TlsPolicy::kVerify
                                                                               : TlsPolicy::kEncrypt;
   }
-  const bool in_clear = !tls_established_ && decision.asked >= TlsPolicy::kEncrypt;
-  decision.fault = fault == PolicyFault::kNone && in_clear ? PolicyFault::kNoTls : fault;
+  decision.fault = fault;
   decision.mode = listener_->route->policy.mode;
   policies_->counters->Count(judged_as_->route_subject, decision);
 }
@@ -74,10 +73,10 @@ void Session::RefusedUnusable() {
   switch (backend_.trouble().kind) {
     case PartnerTrouble::Kind::kNoTls:
     case PartnerTrouble::Kind::kHandshake:
-      CountPartner(PolicyFault::kNoTls);
+      CountPartner(PolicyFault::kNoTls, false);
       break;
     case PartnerTrouble::Kind::kCertificate:
-      CountPartner(backend_.trouble().fault);
+      CountPartner(backend_.trouble().fault, true);
       break;
     default:
       break;

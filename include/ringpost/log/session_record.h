@@ -19,6 +19,7 @@ namespace ringpost {
 struct PartnerRecord {
   std::string_view host;   // as configured
   std::string_view level;  // that the route asks for: "verify"
+  bool reports = false;    // where it is not met, the mail leaves all the same
   // Why the level was not met: "wrong-name", "no-starttls"; empty: it was. The certificate then
   // follows, if there was one.
   std::string_view fault;

@@ -200,7 +200,7 @@ class Session final : private PolicyListener, private MailPolicy {
   void RefusedInClear(std::string_view argument) override;
   void RefusedUnusable() override;
   void BackendOffers(std::string_view filtered_reply) override;
-  void CountPartner(PolicyFault fault);
+  void CountPartner(PolicyFault fault, bool in_tls);
   enum class Policies : std::uint8_t { kTaken, kOutOfReach };
   [[nodiscard]] Policies TakePolicies(const std::shared_ptr<const Runtime>& runtime);
 

@@ -6,6 +6,7 @@ documentation, and shares nothing with the program.
 """
 
 import re
+import signal
 import ssl
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -418,6 +419,27 @@ def reported_only(world):
     row(world, Partner(pki.server_context("wrong name")), "wrong name",
         dict.fromkeys(("verify", "secure", "other pin"), TLS), mode="report")
     row(world, Partner(pki.server_context("expired")), "expired", {"trusted": TLS}, mode="report")
+
+
+@each(("enforce", True), ("report", True), ("report", False), ("enforce", False))
+def the_log_says_what_was_not_met(world, variant):
+    """In the session line, and counted in the summary."""
+    mode, in_tls = variant
+    pki = world.server_pki
+    with Partner(pki.server_context("wrong name") if in_tls else None) as partner, \
+            world.configured(layout_of(world, f"127.0.0.1:{partner.port}", "right", levels=("verify",), mode=mode)) as proxy:
+        outcome(partner, proxy.at("verify"), "may", HOST)
+        line = eventually(lambda: next(iter(proxy.records()), None), "the session line")
+        equal(line.get("mode"), "report" if mode == "report" else None, f"mode in {line}")
+        equal(line.get("fault"), "wrong-name" if in_tls else "no-tls" if mode == "report" else "no-starttls", f"fault in {line}")
+        equal(line.get("fingerprint"), pki["wrong name"].fingerprint if in_tls else None, "the fingerprint, whole")
+        proxy.process.signal(signal.SIGUSR2)
+        found = eventually(lambda: [event["message"] for event in proxy.events("policy-summary") if "route" in event["message"]],
+                           "the summary")[0]
+        refused = 2 if mode == "enforce" else 1  # outcome() says MAIL again where it was refused
+        contains(found, (f"{refused} message" if in_tls else f"0 of {refused} message"), "how many met encrypt")
+        contains(found, f"{'refused' if mode == 'enforce' else 'would refuse'} {refused}: {'wrong-name' if in_tls else 'no-tls'} {refused}",
+                 "what was refused")
 
 
 @case
