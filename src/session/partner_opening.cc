@@ -184,6 +184,8 @@ PartnerOpening::Progress PartnerOpening::Advance(Leg& leg, std::int64_t now) {
   }
   if (leg.tls_pending()) return Handshake(leg, now);
   if (leg.tls() != nullptr) {
+    // What is read may have to be answered, each KeyUpdate with ours.
+    if (leg.output_octets() >= Leg::kOutputMax) return Progress::kNothing;
     const TlsOutcome outcome = leg.OpenRecords();
     if (outcome == TlsOutcome::kFailed || outcome == TlsOutcome::kFlood) {
       return Fail(Kind::kHandshake, "TLS failed: " + std::string(leg.tls()->error()));
