@@ -87,7 +87,9 @@ Step SmtpRelay::Close(LocalReply reply) {
 
 Step SmtpRelay::CloseWith(CloseReason reason, const std::string& text) {
   closed_ = true;
-  text_ = RestOfReply() + text;
+  std::string words = TakeDue();
+  words.append(RestOfReply()).append(text);
+  text_ = std::move(words);
   return Step{.kind = StepKind::kClose, .reason = reason, .text = text_};
 }
 
@@ -95,8 +97,18 @@ Step SmtpRelay::CloseWith(CloseReason reason, const std::string& text) {
 Step SmtpRelay::CloseBehind(CloseReason reason, std::string reply) {
   if (reply.empty()) reply = RestOfReply();
   closed_ = true;
-  text_ = reply + LastWords(reason, !reply.empty());
+  std::string words = TakeDue();
+  words.append(reply).append(LastWords(reason, !reply.empty()));
+  text_ = std::move(words);
   return Step{.kind = StepKind::kClose, .reason = reason, .text = text_};
+}
+
+// What the client was to hear next, where the session ends before it was asked for. A 250 that is
+// lost would make it send its message again.
+std::string SmtpRelay::TakeDue() {
+  return std::exchange(inject_due_, InjectDue::kNone) == InjectDue::kFront
+             ? std::exchange(text_, {})
+             : std::string();
 }
 
 // Where mail leaves, and the server is lost, each command that waits is refused, and the sender's

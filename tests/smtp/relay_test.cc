@@ -555,6 +555,15 @@ TEST(RelayTest, NoCommandIsSentBeforeWhatTheBackendHasSaidIsRead) {
   EXPECT_EQ(step.reason, CloseReason::kBackendIdentity);
 }
 
+// The session may end between two steps.
+TEST(RelayLastWordsTest, ComeBehindWhatWasDue) {
+  RelayOptions options = RelayHarness::DefaultOptions();
+  options.greets = true;
+  SmtpRelay relay(&options, nullptr, nullptr);
+  EXPECT_EQ(relay.Farewell(CloseReason::kDrain),
+            "220 mx.test ESMTP\r\n421 4.3.2 mx.test Service shutting down\r\n");
+}
+
 // A leg takes no more than a block at a time, whatever was pipelined and whatever the server's
 // name.
 TEST(RelayLastWordsTest, AreBounded) {

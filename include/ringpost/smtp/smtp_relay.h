@@ -269,6 +269,7 @@ class SmtpRelay {
   Step Close(LocalReply reply);
   Step CloseWith(CloseReason reason, const std::string& text);
   Step CloseBehind(CloseReason reason, std::string reply);
+  [[nodiscard]] std::string TakeDue();
   [[nodiscard]] std::string LastWords(CloseReason reason, bool answered) const;
   void PopReply();
   [[nodiscard]] std::string RestOfReply();
