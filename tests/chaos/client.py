@@ -3,6 +3,7 @@
 break off in the middle of a message. What they know at any moment tells the killer where to strike."""
 
 import random
+import re
 import socket
 import ssl
 import struct
@@ -21,6 +22,8 @@ SUITES = {
     "ECDHE-RSA-CHACHA20-POLY1305": "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
 }
 SERVER_NAME = "mx.example.test"
+# What ringpost says where mail leaves and the partner's server was lost: it may have the message.
+LOST_SERVER = re.compile(r"451 4\.(?:4\.2|5\.0|7\.5) \S+ \([^)]+\): |451 4\.(?:4\.2|5\.0|7\.5) [0-9.:\[\]]+: ")
 LINES = (b".", b"..", b".\xe9t\xe9", b"", b"From here", b"MAIL FROM:<eve@elsewhere.example.test>", b"QUIT", b"250 Ok",
          b"x" * 998, b"caf\xc3\xa9 \x80\xff")
 
@@ -327,6 +330,8 @@ class Client(threading.Thread):
         for _ in range(len(pieces) - 1 if chunked and pipelined else 0):
             self._expect(connection, 250, "BDAT")
         code, line = connection.reply()
+        if self.hub.egress and LOST_SERVER.match(line):
+            raise Ended(line, line)
         if code != 250:
             if 400 <= code < 500:
                 attempt.outcome = Outcome.REFUSED

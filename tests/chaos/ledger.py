@@ -101,7 +101,7 @@ class Outcome:
     ACCEPTED = "accepted"        # 250 to the end of the content
     NOT_SENT = "not sent"        # it ended before the client had begun to write the end of the content
     NO_ANSWER = "no answer"      # it ended after that
-    SAID_421 = "421"             # after that, too; the one reply that leaves open whether it is stored
+    SAID_421 = "421"             # after that, too; leaves open whether it is stored, as does the 451 of a lost server
     REFUSED = "refused"          # a 4xx in good order: not stored
 
 
