@@ -138,9 +138,15 @@ std::string SmtpRelay::LastWords(CloseReason reason, bool answered) const {
     if (next.from == PendingReply::From::kQuit || words.size() > kLastWordsMax) {
       return words + LostServerText(reason, kClosing, *server_);
     }
-    const std::string_view own =
-        next.from == PendingReply::From::kLocal ? LocalReplyText(next.local) : std::string_view();
-    words.append(own.empty() ? std::string_view(refusal) : own);
+    if (next.from != PendingReply::From::kLocal) {
+      words.append(refusal);
+      continue;
+    }
+    // What was refused by ourselves has its own reply, and one that ends the session is the last.
+    if (LocalReplyClose(next.local) != CloseReason::kNone) {
+      return words + ClosingText(next.local, options_->hostname);
+    }
+    words.append(LocalReplyText(next.local));
   }
   return words;
 }

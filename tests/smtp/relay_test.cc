@@ -597,5 +597,23 @@ TEST(RelayLastWordsTest, QuitIsNotRefused) {
             "421 4.4.2 partner: did not answer in time\r\n");
 }
 
+// A command that we refuse ourselves has the reply that it would have had, and one whose reply ends
+// the session is the last that is answered.
+TEST(RelayLastWordsTest, OurOwnRefusalsKeepTheirWords) {
+  RelayOptions options = RelayHarness::DefaultOptions();
+  options.greets = true;
+  RelayHarness harness(options);
+  harness.FromClient("EHLO client\r\n");
+  harness.BackendReady(true);
+  harness.FromBackend("250-partner\r\n250 PIPELINING\r\n");
+  static_cast<void>(harness.TakeToClient());
+  harness.FromClient("MAIL FROM:<a@a>\r\nWHAT\r\nRCPT TO:<b@b>\r\nHost: partner\r\nNOOP\r\n");
+  EXPECT_EQ(harness.relay().Farewell(CloseReason::kBackendTimeout),
+            "451 4.4.2 partner: did not answer in time\r\n"
+            "500 5.5.2 Error: command not recognized\r\n"
+            "451 4.4.2 partner: did not answer in time\r\n" +
+                ClosingText(LocalReply::kForeignProtocol, "mx.test"));
+}
+
 }  // namespace
 }  // namespace ringpost
