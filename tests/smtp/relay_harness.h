@@ -42,6 +42,7 @@ class HarnessPolicy final : public MailPolicy {
 class RelayHarness {
  public:
   static constexpr std::size_t kContiguousMax = 16 * 1024;
+  static constexpr const char* kServer = "partner";
 
   explicit RelayHarness(const RelayOptions& options = DefaultOptions())
       : options_(options), relay_(std::make_unique<SmtpRelay>(&options_, &facts_, &policy_)) {
@@ -96,7 +97,7 @@ class RelayHarness {
 
   // The hello that a backend is to be opened with; empty: none since the last call.
   [[nodiscard]] std::string TakeHello() { return std::exchange(hello_, {}); }
-  void BackendReady(bool in_tls, const std::string& server = "partner") {
+  void BackendReady(bool in_tls, const std::string& server = kServer) {
     relay_->BackendReady(in_tls, server);
     Pump();
   }
