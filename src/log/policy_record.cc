@@ -12,8 +12,8 @@ constexpr std::size_t kSenderBudget = 264;
 constexpr std::size_t kWordBudget = 24;
 constexpr std::size_t kCertificateNameBudget = 520;
 constexpr std::size_t kFingerprintBudget = 100;
-static_assert(128 + 12 * 24 + 2 * kNameBudget + kLogAddressBudget + kSenderBudget +
-                      3 * kWordBudget + 2 * kCertificateNameBudget + 2 * kFingerprintBudget <=
+static_assert(128 + 13 * 24 + 2 * kNameBudget + kLogAddressBudget + kSenderBudget +
+                      4 * kWordBudget + 2 * kCertificateNameBudget + 2 * kFingerprintBudget <=
                   kLogLineMax,
               "a policy line must hold every field");
 
@@ -24,6 +24,7 @@ std::size_t FormatPolicy(const PolicyRecord& record, LogFormat format, std::span
   line.Head(record.unix_ms, LogLevel::kInfo, "policy");
   line.Field("route", record.route, kNameBudget);
   line.Address("client", record.client_address, record.client_port);
+  line.Field("id", record.id, kWordBudget);
   if (!record.partner.empty()) line.Field("partner", record.partner, kNameBudget);
   line.Field("sender", record.sender, kSenderBudget);
   line.Field("asked", record.asked, kWordBudget);

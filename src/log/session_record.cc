@@ -11,22 +11,26 @@ constexpr std::size_t kRouteBudget = 96;
 constexpr std::size_t kVersionBudget = 16;
 constexpr std::size_t kSuiteBudget = 64;
 constexpr std::size_t kGroupBudget = 32;
-constexpr std::size_t kSniBudget = 512;
+constexpr std::size_t kSniBudget = 288;  // a DNS name has 253
 constexpr std::size_t kPartnerBudget = 96;
 constexpr std::size_t kUpstreamBudget = 160;
 constexpr std::size_t kReasonBudget = 32;
 constexpr std::size_t kRefusalBudget = 32;
-constexpr std::size_t kDetailBudget = 512;
+constexpr std::size_t kDetailBudget = 384;
 constexpr std::size_t kHostBudget = 256;
+constexpr std::size_t kHelloBudget = 160;
+constexpr std::size_t kSenderBudget = 264;
+constexpr std::size_t kAcceptedBudget = 160;
 constexpr std::size_t kWordBudget = 32;
 constexpr std::size_t kNameBudget = 160;
 constexpr std::size_t kFingerprintBudget = 98;  // 95, and what a cut would have room for
-// Time, level and component take less than 128 octets, keys and punctuation of 30 fields less than
-// 30 * 24, eleven numbers less than 11 * 24.
-static_assert(128 + 30 * 24 + 11 * 24 + 4 * kWordBudget + kHostBudget + 2 * kNameBudget +
-                      kFingerprintBudget + kRefusalBudget + kRouteBudget + 2 * kLogAddressBudget +
-                      2 * kVersionBudget + kPartnerBudget + kSuiteBudget + kGroupBudget +
-                      kSniBudget + kUpstreamBudget + kReasonBudget + kDetailBudget <=
+// Time, level and component take less than 128 octets, keys and punctuation of 34 fields less than
+// 34 * 24, eleven numbers less than 11 * 24.
+static_assert(128 + 34 * 24 + 11 * 24 + 5 * kWordBudget + kHostBudget + kHelloBudget +
+                      kSenderBudget + kAcceptedBudget + 2 * kNameBudget + kFingerprintBudget +
+                      kRefusalBudget + kRouteBudget + 2 * kLogAddressBudget + 2 * kVersionBudget +
+                      kPartnerBudget + kSuiteBudget + kGroupBudget + kSniBudget + kUpstreamBudget +
+                      kReasonBudget + kDetailBudget <=
                   kLogLineMax,
               "a session line must hold every field");
 
@@ -51,6 +55,7 @@ std::size_t FormatSession(const SessionRecord& record, LogFormat format, std::sp
   if (record.out != nullptr) line.Field("direction", "out", kWordBudget);
   line.Address("client", record.client_address, record.client_port);
   line.Address("server", record.server_address, record.server_port);
+  line.Field("id", record.id, kWordBudget);
   if (record.tls_version.empty()) {
     line.Field("tls", "none", kVersionBudget);
   } else {
@@ -64,7 +69,10 @@ std::size_t FormatSession(const SessionRecord& record, LogFormat format, std::sp
   if (!record.sni.empty()) line.Field("sni", record.sni, kSniBudget);
   if (!record.certificate.empty()) line.Field("certificate", record.certificate, kVersionBudget);
   if (!record.partner.empty()) line.Field("partner", record.partner, kPartnerBudget);
+  if (!record.hello.empty()) line.Field("helo", record.hello, kHelloBudget);
+  if (!record.sender.empty()) line.Field("sender", record.sender, kSenderBudget);
   line.Field("messages", record.messages_accepted);
+  if (!record.accepted.empty()) line.Field("accepted", record.accepted, kAcceptedBudget);
   line.Field("refused", record.backend_refusals);
   line.Field("refused_commands", record.commands_refused);
   if (!record.last_refused.empty()) {

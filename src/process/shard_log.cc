@@ -4,10 +4,13 @@
 #include <array>
 #include <cstring>
 #include <optional>
+#include <random>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "ringpost/io/socket.h"
+#include "ringpost/policy/sender_address.h"
 #include "upstream_words.h"
 
 namespace ringpost {
@@ -37,6 +40,15 @@ const char* RefusalSentence(Refusal why) {
 
 std::uint64_t RefusedBy(const ShardStatus& status, Refusal why) {
   return status.refused[static_cast<std::size_t>(why)];
+}
+
+// The domain of the sender in MAIL's argument.
+std::string SenderDomain(std::string_view mail) {
+  if (mail.empty()) {
+    return {};
+  }
+  Sender sender = ParseMailSender(mail);
+  return sender.kind == SenderKind::kNull ? "<>" : std::move(sender.domain);
 }
 
 // Of an egress route's session; null: it is another's. Views of the session's own.
@@ -77,6 +89,16 @@ std::string_view CertificateWord(const Session& session) {
 
 }  // namespace
 
+ShardLog::ShardLog(Logger* logger, int index)
+    : logger_(logger), index_(index), id_prefix_(std::random_device()()) {}
+
+// Unique enough to look for: the first half differs from shard to shard and from start to start.
+std::string ShardLog::IdOf(const Session& session) const {
+  constexpr std::uint32_t kPrefixBits = 0xFFFFFF;
+  return absl::StrCat(absl::Hex(id_prefix_ & kPrefixBits, absl::kZeroPad6),
+                      absl::Hex(session.number, absl::kZeroPad6));
+}
+
 void ShardLog::SessionEnded(const Session& session, TimeNs now) {
   if (!logger_->Wants(LogLevel::kInfo)) {
     return;
@@ -86,7 +108,12 @@ void ShardLog::SessionEnded(const Session& session, TimeNs now) {
   const TlsFacts& tls = session.tls_facts();
   const RelayStats& stats = session.stats();
   const std::optional<PartnerRecord> partner = PartnerOf(session);
-  logger_->Session({.route = session.listener().route->name,
+  const Session::MailNotes nothing;
+  const Session::MailNotes& notes = session.notes() != nullptr ? *session.notes() : nothing;
+  const std::string id = IdOf(session);
+  const std::string sender = SenderDomain(notes.mail);
+  logger_->Session({.id = id,
+                    .route = session.listener().route->name,
                     .out = partner ? &*partner : nullptr,
                     .client_address = FormatHost(session.client(), client),
                     .client_port = PortOf(session.client()),
@@ -99,6 +126,9 @@ void ShardLog::SessionEnded(const Session& session, TimeNs now) {
                     .sni = session.sni(),
                     .certificate = CertificateWord(session),
                     .partner = session.partners(),
+                    .hello = notes.hello,
+                    .sender = sender,
+                    .accepted = notes.accepted,
                     .messages_accepted = stats.messages_accepted,
                     .backend_refusals = stats.backend_refusals,
                     .commands_refused = stats.commands_refused,
@@ -191,6 +221,8 @@ void ShardLog::PolicyNotMet(const Session& session, const PolicyDecision& decisi
   }
   std::array<char, kAddressTextMax> client;
   PolicyRecord record;
+  const std::string id = IdOf(session);
+  record.id = id;
   record.route = session.listener().route->name;
   record.client_address = FormatHost(session.client(), client);
   record.client_port = PortOf(session.client());

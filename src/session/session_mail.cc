@@ -18,6 +18,10 @@ const ListenerRuntime* FindRoute(const Runtime& runtime, const std::string& name
   return found != runtime.listeners.end() ? &*found : nullptr;
 }
 
+void Note(std::string_view said, std::size_t max, std::string* note) {
+  note->assign(said.substr(0, max));
+}
+
 }  // namespace
 
 // What a partner's server must be was decided when it was opened; a reload changes nothing for the
@@ -51,6 +55,22 @@ void Session::RefusedInClear(std::string_view argument) {
   SessionPolicy policy(policies_.get(), judged_as_, this);
   policy.set_client(client_);
   policy.RefusedInClear(argument);
+}
+
+void Session::ClientSays(Verb verb, std::string_view argument) {
+  if (notes_ == nullptr) notes_ = std::make_unique<MailNotes>();
+  if (verb == Verb::kMail) {
+    Note(argument, MailNotes::kMailMax, &notes_->mail);
+  } else {
+    Note(argument, MailNotes::kHelloMax, &notes_->hello);
+  }
+}
+
+void Session::MessageAccepted(std::string_view reply) {
+  constexpr std::size_t kCode = 4;
+  if (notes_ == nullptr) notes_ = std::make_unique<MailNotes>();
+  const std::string_view line = reply.substr(0, reply.find_first_of("\r\n"));
+  Note(line.substr(std::min(line.size(), kCode)), MailNotes::kAcceptedMax, &notes_->accepted);
 }
 
 void Session::CountPartner(PolicyFault fault, bool in_tls) {

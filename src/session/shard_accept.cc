@@ -83,6 +83,7 @@ void Shard::OnAccept(std::size_t index, const Completion& completion) {
     return;
   }
   session->route_sessions = &++route_sessions;
+  session->number = ++sessions_begun_;
   session->counted = counted;
   session->share.session = session;
   shares_.Enter(session->share, client != nullptr ? ClientNetwork::Of(address.any) : std::nullopt);

@@ -212,6 +212,7 @@ std::string SmtpRelay::AcceptedText(std::string_view begun) {
   reply.push_back(' ');
   reply.append(text.substr(0, CutLine(text, kReplyLineMax - kHead - kCrlf.size())));
   reply.append(kCrlf);
+  if (policy_ != nullptr) policy_->MessageAccepted(reply);
   return reply;
 }
 
@@ -348,9 +349,15 @@ Step SmtpRelay::RelayReply(std::string_view text, const Reply& reply, const Rela
     // PROTOCOL 9: octets before the 354 are never content, and now they cannot be commands either.
     return RefuseContent(LocalReply::kContentBefore354);
   }
+  if (Positive(reply)) NoteAccepted(from, text);
   Answered(from, reply.code);
   return from == PendingReply::From::kHello && Positive(reply) ? EhloReply(text, reply)
                                                                : PassReply(text, reply);
+}
+
+// A positive reply, or its first lines, has begun.
+void SmtpRelay::NoteAccepted(PendingReply::From from, std::string_view text) {
+  if (AnswersContent(from) && policy_ != nullptr) policy_->MessageAccepted(text);
 }
 
 // What the reply to the first of pending_ means, whose code fits it.

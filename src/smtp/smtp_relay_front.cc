@@ -180,6 +180,9 @@ Step SmtpRelay::DiscardLine(const RelayInput& input) {
 Step SmtpRelay::Command(const RelayInput& input, std::string_view text, std::size_t octets) {
   const CommandRule& rule = FindCommand(text);
   const std::string_view argument = CommandArgument(text, rule);
+  if (policy_ != nullptr && (IsHello(rule) || rule.verb == Verb::kMail)) {
+    policy_->ClientSays(rule.verb, argument);
+  }
   switch (rule.verb) {
     case Verb::kForeign:
       return Refuse(LocalReply::kForeignProtocol, octets);

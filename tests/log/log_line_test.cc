@@ -42,6 +42,7 @@ std::map<std::string, std::string> Json(const std::string& line) {
 SessionRecord Typical() {
   SessionRecord record;
   record.unix_ms = kTime;
+  record.id = "9f3a7c00002b";
   record.route = "mx";
   record.client_address = "192.0.2.1";
   record.client_port = 40000;
@@ -68,7 +69,7 @@ SessionRecord Typical() {
 TEST(SessionLine, Text) {
   EXPECT_EQ(Session(Typical(), LogFormat::kText),
             "2026-11-23T18:03:20.007Z info session route=mx client=192.0.2.1:40000 "
-            "server=[2001:db8::25]:25 tls=TLSv1.3 suite=TLS_AES_128_GCM_SHA256 "
+            "server=[2001:db8::25]:25 id=9f3a7c00002b tls=TLSv1.3 suite=TLS_AES_128_GCM_SHA256 "
             "group=X25519MLKEM768 resumed=yes sni=mx.example messages=2 refused=1 "
             "refused_commands=3 last_refused=\"MAIL 530 5.7.0\" octets_in=123456789012 "
             "octets_out=345 content=123456780000 bare_newlines=0 "
@@ -90,8 +91,8 @@ TEST(SessionLine, TextOfAClearSessionThatFailed) {
   record.reason = CloseReason::kBackendConnect;
   record.detail = "Connection refused";
   EXPECT_EQ(Session(record, LogFormat::kText),
-            "1970-01-01T00:00:00.000Z info session route=mx client=192.0.2.1:0 server=:0 tls=none "
-            "messages=0 refused=0 refused_commands=0 octets_in=0 octets_out=0 content=0 "
+            "1970-01-01T00:00:00.000Z info session route=mx client=192.0.2.1:0 server=:0 id=\"\" "
+            "tls=none messages=0 refused=0 refused_commands=0 octets_in=0 octets_out=0 content=0 "
             "bare_newlines=0 seconds=0.000 "
             "reason=backend_connect detail=\"Connection refused\"");
 }
@@ -111,7 +112,19 @@ TEST(SessionLine, Json) {
   EXPECT_EQ(object.count("detail"), 0U);
   EXPECT_EQ(object.at("refused_commands"), "3");
   EXPECT_EQ(object.at("last_refused"), "MAIL 530 5.7.0");
-  EXPECT_EQ(object.size(), 22U);
+  EXPECT_EQ(object.at("id"), "9f3a7c00002b");
+  EXPECT_EQ(object.size(), 23U);
+}
+
+TEST(SessionLine, SaysWhoSentAndWhatItWasCalled) {
+  SessionRecord record = Typical();
+  record.hello = "client.example";
+  record.sender = "example.org";
+  record.accepted = "2.0.0 Ok: queued as 4F2A";
+  EXPECT_NE(Session(record, LogFormat::kText)
+                .find(" helo=client.example sender=example.org messages=2 "
+                      "accepted=\"2.0.0 Ok: queued as 4F2A\" refused=1 "),
+            std::string::npos);
 }
 
 TEST(SessionLine, NamesCertificateAndPartner) {
@@ -173,6 +186,7 @@ std::string Policy(const PolicyRecord& record, LogFormat format) {
 TEST(PolicyLine, Text) {
   PolicyRecord record;
   record.unix_ms = 1'795'457'000'007;
+  record.id = "9f3a7c00002b";
   record.route = "mx";
   record.client_address = "2001:db8::1";
   record.client_port = 40000;
@@ -186,7 +200,7 @@ TEST(PolicyLine, Text) {
   record.fingerprint = "AB:CD";
   record.public_key = "EF:01";
   const std::string head =
-      "2026-11-23T18:03:20.007Z info policy route=mx client=[2001:db8::1]:40000 ";
+      "2026-11-23T18:03:20.007Z info policy route=mx client=[2001:db8::1]:40000 id=9f3a7c00002b ";
   EXPECT_EQ(Policy(record, LogFormat::kText),
             head +
                 "partner=contoso sender=contoso.example asked=verify mode=enforce "
@@ -203,6 +217,7 @@ TEST(PolicyLine, Text) {
 TEST(PolicyLine, TheLongestValuesStillFit) {
   const std::string hostile(10'000, '"');
   PolicyRecord record{.unix_ms = 0,
+                      .id = hostile,
                       .route = hostile,
                       .client_address = hostile,
                       .client_port = 65535,
@@ -239,6 +254,7 @@ TEST(SessionLine, WhatAPeerChoseCannotForgeALine) {
     SessionRecord record = Typical();
     record.sni = hostile;
     record.detail = hostile;
+    record.hello = record.accepted = hostile;
     const std::string text = Session(record, LogFormat::kText);
     for (const char c : text) ASSERT_TRUE(c >= 32 && c <= 126) << text;
     // The only unquoted reason is ours: cut the quoted values out and look.
@@ -288,13 +304,14 @@ TEST(SessionLine, EverythingAtItsWidestFits) {
   record.upstream = wide;
   record.detail = wide;
   record.last_refused = wide;
+  record.id = record.hello = record.sender = record.accepted = wide;
   record.commands_refused = ~0U;
   record.client_port = record.server_port = 65535;
   record.messages_accepted = record.backend_refusals = record.bare_newlines = ~0U;
   record.octets_in = record.octets_out = record.content_octets = ~std::uint64_t{0};
   record.duration_ns = std::numeric_limits<std::int64_t>::max();
   record.reason = CloseReason::kClientTooManyErrors;
-  EXPECT_EQ(Json(Session(record, LogFormat::kJson)).size(), 23U);
+  EXPECT_EQ(Json(Session(record, LogFormat::kJson)).size(), 27U);
   EXPECT_NE(Session(record, LogFormat::kText).find(" detail="), std::string::npos);
 }
 

@@ -20,7 +20,7 @@ namespace ringpost {
 
 // Holds every budget below with room to spare, and stays below PIPE_BUF (4096), so that a line
 // reaches a pipe in one piece.
-inline constexpr std::size_t kLogLineMax = 3712;
+inline constexpr std::size_t kLogLineMax = 4032;
 
 inline constexpr std::size_t kLogAddressBudget = 80;
 

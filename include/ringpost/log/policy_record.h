@@ -17,6 +17,7 @@ namespace ringpost {
 
 struct PolicyRecord {
   std::int64_t unix_ms = 0;  // 0: Logger::Policy fills it in
+  std::string_view id;       // the session's, as in its own line
   std::string_view route;
   std::string_view client_address;  // "192.0.2.1" or "2001:db8::1"
   std::uint16_t client_port = 0;

@@ -30,6 +30,7 @@ struct PartnerRecord {
 
 struct SessionRecord {
   std::int64_t unix_ms = 0;  // the end, wall clock; 0: Logger::Session fills it in
+  std::string_view id;       // the same in every line about this session
   std::string_view route;
   const PartnerRecord* out = nullptr;  // null: on a route of ingress
   std::string_view client_address;     // "192.0.2.1" or "2001:db8::1"
@@ -48,6 +49,10 @@ struct SessionRecord {
   // empty: the client presented none.
   std::string_view certificate;
   std::string_view partner;  // whose policy the last MAIL met; empty: nobody's
+  std::string_view hello;    // the name that the client gave in EHLO or HELO; empty: none
+  std::string_view sender;   // the domain of the last MAIL, or "<>"; empty: none
+  // What the mail server said when it accepted the last message: "2.0.0 Ok: queued as 4FC0".
+  std::string_view accepted;
 
   std::uint32_t messages_accepted = 0;
   std::uint32_t backend_refusals = 0;  // 4xx and 5xx of the mail server

@@ -6,6 +6,8 @@
 #define RINGPOST_PROCESS_SHARD_LOG_H_
 
 #include <array>
+#include <cstdint>
+#include <string>
 
 #include "ringpost/config/config.h"
 #include "ringpost/log/log.h"
@@ -16,7 +18,7 @@ namespace ringpost {
 class ShardLog final : public ShardObserver {
  public:
   // `index` is the shard's, for its status line.
-  ShardLog(Logger* logger, int index) : logger_(logger), index_(index) {}
+  ShardLog(Logger* logger, int index);
 
   void SessionEnded(const Session& session, TimeNs now) override;
   void SessionRefused(const ListenerRuntime& listener, const SocketAddress& client, Refusal why,
@@ -37,8 +39,11 @@ class ShardLog final : public ShardObserver {
   void Status(const ShardStatus& status) override;
 
  private:
+  [[nodiscard]] std::string IdOf(const Session& session) const;
+
   Logger* logger_;
   int index_;
+  std::uint32_t id_prefix_;
   std::array<WarningLimiter, kRefusalCount> refused_;
   WarningLimiter backend_;
   WarningLimiter probe_;

@@ -127,6 +127,17 @@ class Session final : private PolicyListener, private MailPolicy {
   [[nodiscard]] const PeerCertificate* certificate() const {
     return policy_ != nullptr ? policy_->certificate() : nullptr;
   }
+  // What client and mail server have said of the mail, each part cut to a length; empty: nothing.
+  struct MailNotes {
+    static constexpr std::size_t kHelloMax = 128;
+    static constexpr std::size_t kMailMax = 320;  // RFC 5321 4.5.3.1.3: a path has 256
+    static constexpr std::size_t kAcceptedMax = 128;
+    std::string hello;     // the name in the last EHLO or HELO
+    std::string mail;      // the argument of the last MAIL: "FROM:<a@example.com> SIZE=10"
+    std::string accepted;  // the reply to the last message that was accepted, one line without code
+  };
+  // Nullptr: neither has said anything.
+  [[nodiscard]] const MailNotes* notes() const { return notes_.get(); }
   // Of the last MAIL that was let through; by comma.
   [[nodiscard]] const std::string& partners() const { return partners_; }
   [[nodiscard]] std::string_view detail() const { return detail_; }
@@ -139,6 +150,7 @@ class Session final : private PolicyListener, private MailPolicy {
   Timer timer;
   Session* next_ready = nullptr;
   std::uint32_t slot = 0;
+  std::uint64_t number = 0;                 // of all that its shard has had, from 1
   std::uint32_t* route_sessions = nullptr;  // the shard's count for this route
   std::optional<ClientNetwork> counted;     // in ClientLimits, until it is finished
   ClientShares::Member share;
@@ -199,6 +211,8 @@ class Session final : private PolicyListener, private MailPolicy {
   [[nodiscard]] std::string_view Judge(std::string_view argument) override;
   void RefusedInClear(std::string_view argument) override;
   void RefusedUnusable() override;
+  void ClientSays(Verb verb, std::string_view argument) override;
+  void MessageAccepted(std::string_view reply) override;
   void BackendOffers(std::string_view filtered_reply) override;
   void CountPartner(PolicyFault fault, bool in_tls);
   enum class Policies : std::uint8_t { kTaken, kOutOfReach };
@@ -251,6 +265,7 @@ class Session final : private PolicyListener, private MailPolicy {
   std::string sni_;
   std::string detail_;
   std::string partners_;
+  std::unique_ptr<MailNotes> notes_;
 
   TimeNs started_ = 0;
   TimeNs handshake_deadline_ = 0;

@@ -292,6 +292,7 @@ class Shard final : public SessionHost {
   bool starved_lately_ = false;  // since blocks were last reclaimed, or looked for
   TimeNs reclaim_at_ = -1;       // when to look for holders; negative: there are blocks
   std::uint64_t reclaimed_ = 0;
+  std::uint64_t sessions_begun_ = 0;
 
   SessionRegistry* registry_;
   ClientLimits* client_limits_;

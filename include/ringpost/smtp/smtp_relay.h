@@ -32,7 +32,8 @@ namespace ringpost {
 
 enum class Side : std::uint8_t { kFront, kBack };
 
-// Decides about each MAIL command that is otherwise good enough for the backend.
+// Decides about each MAIL command that is otherwise good enough for the backend, and hears what the
+// log says of a session's mail.
 class MailPolicy {
  public:
   virtual ~MailPolicy() = default;
@@ -46,6 +47,14 @@ class MailPolicy {
   virtual void RefusedInClear(std::string_view argument) = 0;
   // The same of one that was answered with BackendUnusable()'s reply.
   virtual void RefusedUnusable() {}
+  // What follows the verb of each EHLO, HELO and MAIL, before anything else comes of it; perhaps
+  // more than once for the same command.
+  virtual void ClientSays(Verb verb, std::string_view argument) {
+    (void)verb;
+    (void)argument;
+  }
+  // The reply by which a backend has accepted a message, or as much of its lines as is there.
+  virtual void MessageAccepted(std::string_view reply) { (void)reply; }
   // What the client was told of the reply to EHLO of a backend that its hello has opened.
   virtual void BackendOffers(std::string_view filtered_reply) { (void)filtered_reply; }
 };
@@ -253,6 +262,7 @@ class SmtpRelay {
   Step XclientHello(std::string_view text, const Reply& reply);
   Step XclientSend(std::size_t octets);
   Step RelayReply(std::string_view text, const Reply& reply, const RelayInput& input);
+  void NoteAccepted(PendingReply::From from, std::string_view text);
   void Answered(PendingReply::From from, int code);
   Step EhloReply(std::string_view text, const Reply& reply);
   Step BeginLongReply(PendingReply::From from, std::string_view text, const Reply& reply,

@@ -83,8 +83,9 @@ def judged(proxy, reply, local, faults, what):
         equal(reply, reply_to(refusing[0]["fault"]), f"reply to MAIL, {what}")
     else:
         equal(reply[:4], "250 ", f"reply to MAIL ({reply}), {what}")
-    proxy.record(local)
+    session = proxy.record(local)
     lines = proxy.accusations(local)
+    equal({line["id"] for line in lines} - {session["id"]}, set(), f"ids but the session's own, {what}")
     for fault in refusing[:1] or faults:
         check(any(matches(line, fault) for line in lines), f"a log line with {fault}, {what}: {lines}")
     for line in lines:

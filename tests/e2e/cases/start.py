@@ -506,6 +506,25 @@ def session_line_as_json(world):
 
 
 @case
+def the_session_line_leads_to_the_mail_servers(world):
+    """The name in EHLO, the sender's domain, and the queue id in what Postfix says to the message."""
+    proxy = world.proxy()
+    with Client(proxy.address) as client:
+        client.greeting()
+        client.expect("EHLO host.client.example.test", 250)
+        client.expect("MAIL FROM:<alice@Client.Example.test> SIZE=100", 250)
+        client.expect("RCPT TO:<bob@example.test>", 250)
+        client.expect("DATA", 354)
+        client.send(mail()[1] + b".\r\n")
+        stored = client.reply().raw
+        client.quit()
+    session = proxy.record(client.local)
+    equal((session["helo"], session["sender"]), ("host.client.example.test", "client.example.test"), f"{session}")
+    check(" queued as " in session["accepted"], f"the queue id: {session}")
+    equal(f"250 {session['accepted']}\r\n".encode(), stored, "what Postfix said")
+
+
+@case
 def session_line_as_text(world):
     with world.private(world.sink.port, log_format="text") as proxy:
         with Client(proxy.address) as client:
