@@ -314,6 +314,7 @@ std::string DescribeConfig(const Config& config) {
   if (config.policy_service.has_value()) out.Text("policy_service", config.policy_service->text);
   out.Duration("policy_summary_interval", config.policy_summary_interval);
   if (!config.ticket_key_file.empty()) out.Text("ticket_key_file", config.ticket_key_file);
+  if (!config.log_file.empty()) out.Text("log_file", config.log_file);
   out.Text("log_format", LogFormatWord(config.log_format));
   out.Text("log_level", LogLevelWord(config.log_level));
 

@@ -170,6 +170,8 @@ ABSL_FLAG(Text, policy_summary_interval, std::nullopt,
 ABSL_FLAG(Text, ticket_key_file, std::nullopt,
           "File of TLS session ticket keys, to share them between machines. Default: none, random "
           "keys that are rotated.");
+ABSL_FLAG(Text, log_file, std::nullopt,
+          "File for the log; SIGHUP opens it anew, for logrotate. Default: standard error.");
 ABSL_FLAG(Text, log_format, std::nullopt, "text or json. Default: text.");
 ABSL_FLAG(Text, log_level, std::nullopt, "error, warning, info or debug. Default: info.");
 ABSL_FLAG(bool, check_config, false,
@@ -232,6 +234,7 @@ constexpr auto kFlags = std::to_array<std::string_view>({"config",
                                                          "policy_service",
                                                          "policy_summary_interval",
                                                          "ticket_key_file",
+                                                         "log_file",
                                                          "log_format",
                                                          "log_level",
                                                          "check_config",

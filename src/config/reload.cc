@@ -43,6 +43,7 @@ std::vector<std::string> RestartOnlyChanges(const Config& running, const Config&
   compare_count("sessions_max", running.sessions_max, next.sessions_max);
   compare_count("buffers_large", running.buffers_large, next.buffers_large);
   compare_count("buffers_small", running.buffers_small, next.buffers_small);
+  compare("log_file", running.log_file, next.log_file);
   compare("log_format", LogFormatWord(running.log_format), LogFormatWord(next.log_format));
   compare("log_level", LogLevelWord(running.log_level), LogLevelWord(next.log_level));
   compare("policy_service", EndpointText(running.policy_service),
@@ -59,6 +60,7 @@ std::shared_ptr<const Config> KeepRestartOnly(const Config& running, const Confi
   kept->sessions_max = running.sessions_max;
   kept->buffers_large = running.buffers_large;
   kept->buffers_small = running.buffers_small;
+  kept->log_file = running.log_file;
   kept->log_format = running.log_format;
   kept->log_level = running.log_level;
   kept->policy_service = running.policy_service;

@@ -142,6 +142,7 @@ class Resolver {
     status.Update(TuneChoice("log_format", kLogFormats, &config_.log_format));
     status.Update(TuneChoice("log_level", kLogLevels, &config_.log_level));
     if (!status.ok()) return status;
+    if (const Given* const file = Find("log_file"); file != nullptr) config_.log_file = file->text;
     if (const Given* const file = Find("ticket_key_file"); file != nullptr) {
       status = CheckSecret(*file, "a file of ticket keys");
       config_.ticket_key_file = file->text;

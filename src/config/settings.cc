@@ -45,6 +45,7 @@ std::span<const Tuning> AllTuning() {
       Tuning{"policy_service", TuningType::kEndpoint},
       Tuning{"policy_summary_interval", TuningType::kDuration},
       Tuning{"ticket_key_file", TuningType::kPath},
+      Tuning{"log_file", TuningType::kPath},
       Tuning{"log_format", TuningType::kText},
       Tuning{"log_level", TuningType::kText},
   };

@@ -66,12 +66,13 @@ bool ListensOnPort(const Runtime& runtime, std::uint16_t port) {
 }  // namespace
 
 Server::Server(std::shared_ptr<const Config> config, ConfigLoader load_config,
-               std::string ring_features)
+               std::string ring_features, std::unique_ptr<LogFile> log_file)
     : read_(std::move(config)),
       config_(read_),
       load_config_(std::move(load_config)),
       ring_features_(std::move(ring_features)),
-      log_(config_->log_format, config_->log_level),
+      log_file_(std::move(log_file)),
+      log_(config_->log_format, config_->log_level, log_file_->fd()),
       logger_(log_.AddLogger()),
       summary_(logger_) {}
 
@@ -85,8 +86,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Create(std::shared_ptr<const Con
   }
   // Before the log, which is written until the very end.
   std::signal(SIGPIPE, SIG_IGN);
-  std::unique_ptr<Server> server(
-      new Server(std::move(config), std::move(load_config), *std::move(features)));
+  auto log_file = std::make_unique<LogFile>(config->log_file);
+  if (const int error = log_file->Open(); error < 0) {
+    return absl::FailedPreconditionError(LogFileSentence(config->log_file, error));
+  }
+  std::unique_ptr<Server> server(new Server(std::move(config), std::move(load_config),
+                                            *std::move(features), std::move(log_file)));
   for (absl::Status (Server::*step)() :
        {&Server::FollowNames, &Server::Load, &Server::OpenListeners, &Server::OpenPolicyService}) {
     if (absl::Status status = (server.get()->*step)(); !status.ok()) {
@@ -272,6 +277,7 @@ void Server::WaitForEnd() {
     }
     switch (signal) {
       case SIGHUP:
+        ReopenLog();
         if (!draining) {
           Reload();
         }
@@ -316,6 +322,15 @@ void Server::EndAtOnce(std::string_view sentence) {
   _exit(1);
 }
 
+// What logrotate has moved away is not written to any more.
+void Server::ReopenLog() {
+  if (const int error = log_file_->Reopen(); error < 0) {
+    logger_->Event(LogLevel::kError, "log",
+                   absl::StrCat(LogFileSentence(log_file_->path(), error),
+                                "; the log goes on in the file that was open"));
+  }
+}
+
 void Server::Reload() {
   absl::StatusOr<GivenReload> given;
   try {
@@ -333,14 +348,16 @@ void Server::Reload() {
       std::all_of(given->applied.begin(), given->applied.end(), [&](std::future<void>& done) {
         return done.wait_until(give_up) == std::future_status::ready;
       });
-  LogConfiguration(*logger_, shards_.front()->runtime(), file_warnings_);
+  LogChanges(given->changes);
+  LogConfiguration();
   for (const std::string& sentence : given->restart_only) {
     logger_->Event(LogLevel::kWarning, "reload", sentence);
   }
   logger_->Event(
       all ? LogLevel::kInfo : LogLevel::kWarning, "reload",
       all ? absl::StrCat(
-                "done: ", config_->routes.size(), " route(s), ", config_->partners.size(),
+                "done: ", given->changes.size(), " change(s); ", config_->routes.size(),
+                " route(s), ", config_->partners.size(),
                 " partner(s); sessions that run keep what they began with, but for policies")
           : std::string("a shard is too busy, or short of memory, to take the new configuration; "
                         "it will when it can"));
@@ -365,6 +382,7 @@ absl::StatusOr<Server::GivenReload> Server::GiveReload() {
     names_->Forget(*read);
   }
   given->restart_only = RestartOnlyChanges(*read_, **loaded);
+  given->changes = ConfigChanges(*read_, *read);
   read_ = read;
   return given;
 }
@@ -375,7 +393,8 @@ absl::StatusOr<Server::GivenReload> Server::GiveReload(const std::shared_ptr<con
     return filled.status();
   }
   const std::shared_ptr<const Config>& next = *filled;
-  GivenReload given{.applied = std::vector<std::future<void>>(shards_.size()), .restart_only = {}};
+  GivenReload given{
+      .applied = std::vector<std::future<void>>(shards_.size()), .restart_only = {}, .changes = {}};
 
   const absl::StatusOr<std::vector<std::shared_ptr<const Runtime>>> runtimes = MakeRuntimes(next);
   if (!runtimes.ok()) {
@@ -451,7 +470,25 @@ void Server::LogStart() {
     logger_->Event(LogLevel::kInfo, "policy-service",
                    absl::StrCat("answers on ", config_->policy_service->text));
   }
-  LogConfiguration(*logger_, shards_.front()->runtime(), file_warnings_);
+  LogConfiguration();
+}
+
+void Server::LogChanges(const std::vector<std::string>& changes) {
+  constexpr std::size_t kSaidMax = 100;  // of ten thousand partners, all may have changed
+  for (std::size_t index = 0; index < std::min(changes.size(), kSaidMax); ++index) {
+    logger_->Event(LogLevel::kInfo, "changed", changes[index]);
+  }
+  if (changes.size() > kSaidMax) {
+    logger_->Event(LogLevel::kInfo, "changed",
+                   absl::StrCat("and ", changes.size() - kSaidMax, " more"));
+  }
+}
+
+// After a reload what is new: the others were said before.
+void Server::LogConfiguration() {
+  std::vector<StartLine> lines = StartLines(shards_.front()->runtime(), file_warnings_);
+  LogLines(*logger_, lines, said_);
+  said_ = std::move(lines);
 }
 
 }  // namespace ringpost

@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "policy_socket.h"
 #include "port_owner.h"
+#include "ringpost/log/log_file.h"
 #include "ringpost/process/start_log.h"
 #include "ringpost/process/upstream_names.h"
 #include "ringpost/session/runtime.h"
@@ -167,6 +168,9 @@ absl::StatusOr<StartCheck> CheckStart(const std::shared_ptr<const Config>& read)
         return status;
       }
     }
+  }
+  if (const int error = LogFile(config->log_file).Check(); error < 0) {
+    return absl::FailedPreconditionError(LogFileSentence(config->log_file, error));
   }
   if (config->policy_service.has_value()) {
     if (absl::Status status = CheckPolicySocket(*config->policy_service, &check); !status.ok()) {

@@ -2,7 +2,10 @@
 #include "ringpost/process/start_log.h"
 
 #include <algorithm>
+#include <cstring>
+#include <set>
 #include <string_view>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -112,28 +115,47 @@ std::vector<std::string> HostnameWarning(const Runtime& runtime) {
 
 }  // namespace
 
-void LogConfiguration(Logger& logger, const Runtime& runtime,
-                      const std::vector<std::string>& file_warnings) {
+std::string LogFileSentence(const std::string& path, int error) {
+  return absl::StrCat("cannot open the log file ", path, ": ", std::strerror(-error));
+}
+
+std::vector<StartLine> StartLines(const Runtime& runtime,
+                                  const std::vector<std::string>& file_warnings) {
   const Config& config = *runtime.config;
+  std::vector<StartLine> lines;
+  const auto say = [&lines](std::string_view component, std::string sentence) {
+    lines.push_back({LogLevel::kInfo, component, std::move(sentence)});
+  };
   const TlsContextSet* described = nullptr;
   for (const ListenerRuntime& listener : runtime.listeners) {
-    logger.Event(LogLevel::kInfo, "route", RouteSentence(listener));
+    say("route", RouteSentence(listener));
     if (listener.contexts == nullptr || listener.contexts.get() == described) {
       continue;
     }
     described = listener.contexts.get();
     for (const TlsCertificateSummary& summary : described->summaries()) {
-      logger.Event(LogLevel::kInfo, "certificate", CertificateSentence(summary));
+      say("certificate", CertificateSentence(summary));
     }
   }
   if (!config.partners.empty()) {
-    logger.Event(LogLevel::kInfo, "partners", absl::StrCat(config.partners.size(), " partner(s)"));
+    say("partners", absl::StrCat(config.partners.size(), " partner(s)"));
   }
   for (std::size_t index = 0; index < config.trusts.size(); ++index) {
-    logger.Event(LogLevel::kInfo, "trust", TrustSentence(config, index));
+    say("trust", TrustSentence(config, index));
   }
-  for (const StartWarning& warning : StartWarnings(runtime, file_warnings)) {
-    logger.Event(LogLevel::kWarning, warning.component, warning.sentence);
+  for (StartWarning& warning : StartWarnings(runtime, file_warnings)) {
+    lines.push_back({LogLevel::kWarning, warning.component, std::move(warning.sentence)});
+  }
+  return lines;
+}
+
+void LogLines(Logger& logger, const std::vector<StartLine>& lines,
+              const std::vector<StartLine>& said) {
+  const std::set<StartLine> known(said.begin(), said.end());
+  for (const StartLine& line : lines) {
+    if (!known.contains(line)) {
+      logger.Event(line.level, line.component, line.sentence);
+    }
   }
 }
 

@@ -3,10 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ringpost/config/address.h"
+#include "ringpost/config/file.h"
+#include "ringpost/config/resolve.h"
 
 namespace ringpost {
 namespace {
@@ -28,6 +32,7 @@ TEST(RestartOnlyChanges, EachSetting) {
   next.sessions_max = 1;
   next.buffers_large = 2;
   next.buffers_small = 3;
+  next.log_file = "/var/log/ringpost.log";
   next.log_format = LogFormat::kJson;
   next.log_level = LogLevel::kDebug;
   next.policy_service = *ParseEndpoint("127.0.0.1:10040");
@@ -39,6 +44,7 @@ TEST(RestartOnlyChanges, EachSetting) {
           "sessions_max is 0 now and 1 in the file; restart to change it",
           "buffers_large is 0 now and 2 in the file; restart to change it",
           "buffers_small is 0 now and 3 in the file; restart to change it",
+          "log_file is not set now and /var/log/ringpost.log in the file; restart to change it",
           "log_format is text now and json in the file; restart to change it",
           "log_level is info now and debug in the file; restart to change it",
           "policy_service is not set now and 127.0.0.1:10040 in the file; restart to change it",
@@ -46,6 +52,44 @@ TEST(RestartOnlyChanges, EachSetting) {
       }));
   EXPECT_EQ(RestartOnlyChanges(next, running).back(),
             "ticket_key_file is /etc/tickets now and not set in the file; restart to change it");
+}
+
+Sentences Changes(std::string_view before, std::string_view after) {
+  const auto resolve = [](std::string_view text) {
+    const absl::StatusOr<Settings> settings =
+        ParseConfigText(std::string(text) +
+                            "[[upstream]]\nname = \"mail\"\naddresses = [\"127.0.0.1:10025\"]\n"
+                            "identity = \"none\"\n",
+                        "/etc/ringpost.toml");
+    EXPECT_TRUE(settings.ok()) << settings.status();
+    absl::StatusOr<std::shared_ptr<const Config>> config =
+        ResolveConfig(*settings, {.hostname = "mx.example", .cpus = {0}, .descriptors_max = 1000});
+    EXPECT_TRUE(config.ok()) << config.status();
+    return *std::move(config);
+  };
+  return ConfigChanges(*resolve(before), *resolve(after));
+}
+
+constexpr std::string_view kOneRoute =
+    "[[ingress]]\nname = \"mx\"\nlisten = [\"127.0.0.1:2525\", \"127.0.0.1:2526\"]\n"
+    "upstream = \"mail\"\n";
+constexpr std::string_view kOneListener =
+    "command_timeout = \"400s\"\n[[ingress]]\nname = \"mx\"\nlisten = [\"127.0.0.1:2525\"]\n"
+    "upstream = \"mail\"\n[[partner]]\nname = \"contoso\"\nsender_domains = [\"contoso.example\"]\n"
+    "tls = \"encrypt\"\n";
+
+TEST(ConfigChangesTest, NothingWhereNothingChanged) {
+  EXPECT_EQ(Changes(kOneRoute, kOneRoute), Sentences{});
+}
+
+TEST(ConfigChangesTest, EachSettingIsNamed) {
+  EXPECT_EQ(Changes(kOneRoute, kOneListener),
+            (Sentences{"command_timeout is \"6m40s\", was \"5m\"",
+                       "ingress \"mx\": command_timeout is \"6m40s\", was \"5m\"",
+                       "ingress \"mx\": listen is [\"127.0.0.1:2525\"], was [\"127.0.0.1:2525\", "
+                       "\"127.0.0.1:2526\"]",
+                       "partner \"contoso\" is new"}));
+  EXPECT_EQ(Changes(kOneListener, kOneRoute).back(), "partner \"contoso\" is removed");
 }
 
 TEST(RestartOnlyChanges, WhatAReloadTakesOver) {

@@ -90,6 +90,7 @@ TEST_F(ResolveTest, EveryTuningIsTaken) {
       {"starttls_backend", "keep"},
       {"buffers_large", "80"},
       {"buffers_small", "90"},
+      {"log_file", "/var/log/ringpost.log"},
       {"log_format", "json"},
       {"log_level", "debug"},
       {"ticket_key_file", tickets.c_str()},
@@ -112,6 +113,7 @@ TEST_F(ResolveTest, EveryTuningIsTaken) {
   EXPECT_EQ(config->starttls_backend, StarttlsBackend::kKeep);
   EXPECT_EQ(config->buffers_large, 80U);
   EXPECT_EQ(config->buffers_small, 90U);
+  EXPECT_EQ(config->log_file, "/var/log/ringpost.log");
   EXPECT_EQ(config->log_format, LogFormat::kJson);
   EXPECT_EQ(config->log_level, LogLevel::kDebug);
   EXPECT_EQ(config->ticket_key_file, tickets);

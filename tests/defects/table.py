@@ -1657,6 +1657,21 @@ DEFECTS = (
             seconds=120),
         r"FAIL policy_service.postfix_asks_the_successor"),
     Defect(
+        "log-file-not-opened-anew",
+        "SIGHUP does not open the log file anew, and the log goes on in the file that logrotate has moved away",
+        (Edit("src/process/server.cc", "        ReopenLog();\n", ""),),
+        e2e("start.a_log_file_is_opened_anew"), r"FAIL start.a_log_file_is_opened_anew"),
+    Defect(
+        "reload-says-everything-anew",
+        "after a reload the log repeats what it said at the start",
+        (Edit("src/process/server.cc", "  said_ = std::move(lines);\n", ""),),
+        e2e("policy_reload.a_reload_says_what_has_changed"), r"FAIL policy_reload.a_reload_says"),
+    Defect(
+        "policy-line-without-the-session",
+        "a line about a policy does not say which session it is about",
+        (Edit("src/process/shard_log.cc", "  record.id = id;\n", ""),),
+        e2e("policy.a_route_that_reports_and_a_partner_that_enforces"), r"FAIL policy.a_route_that_reports"),
+    Defect(
         "fuzz-chunk-one-octet-short",
         "a chunk ends one octet early",
         (Edit(FRONT, "  chunk_octets_ = argument->octets;\n",

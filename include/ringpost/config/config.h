@@ -150,6 +150,7 @@ struct Config {
 
   std::vector<Endpoint> resolver;  // name servers; empty: those of resolv.conf
   std::string ticket_key_file;     // empty: random keys, rotated
+  std::string log_file;            // empty: standard error
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
 

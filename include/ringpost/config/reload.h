@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// What a running process cannot change when its configuration is read again. Everything else holds
-// for new sessions as soon as the new configuration does.
+// What a running process cannot change when its configuration is read again, and what it has
+// changed. Everything holds for new sessions as soon as the new configuration does.
 #ifndef RINGPOST_CONFIG_RELOAD_H_
 #define RINGPOST_CONFIG_RELOAD_H_
 
@@ -21,6 +21,11 @@ namespace ringpost {
 // `next` with those settings as they are now: what a reload can put into force.
 [[nodiscard]] std::shared_ptr<const Config> KeepRestartOnly(const Config& running,
                                                             const Config& next);
+
+// What a reload has changed, a sentence for each setting: `command_timeout is "400s", was "5m"`,
+// `ingress "mx": tls is "encrypt", was "may"`, `partner "contoso" is new`. Empty: nothing. What is
+// in the files that a configuration names is not looked at.
+[[nodiscard]] std::vector<std::string> ConfigChanges(const Config& before, const Config& after);
 
 }  // namespace ringpost
 

@@ -23,9 +23,11 @@
 #include "absl/status/statusor.h"
 #include "ringpost/config/config.h"
 #include "ringpost/log/log.h"
+#include "ringpost/log/log_file.h"
 #include "ringpost/process/policy_service.h"
 #include "ringpost/process/policy_summary.h"
 #include "ringpost/process/shard_thread.h"
+#include "ringpost/process/start_log.h"
 #include "ringpost/process/upstream_names.h"
 #include "ringpost/session/client_limits.h"
 #include "ringpost/session/runtime.h"
@@ -54,9 +56,11 @@ class Server {
   struct GivenReload {
     std::vector<std::future<void>> applied;  // ready: that shard's new sessions use it
     std::vector<std::string> restart_only;   // sentences about what it does not change
+    std::vector<std::string> changes;        // and about what it does
   };
 
-  Server(std::shared_ptr<const Config> config, ConfigLoader load_config, std::string ring_features);
+  Server(std::shared_ptr<const Config> config, ConfigLoader load_config, std::string ring_features,
+         std::unique_ptr<LogFile> log_file);
   [[nodiscard]] absl::Status FollowNames();
   [[nodiscard]] absl::Status Load();
   [[nodiscard]] absl::Status OpenListeners();
@@ -66,6 +70,9 @@ class Server {
   void LogStart();
   void WaitForEnd();
   [[noreturn]] void EndAtOnce(std::string_view sentence);
+  void LogChanges(const std::vector<std::string>& changes);
+  void LogConfiguration();
+  void ReopenLog();
   void Reload();
   [[nodiscard]] absl::StatusOr<GivenReload> GiveReload();
   [[nodiscard]] absl::StatusOr<GivenReload> GiveReload(const std::shared_ptr<const Config>& read);
@@ -81,7 +88,9 @@ class Server {
   std::string ring_features_;
   std::unique_ptr<TicketKeys> ticket_keys_;
   std::vector<std::string> file_warnings_;
+  std::vector<StartLine> said_;  // of the configuration in force
   // Outlives the shards, whose last lines it writes.
+  std::unique_ptr<LogFile> log_file_;
   Log log_;
   Logger* logger_;
   PolicySummaryLog summary_;

@@ -44,6 +44,22 @@ def refused(address):
         return False
 
 
+@case
+def a_reload_says_what_has_changed(world):
+    """And nothing of what has not."""
+    with world.configured(simple(world)) as proxy:
+        said = {component: len(proxy.events(component)) for component in ("route", "certificate", "trust", "partners")}
+        contains(reloaded(proxy), "done: 0 change(s); 1 route(s), 1 partner(s)", "without a change")
+        message = reloaded(proxy, text=proxy.path.read_text(encoding="utf-8").replace('tls = "may"', 'tls = "encrypt"')
+                           .replace('name = "contoso"', 'name = "fabrikam"'))
+        contains(message, "done: 3 change(s); ", "the last line")
+        equal([event["message"] for event in proxy.events("changed")],
+              ['ingress "mx": tls is "encrypt", was "may"', 'partner "fabrikam" is new', 'partner "contoso" is removed'],
+              "the changes")
+        more = {component: len(proxy.events(component)) - before for component, before in said.items()}
+        equal(more, {"route": 1, "certificate": 0, "trust": 0, "partners": 0}, "what else is said anew")
+
+
 @each(("syntax", 'tls = "may"', 'tls = = "may"', "= "), ("unknown key", 'tls = "may"', 'tsl = "may"', "tsl"),
       ("unknown level", 'tls = "may"', 'tls = "mayy"', '"mayy"'),
       ("unknown partner key", "sender_domains", "sender_domain", "sender_domain "),

@@ -524,6 +524,46 @@ def the_session_line_leads_to_the_mail_servers(world):
     equal(f"250 {session['accepted']}\r\n".encode(), stored, "what Postfix said")
 
 
+@each("start", "--check_config")
+def a_log_file_that_cannot_be_made(world, variant):
+    words = good_words(world, log_file=world.folder / "nowhere" / "ringpost.log")
+    refused(world, words + ([variant] if variant != "start" else []), "cannot open the log file ",
+            "nowhere/ringpost.log: No such file or directory")
+
+
+@case
+def a_log_file_is_opened_anew(world):
+    """As logrotate has it: the file is moved away, then SIGHUP. What cannot be opened changes nothing."""
+    folder = world.folder / "logs"
+    folder.mkdir()
+    path, moved, apart = folder / "ringpost.log", folder / "ringpost.log.1", world.folder / "logs-apart"
+
+    def greeted(proxy):
+        with Client(proxy.address) as client:
+            client.open(world.tls)
+            client.quit()
+        return f" client=127.0.0.1:{client.local[1]} "
+
+    def holds(where, text):
+        eventually(lambda: where.exists() and text in where.read_text(), f"{text!r} in {where.name}")
+
+    with world.private(world.sink.port, log_file=path, log_format="text", ready=False) as proxy:
+        holds(path, "ringpost: ready")
+        equal(path.stat().st_mode & 0o777, 0o640, "the file's mode")
+        holds(path, greeted(proxy))
+        path.rename(moved)
+        proxy.process.signal(signal.SIGHUP)
+        holds(path, "reload: done: 0 change(s)")
+        seen = greeted(proxy)
+        holds(path, seen)
+        check(seen not in moved.read_text(), "the file that was moved is not written to any more")
+        folder.rename(apart)
+        proxy.process.signal(signal.SIGHUP)
+        holds(apart / path.name, f"cannot open the log file {path}: No such file or directory; the log goes on")
+        holds(apart / path.name, greeted(proxy))
+    equal(proxy.process.log, "", "what is on standard error")
+
+
 @case
 def session_line_as_text(world):
     with world.private(world.sink.port, log_format="text") as proxy:
