@@ -20,8 +20,8 @@
 
 #include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
+#include "local_socket.h"
 #include "policy_answer.h"
-#include "policy_socket.h"
 #include "ringpost/base/check.h"
 #include "ringpost/io/socket.h"
 
@@ -133,7 +133,7 @@ struct PolicyService::Impl {
   std::string hostname;
   std::vector<const SessionRegistry*> registries;
   PolicyServiceOptions options;
-  PolicySocket listener;
+  LocalSocket listener;
   int wake = -1;  // eventfd
   std::atomic<bool> stopping{false};
   std::atomic<bool> releasing{false};
@@ -353,7 +353,8 @@ absl::StatusOr<std::unique_ptr<PolicyService>> PolicyService::Open(
   if (impl.wake < 0) {
     return absl::InternalError(absl::StrCat("eventfd: ", std::strerror(errno)));
   }
-  if (absl::Status status = impl.listener.Open(endpoint); !status.ok()) {
+  if (absl::Status status = impl.listener.Open(endpoint, {.name = "the policy service's socket"});
+      !status.ok()) {
     return status;
   }
   return service;

@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "policy_socket.h"
+#include "local_socket.h"
 #include "port_owner.h"
 #include "ringpost/log/log_file.h"
 #include "ringpost/process/start_log.h"
@@ -82,16 +82,17 @@ absl::Status CheckAddress(const Endpoint& endpoint, StartCheck* check) {
   return absl::OkStatus();
 }
 
-absl::Status CheckPolicySocket(const Endpoint& endpoint, StartCheck* check) {
+// `name`: as LocalSocketOptions has it.
+absl::Status CheckSocket(const Endpoint& endpoint, const char* name, StartCheck* check) {
   if (endpoint.address.any.sa_family != AF_UNIX) {
     return CheckAddress(endpoint, check);
   }
-  absl::Status folder = PolicySocket::CheckFolder(endpoint);
+  absl::Status folder = LocalSocket::CheckFolder(endpoint, name);
   if (absl::IsPermissionDenied(folder)) {  // it may be another user that starts it
     check->warnings.push_back(absl::StrCat("for this user: ", folder.message()));
     folder = absl::OkStatus();
   }
-  const absl::StatusOr<PolicySocket::Occupant> occupant = PolicySocket::OccupantOf(endpoint);
+  const absl::StatusOr<LocalSocket::Occupant> occupant = LocalSocket::OccupantOf(endpoint, name);
   if (!folder.ok() || absl::IsPermissionDenied(occupant.status())) {
     return folder;
   }
@@ -105,7 +106,7 @@ absl::Status CheckPolicySocket(const Endpoint& endpoint, StartCheck* check) {
   } else if (IsThisProgram(ProgramOf(occupant->pid))) {
     Hold(endpoint, occupant->pid, check);
   } else {
-    return PolicySocket::AnotherAnswers(endpoint);
+    return LocalSocket::AnotherAnswers(endpoint, name);
   }
   return absl::OkStatus();
 }
@@ -173,7 +174,9 @@ absl::StatusOr<StartCheck> CheckStart(const std::shared_ptr<const Config>& read)
     return absl::FailedPreconditionError(LogFileSentence(config->log_file, error));
   }
   if (config->policy_service.has_value()) {
-    if (absl::Status status = CheckPolicySocket(*config->policy_service, &check); !status.ok()) {
+    if (absl::Status status =
+            CheckSocket(*config->policy_service, "the policy service's socket", &check);
+        !status.ok()) {
       return status;
     }
   }
