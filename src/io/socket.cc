@@ -193,7 +193,18 @@ void SendAck(int fd, AcksBehind behind) {
 
 int PeerAddressOf(int fd, SocketAddress* address) {
   socklen_t length = sizeof *address;
-  return getpeername(fd, &address->any, &length) == 0 ? 0 : -errno;
+  if (getpeername(fd, &address->any, &length) != 0) {
+    return -errno;
+  }
+  if (address->any.sa_family == AF_UNIX) {
+    ucred peer{};
+    length = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) {
+      return -errno;
+    }
+    address->unix_peer = {.family = AF_UNIX, .user = peer.uid};
+  }
+  return 0;
 }
 
 int LocalAddressOf(int fd, SocketAddress* address) {

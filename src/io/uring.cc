@@ -257,6 +257,12 @@ void Uring::Accept(Operation& operation, int listener) {
   io_uring_sqe_set_data64(sqe, operation.user_data);
 }
 
+void Uring::AcceptOne(Operation& operation, int listener) {
+  io_uring_sqe* sqe = ring_->NextSqe(operation);
+  io_uring_prep_accept(sqe, listener, nullptr, nullptr, SOCK_CLOEXEC);
+  io_uring_sqe_set_data64(sqe, operation.user_data);
+}
+
 void Uring::Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length,
                     ConnectHint hint) {
   if (hint == ConnectHint::kOctetsFollow) {

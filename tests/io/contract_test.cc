@@ -127,6 +127,26 @@ TEST_P(ContractTest, OneAcceptTakesManyConnections) {
   }
 }
 
+TEST_P(ContractTest, AnAcceptOfOneLeavesTheOthersInTheQueue) {
+  listener_ = world_->Listen();
+  std::vector<std::unique_ptr<IoPeer>> peers;
+  for (int i = 0; i < 2; ++i) {
+    peers.push_back(world_->ConnectTo(listener_));
+  }
+  for (std::size_t taken = 1; taken <= 3; ++taken) {
+    io().AcceptOne(accept_, listener_);
+    if (taken == 3) {  // one that waits
+      EXPECT_TRUE(accept_.in_flight);
+      peers.push_back(world_->ConnectTo(listener_));
+    }
+    ASSERT_TRUE(world_->UntilDone(accept_));
+    ASSERT_EQ(world_->completions(accept_).size(), taken);
+    EXPECT_FALSE(world_->completions(accept_).back().more);
+    ASSERT_GE(world_->result(accept_), 0);
+    io().CloseSocket(world_->result(accept_));
+  }
+}
+
 TEST_P(ContractTest, AnAcceptWithoutDescriptorsEndsAndTheConnectionIsTakenLater) {
   Establish();
   StopAccepting();

@@ -153,6 +153,30 @@ TEST_F(UnixSocketTest, AStaleSocketFileIsRemoved) {
   }
 }
 
+// The name that its own socket has is the peer's choice.
+TEST_F(UnixSocketTest, APeerIsItsUser) {
+  const absl::StatusOr<int> listener =
+      OpenListener(&address_.any, sizeof address_.un, "unix:test", {});
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  const int client = OpenStreamSocket(AF_UNIX);
+  SocketAddress own{};
+  own.un.sun_family = AF_UNIX;
+  std::memset(own.un.sun_path + 1, '1', sizeof own.un.sun_path - 1);  // an abstract one
+  ASSERT_EQ(bind(client, &own.any, sizeof own.un), 0) << std::strerror(errno);
+  ASSERT_EQ(connect(client, &address_.any, sizeof address_.un), 0);
+  const int accepted = accept4(*listener, nullptr, nullptr, SOCK_CLOEXEC);
+  SocketAddress peer{};
+  EXPECT_EQ(PeerAddressOf(accepted, &peer), 0);
+  EXPECT_EQ(peer.unix_peer.family, AF_UNIX);
+  EXPECT_EQ(peer.unix_peer.user, getuid());
+  SocketAddress reached{};
+  EXPECT_EQ(LocalAddressOf(accepted, &reached), 0);
+  EXPECT_STREQ(reached.un.sun_path, address_.un.sun_path);
+  for (const int fd : {accepted, client, *listener}) {
+    close(fd);
+  }
+}
+
 std::string CongestionControl(int fd) {
   std::array<char, 16> name{};
   auto length = static_cast<socklen_t>(name.size());

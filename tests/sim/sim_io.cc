@@ -143,6 +143,11 @@ void SimIo::Accept(Operation& operation, int listener) {
   }
 }
 
+void SimIo::AcceptOne(Operation& operation, int listener) {
+  Accept(operation, listener);
+  Find(operation.user_data)->accepts_one = true;
+}
+
 void SimIo::Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length,
                     ConnectHint /*hint*/) {
   const SimScope scope(*this, SimScope::Who::kTest);

@@ -191,6 +191,7 @@ class SimIo final : public Io {
 
   // --- Io
   void Accept(Operation& operation, int listener) override;
+  void AcceptOne(Operation& operation, int listener) override;
   void Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length,
                ConnectHint hint) override;
   void Recv(Operation& operation, int fd, RecvHint hint) override;

@@ -299,6 +299,10 @@ void SimIo::RunAccept(SimRequest& request) {
     if (wire_ != nullptr) {
       wire_->Opened(end->fd, SimWire::From::kAccepted, end->local);
     }
+    if (request.accepts_one) {
+      Finish(request, end->fd);
+      return;
+    }
     ready_.push_back(
         {.user_data = request.user_data, .result = end->fd, .more = true, .block = kNoBlock});
   }

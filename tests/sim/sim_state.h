@@ -32,6 +32,7 @@ struct SimRequest {
   std::vector<std::string_view> pieces;  // send: the caller's memory
   std::string copy;                      // ... and what it held when it was handed over
   bool fin_follows = false;
+  bool accepts_one = false;
   std::size_t done = 0;
   std::uint64_t* value = nullptr;  // event
   std::uint64_t target = 0;        // cancel: user_data

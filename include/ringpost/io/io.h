@@ -66,11 +66,19 @@ struct SendOperation : Operation {
   std::size_t octets = 0;  // how many were handed to the ring
 };
 
+// Who has connected to a unix socket: a user of this machine, as the kernel says. The name that the
+// peer's own socket may have is the peer's choice.
+struct UnixPeer {
+  sa_family_t family;
+  uid_t user;
+};
+
 union SocketAddress {
   sockaddr any;
   sockaddr_in in;
   sockaddr_in6 in6;
   sockaddr_un un;
+  UnixPeer unix_peer;  // what PeerAddress() tells of AF_UNIX
 };
 
 // Whether data is expected to be there already, so that the kernel may try before it polls.
@@ -96,6 +104,9 @@ class Io {
   // --- Requests. Each CHECKs !operation.in_flight and sets it. Completions arrive through Wait().
   // Multishot; result is the new descriptor (close-on-exec). Ends without `more` on any error.
   virtual void Accept(Operation& operation, int listener) = 0;
+  // The same for one connection, where several rings accept from one socket: the kernel wakes who
+  // has waited longest, and a multishot request never leaves the head of that line.
+  virtual void AcceptOne(Operation& operation, int listener) = 0;
   // `address` must stay valid until the completion.
   virtual void Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length,
                        ConnectHint hint) = 0;

@@ -55,7 +55,8 @@ void DelayConnectAck(int fd, const sockaddr& address);
 // that come next, until something is sent.
 enum class AcksBehind : std::uint8_t { kWithAnswers, kAtOnce };
 void SendAck(int fd, AcksBehind behind);
-[[nodiscard]] int PeerAddressOf(int fd, SocketAddress* address);   // 0 or -errno
+// 0 or -errno. Of a unix socket's peer: SocketAddress::unix_peer.
+[[nodiscard]] int PeerAddressOf(int fd, SocketAddress* address);
 [[nodiscard]] int LocalAddressOf(int fd, SocketAddress* address);  // 0 or -errno
 
 }  // namespace ringpost

@@ -45,6 +45,7 @@ class Uring final : public Io {
   ~Uring() override;  // nothing may be in flight
 
   void Accept(Operation& operation, int listener) override;
+  void AcceptOne(Operation& operation, int listener) override;
   void Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length,
                ConnectHint hint) override;
   void Recv(Operation& operation, int fd, RecvHint hint) override;
