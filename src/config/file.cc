@@ -294,8 +294,12 @@ class FileReader {
     CheckKeys(table, "[[egress]]", known);
     EgressSettings egress;
     egress.name = ReadRequired(table, "[[egress]]", "name", "partner");
-    egress.listen = ReadStrings(table, "listen", "127.0.0.1:10026");
-    egress.upstream = ReadStrings(table, "upstream", "mx.partner.example:25");
+    for (Given& address : ReadStrings(table, "listen", "127.0.0.1:10026")) {
+      egress.listen.push_back(EndpointPath(std::move(address)));
+    }
+    for (Given& address : ReadStrings(table, "upstream", "mx.partner.example:25")) {
+      egress.upstream.push_back(EndpointPath(std::move(address)));
+    }
     egress.tls = ReadOptional(table, "tls", "verify");
     egress.match = ReadStrings(table, "match", "mx.partner.example");
     egress.trust = {ReadPath(table, "ca", "/etc/ssl/certs/ca-certificates.crt"),

@@ -77,7 +77,7 @@ ABSL_FLAG(Text, key, std::nullopt,
           "Private keys in PEM, unencrypted, separated by commas, in the order of --cert.");
 ABSL_FLAG(Text, egress_listen, std::nullopt,
           "Addresses where our own mail server hands over mail that leaves, separated by commas: "
-          "127.0.0.1:10026.");
+          "127.0.0.1:10026, or unix:/path for programs that can.");
 ABSL_FLAG(Text, egress_upstream, std::nullopt,
           "The partner's server that it goes to: mx.partner.example:25. Several, separated by "
           "commas, are tried in turn.");
@@ -326,6 +326,7 @@ void RouteFromFlags(Settings* settings) {
   UpstreamSettings to;
   to.name = {"default", "--upstream"};
   to.addresses = FlagList(FLAGS_upstream);
+  for (Given& address : to.addresses) MakeEndpointAbsolute(&address);
   to.identity = Flag(FLAGS_backend_identity);
   to.proxy_tlvs = Flag(FLAGS_proxy_tlvs);
   IngressSettings from;
@@ -356,7 +357,9 @@ void EgressFromFlags(Settings* settings) {
   EgressSettings egress;
   egress.name = {"egress", "--egress_listen"};
   egress.listen = FlagList(FLAGS_egress_listen);
+  for (Given& address : egress.listen) MakeEndpointAbsolute(&address);
   egress.upstream = FlagList(FLAGS_egress_upstream);
+  for (Given& address : egress.upstream) MakeEndpointAbsolute(&address);
   egress.tls = Flag(FLAGS_egress_tls);
   egress.match = FlagList(FLAGS_egress_match);
   egress.trust = {PathFlag(FLAGS_egress_ca), PathFlag(FLAGS_egress_crl),

@@ -279,12 +279,9 @@ class Resolver {
     for (const Given& text : from) {
       absl::StatusOr<Endpoint> endpoint = ParseEndpoint(text.text);
       if (!endpoint.ok()) return Refuse(text, std::string(endpoint.status().message()));
-      if (endpoint->address.any.sa_family == AF_UNIX) {
-        return RefuseQuoted(text,
-                            ingress->egress.has_value()
-                                ? "is a unix socket; the mail server comes over TCP, write "
-                                  "127.0.0.1:10026"
-                                : "is a unix socket; clients come over TCP, write 0.0.0.0:25");
+      // A client without an address is nobody whom the mail server could be told of.
+      if (endpoint->address.any.sa_family == AF_UNIX && !ingress->egress.has_value()) {
+        return RefuseQuoted(text, "is a unix socket; clients come over TCP, write 0.0.0.0:25");
       }
       ingress->listeners.push_back({*std::move(endpoint), implicit_tls});
       listener_texts_.push_back(&text);
@@ -629,10 +626,17 @@ class Resolver {
 
   absl::Status ResolveSessions() {
     std::uint64_t listeners = 0;
-    for (const RouteConfig& ingress : config_.routes) listeners += ingress.listeners.size();
+    std::uint64_t paths = 0;  // of which the main thread has the socket as well
+    for (const RouteConfig& route : config_.routes) {
+      listeners += route.listeners.size();
+      for (const ListenerConfig& listener : route.listeners) {
+        paths += listener.endpoint.address.any.sa_family == AF_UNIX ? 1 : 0;
+      }
+    }
     const std::uint64_t reserved =
-        std::max(kDescriptorsReserved, 16 + static_cast<std::uint64_t>(config_.shards) *
-                                                (listeners + kDescriptorsPerShard));
+        std::max(kDescriptorsReserved, 16 + paths +
+                                           static_cast<std::uint64_t>(config_.shards) *
+                                               (listeners + kDescriptorsPerShard));
     const std::uint64_t limit = machine_.descriptors_max;
     const std::uint64_t fit = limit > reserved ? (limit - reserved) / 2 : 0;
     if (fit == 0) {

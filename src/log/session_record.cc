@@ -16,7 +16,7 @@ constexpr std::size_t kPartnerBudget = 96;
 constexpr std::size_t kUpstreamBudget = 160;
 constexpr std::size_t kReasonBudget = 32;
 constexpr std::size_t kRefusalBudget = 32;
-constexpr std::size_t kDetailBudget = 384;
+constexpr std::size_t kDetailBudget = 320;
 constexpr std::size_t kHostBudget = 256;
 constexpr std::size_t kHelloBudget = 160;
 constexpr std::size_t kSenderBudget = 264;
@@ -53,8 +53,13 @@ std::size_t FormatSession(const SessionRecord& record, LogFormat format, std::sp
   line.Head(record.unix_ms, LogLevel::kInfo, "session");
   line.Field("route", record.route, kRouteBudget);
   if (record.out != nullptr) line.Field("direction", "out", kWordBudget);
-  line.Address("client", record.client_address, record.client_port);
-  line.Address("server", record.server_address, record.server_port);
+  if (record.is_local) {
+    line.Field("client", record.client_address, kLogAddressBudget);
+    line.Field("server", record.server_address, kLogAddressBudget);
+  } else {
+    line.Address("client", record.client_address, record.client_port);
+    line.Address("server", record.server_address, record.server_port);
+  }
   line.Field("id", record.id, kWordBudget);
   if (record.tls_version.empty()) {
     line.Field("tls", "none", kVersionBudget);

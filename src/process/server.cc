@@ -47,6 +47,9 @@ bool IsAskedToEnd() {
 // SO_REUSEPORT would share the port with another ringpost unnoticed: bind it once without.
 absl::Status CheckPortIsFree(const ListenerConfig& listener) {
   const Endpoint& endpoint = listener.endpoint;
+  if (IsUnix(endpoint)) {  // of which UnixListeners makes sure
+    return absl::OkStatus();
+  }
   const absl::StatusOr<int> fd = OpenListener(&endpoint.address.any, endpoint.length, endpoint.text,
                                               ListenOptionsFor(listener, PortSharing::kExclusive));
   if (!fd.ok()) {
@@ -193,8 +196,11 @@ absl::Status Server::OpenListeners() {
       return status;
     }
   }
+  if (absl::Status status = unix_listeners_.Open(*config_); !status.ok()) {
+    return status;
+  }
   for (const std::unique_ptr<ShardThread>& shard : shards_) {
-    if (absl::Status status = shard->OpenListeners(); !status.ok()) {
+    if (absl::Status status = shard->OpenListeners(unix_listeners_); !status.ok()) {
       return status;
     }
   }
@@ -299,6 +305,7 @@ void Server::WaitForEnd() {
           logger_->Event(LogLevel::kInfo, "drain",
                          absl::StrCat("no new sessions; transactions have ",
                                       config_->drain_timeout / kNsPerSecond, " s to finish"));
+          unix_listeners_.Close();
           PostAll(ShardCommand::kDrain);
           if (policy_service_ != nullptr) {
             policy_service_->Release();
@@ -315,6 +322,7 @@ void Server::WaitForEnd() {
 // destructor may run.
 void Server::EndAtOnce(std::string_view sentence) {
   logger_->Event(LogLevel::kError, "ring", sentence);
+  unix_listeners_.Close();
   if (policy_service_ != nullptr) {
     policy_service_->Stop();  // removes its file
   }
@@ -338,6 +346,7 @@ void Server::Reload() {
   } catch (const std::bad_alloc&) {
     given = absl::ResourceExhaustedError("there is no memory for it");
   }
+  unix_listeners_.Keep(*config_);
   if (!given.ok()) {
     logger_->Event(LogLevel::kError, "reload",
                    absl::StrCat(given.status().message(), "; the configuration in force stays"));
@@ -410,9 +419,13 @@ absl::StatusOr<Server::GivenReload> Server::GiveReload(const std::shared_ptr<con
       return status;
     }
   }
+  if (absl::Status status = unix_listeners_.Open(*next); !status.ok()) {
+    return status;
+  }
   std::vector<PreparedReload> prepared;
   for (std::size_t index = 0; index < shards_.size(); ++index) {
-    absl::StatusOr<PreparedReload> one = shards_[index]->PrepareReload((*runtimes)[index]);
+    absl::StatusOr<PreparedReload> one =
+        shards_[index]->PrepareReload((*runtimes)[index], unix_listeners_);
     if (!one.ok()) {
       return one.status();
     }
@@ -445,7 +458,7 @@ void Server::GiveOtherAddresses() {
   std::vector<PreparedReload> prepared;
   for (const std::unique_ptr<ShardThread>& shard : shards_) {
     runtimes.push_back(WithOtherAddresses(shard->runtime(), next));
-    absl::StatusOr<PreparedReload> one = shard->PrepareReload(runtimes.back());
+    absl::StatusOr<PreparedReload> one = shard->PrepareReload(runtimes.back(), unix_listeners_);
     RINGPOST_CHECK(one.ok());  // it has all of its listeners
     prepared.push_back(*std::move(one));
   }

@@ -2,9 +2,11 @@
 #include "ringpost/process/shard_log.h"
 
 #include <array>
+#include <charconv>
 #include <cstring>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -87,6 +89,36 @@ std::string_view CertificateWord(const Session& session) {
   return session.policy()->verified() ? "verified" : "unverified";
 }
 
+// Of a connection that was gone before anybody could ask whose it was.
+constexpr std::string_view kUnknown = "unknown";
+
+// "uid:1000" of who has come by a unix socket.
+std::string_view ClientText(const SocketAddress& client, std::span<char> out) {
+  if (client.any.sa_family == AF_UNSPEC) {
+    return kUnknown;
+  }
+  if (client.any.sa_family != AF_UNIX) {
+    return FormatHost(client, out);
+  }
+  constexpr std::string_view kPrefix = "uid:";
+  kPrefix.copy(out.data(), kPrefix.size());
+  const std::to_chars_result end =
+      std::to_chars(out.data() + kPrefix.size(), out.data() + out.size(), client.unix_peer.user);
+  return {out.data(), static_cast<std::size_t>(end.ptr - out.data())};
+}
+
+// What the client reached.
+std::string_view ServerText(const Session& session, std::span<char> out) {
+  switch (session.server().any.sa_family) {
+    case AF_UNSPEC:
+      return kUnknown;
+    case AF_UNIX:
+      return session.listener().listener->endpoint.text;
+    default:
+      return FormatHost(session.server(), out);
+  }
+}
+
 }  // namespace
 
 ShardLog::ShardLog(Logger* logger, int index)
@@ -115,10 +147,11 @@ void ShardLog::SessionEnded(const Session& session, TimeNs now) {
   logger_->Session({.id = id,
                     .route = session.listener().route->name,
                     .out = partner ? &*partner : nullptr,
-                    .client_address = FormatHost(session.client(), client),
+                    .client_address = ClientText(session.client(), client),
                     .client_port = PortOf(session.client()),
-                    .server_address = FormatHost(session.server(), server),
+                    .server_address = ServerText(session, server),
                     .server_port = PortOf(session.server()),
+                    .is_local = session.server().any.sa_family == AF_UNIX,
                     .tls_version = tls.version,
                     .tls_suite = tls.suite,
                     .tls_group = tls.group,
@@ -152,7 +185,9 @@ void ShardLog::SessionRefused(const ListenerRuntime& listener, const SocketAddre
   std::array<char, kAddressTextMax> text;
   logger_->Warning(limiter, now, "shard",
                    absl::StrCat("route ", listener.route->name, ": refused ",
-                                View(FormatAddress(client, text)), ", ", RefusalSentence(why)));
+                                View(client.any.sa_family == AF_UNIX ? ClientText(client, text)
+                                                                     : FormatAddress(client, text)),
+                                ", ", RefusalSentence(why)));
 }
 
 void ShardLog::Status(const ShardStatus& status) {

@@ -23,8 +23,12 @@ namespace {
 
 constexpr std::chrono::seconds kPatienceWithMain{10};
 
-absl::StatusOr<int> OpenShared(const ListenerConfig& listener) {
+absl::StatusOr<int> OpenShared(const ListenerConfig& listener,
+                               const UnixListeners& unix_listeners) {
   const Endpoint& endpoint = listener.endpoint;
+  if (IsUnix(endpoint)) {
+    return unix_listeners.Duplicate(endpoint);
+  }
   return OpenListener(&endpoint.address.any, endpoint.length, endpoint.text,
                       ListenOptionsFor(listener, PortSharing::kReusePort));
 }
@@ -89,9 +93,9 @@ ShardThread::~ShardThread() {
   close(control_);
 }
 
-absl::Status ShardThread::OpenListeners() {
+absl::Status ShardThread::OpenListeners(const UnixListeners& unix_listeners) {
   for (const ListenerRuntime& listener : runtime_->listeners) {
-    const absl::StatusOr<int> fd = OpenShared(*listener.listener);
+    const absl::StatusOr<int> fd = OpenShared(*listener.listener, unix_listeners);
     if (!fd.ok()) {
       return fd.status();
     }
@@ -120,7 +124,7 @@ void ShardThread::PostStatusRequest() {
 }
 
 absl::StatusOr<PreparedReload> ShardThread::PrepareReload(
-    std::shared_ptr<const Runtime> next) const {
+    std::shared_ptr<const Runtime> next, const UnixListeners& unix_listeners) const {
   PreparedReload prepared(std::move(next));
   ShardUpdate& update = prepared.update_.front();
   for (std::size_t index = 0; index < update.listeners.size(); ++index) {
@@ -128,7 +132,7 @@ absl::StatusOr<PreparedReload> ShardThread::PrepareReload(
     if (HasListener(*runtime_, listener)) {
       continue;
     }
-    const absl::StatusOr<int> fd = OpenShared(listener);
+    const absl::StatusOr<int> fd = OpenShared(listener, unix_listeners);
     if (!fd.ok()) {
       return fd.status();
     }

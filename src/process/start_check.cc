@@ -19,6 +19,7 @@
 #include "port_owner.h"
 #include "ringpost/log/log_file.h"
 #include "ringpost/process/start_log.h"
+#include "ringpost/process/unix_listeners.h"
 #include "ringpost/process/upstream_names.h"
 #include "ringpost/session/runtime.h"
 
@@ -165,7 +166,8 @@ absl::StatusOr<StartCheck> CheckStart(const std::shared_ptr<const Config>& read)
   }
   for (const RouteConfig& route : config->routes) {
     for (const ListenerConfig& listener : route.listeners) {
-      if (absl::Status status = CheckAddress(listener.endpoint, &check); !status.ok()) {
+      if (absl::Status status = CheckSocket(listener.endpoint, UnixListeners::kName, &check);
+          !status.ok()) {
         return status;
       }
     }

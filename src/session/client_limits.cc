@@ -19,9 +19,10 @@ constexpr std::uint32_t kSlotsMin = 64;  // of a stripe
 constexpr std::uint32_t kSweepSteps = 2;
 constexpr std::uint32_t kSweepStepsFull = 64;
 
-// IPv4 is told from the /64s by what stands in front of it: 0:1::/32 is in 0000::/8, which the IETF
-// keeps (RFC 4291 2.4).
+// IPv4 and users are told from the /64s by what stands in front of them: 0:1::/32 and 0:2::/32 are
+// in 0000::/8, which the IETF keeps (RFC 4291 2.4).
 constexpr std::uint64_t kIpv4 = std::uint64_t{1} << 32;
+constexpr std::uint64_t kUser = std::uint64_t{2} << 32;
 
 std::uint64_t FromIpv4(std::uint32_t network_order) { return kIpv4 | ntohl(network_order); }
 
@@ -53,6 +54,8 @@ std::optional<ClientNetwork> ClientNetwork::Of(const sockaddr& address) {
   }
   return ClientNetwork(prefix);
 }
+
+ClientNetwork ClientNetwork::OfUser(uid_t user) { return ClientNetwork(kUser | user); }
 
 void ClientLimits::Freer::operator()(Slot* slots) const { std::free(slots); }
 

@@ -34,6 +34,12 @@ RefusalWords WordsFor(Refusal why) {
   return {"421 4.3.2", ""};
 }
 
+// Whose blocks and turns its session uses.
+std::optional<ClientNetwork> ClientOf(const SocketAddress& client) {
+  return client.any.sa_family == AF_UNIX ? ClientNetwork::OfUser(client.unix_peer.user)
+                                         : ClientNetwork::Of(client.any);
+}
+
 }  // namespace
 
 void Shard::OnAccept(std::size_t index, const Completion& completion) {
@@ -47,7 +53,13 @@ void Shard::OnAccept(std::size_t index, const Completion& completion) {
     }
     return;
   }
-  const int fd = completion.result;
+  TakeClient(from, completion.result);
+  if (from.closing) {
+    ReleaseListeners();
+  }
+}
+
+void Shard::TakeClient(const Listener& from, int fd) {
   const ListenerRuntime& listener = *from.listener;
   std::uint32_t& route_sessions = route_sessions_[listener.route->name];
   SocketAddress address{};
@@ -86,11 +98,8 @@ void Shard::OnAccept(std::size_t index, const Completion& completion) {
   session->number = ++sessions_begun_;
   session->counted = counted;
   session->share.session = session;
-  shares_.Enter(session->share, client != nullptr ? ClientNetwork::Of(address.any) : std::nullopt);
+  shares_.Enter(session->share, client != nullptr ? ClientOf(address) : std::nullopt);
   Guarded(*session, [&] { session->Start(client, backend_fd); });
-  if (from.closing) {
-    ReleaseListeners();
-  }
 }
 
 std::optional<Refusal> Shard::RefusalOf(const ListenerRuntime& listener,
@@ -195,7 +204,12 @@ void Shard::ArmAccepts() {
   for (const std::unique_ptr<Listener>& listener : listeners_) {
     if (listener != nullptr && !listener->closing && !listener->accept.in_flight &&
         !listener->cancel.in_flight) {
-      io_->Accept(listener->accept, listener->fd);
+      // All shards accept from the same unix socket.
+      if (listener->listener->listener->endpoint.address.any.sa_family == AF_UNIX) {
+        io_->AcceptOne(listener->accept, listener->fd);
+      } else {
+        io_->Accept(listener->accept, listener->fd);
+      }
     }
   }
 }

@@ -138,7 +138,6 @@ TEST_F(EgressConfigTest, WhatDoesNotFitTheLevel) {
 TEST_F(EgressConfigTest, NoOpenRelayByAccident) {
   ExpectSaying(Load("", "0.0.0.0:10026").status(), "everyone who does can send mail through it");
   ExpectSaying(Load("", "192.0.2.1:10026").status(), "allow_networks = true");
-  ExpectSaying(Load("", "unix:/run/partner").status(), "write 127.0.0.1:10026");
   const auto config = Load("allow_networks = true", "0.0.0.0:10026");
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_TRUE(Warns(**config, "everyone who reaches 0.0.0.0:10026 can send mail through it"));
@@ -156,9 +155,25 @@ TEST_F(EgressConfigTest, WarningsAreOfMailThatLeaves) {
   }
 }
 
-// Its remedy must not be the one of ingress, which is an open relay here.
-TEST_F(EgressConfigTest, NoUnixSocket) {
-  ExpectSaying(Load("", "unix:/run/out").status(), "write 127.0.0.1:10026");
+// Only this machine reaches it, and there those who may; a relative path is relative to the file.
+TEST_F(EgressConfigTest, ByAUnixSocket) {
+  const auto config = Load("", "unix:out.sock");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ((*config)->routes[0].listeners[0].endpoint.text, "unix:" + folder_.Path("out.sock"));
+  EXPECT_FALSE(Warns(**config, "can send mail through it"));
+  const auto again = Resolve(DescribeConfig(**config));
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ((*again)->routes[0].listeners[0].endpoint.text,
+            (*config)->routes[0].listeners[0].endpoint.text);
+  ExpectSaying(Load("", "unix:" + std::string(108, 'p')).status(), "at most 107 octets");
+  ExpectSaying(Load("", "/run/out").status(), "write unix:/run/out");
+  ExpectSaying(Load("tls = \"none\"", "unix:out.sock", "unix:out.sock").status(),
+               "ringpost would connect to itself");
+  ExpectSaying(Load("", "unix:out.sock", "192.0.2.1:25",
+                    "[[egress]]\nname = \"other\"\nlisten = [\"unix:out.sock\"]\n"
+                    "upstream = [\"192.0.2.2:25\"]")
+                   .status(),
+               "is already listened on");
 }
 
 TEST_F(EgressConfigTest, RemediesAreOfMailThatLeaves) {

@@ -122,6 +122,11 @@ TEST_F(FlagsTest, ARouteOfEgressAlone) {
   EXPECT_EQ(route.listeners.size(), 2U);
   EXPECT_EQ(route.egress->policy.tls, EgressTls::kEncrypt);
   EXPECT_TRUE(route.egress->hard_bounce);
+  absl::SetFlag(&FLAGS_egress_listen, "unix:out.sock");
+  const auto by_path = LoadConfig();
+  ASSERT_TRUE(by_path.ok()) << by_path.status();
+  const std::string& path = (*by_path)->routes.at(0).listeners.at(0).endpoint.text;
+  EXPECT_TRUE(path.starts_with("unix:/") && path.ends_with("/out.sock")) << path;
   absl::SetFlag(&FLAGS_egress_listen, std::nullopt);
   ExpectSaying(LoadConfig().status(), "listens nowhere");
 }

@@ -1649,6 +1649,23 @@ DEFECTS = (
         e2e("policy_service.a_successor_starts_while_the_old_one_drains[port]", seconds=90),
         r"FAIL policy_service.a_successor_starts"),
     Defect(
+        "unix-path-kept-while-draining",
+        "SIGTERM does not give up the path of a unix socket, and no successor can start",
+        (Edit("src/process/server.cc", "          unix_listeners_.Close();\n", ""),),
+        e2e("egress_unix.a_successor_starts_while_the_old_one_drains"),
+        r"FAIL egress_unix.a_successor_starts"),
+    Defect(
+        "unix-listener-left-behind",
+        "a unix socket that a reload has taken away, or did not come to, stays",
+        (Edit("src/process/server.cc", "  unix_listeners_.Keep(*config_);\n", ""),),
+        e2e("egress_unix.over_a_reload"), r"FAIL egress_unix.over_a_reload"),
+    Defect(
+        "one-shard-takes-all-of-a-unix-socket",
+        "shards do not take turns at a unix socket: the first takes all until it is full",
+        (Edit("src/session/shard_accept.cc", "        io_->AcceptOne(listener->accept, listener->fd);\n",
+              "        io_->Accept(listener->accept, listener->fd);\n"),),
+        e2e("egress_unix.both_shards_serve"), r"FAIL egress_unix.both_shards_serve"),
+    Defect(
         "dunno-about-the-successors-sessions",
         "while it drains, ringpost answers DUNNO about the sessions of its successor",
         (Edit("src/process/policy_service.cc", "    if (answer->stranger && listener.fd() < 0) {\n",

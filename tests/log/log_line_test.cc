@@ -97,6 +97,18 @@ TEST(SessionLine, TextOfAClearSessionThatFailed) {
             "reason=backend_connect detail=\"Connection refused\"");
 }
 
+TEST(SessionLine, WithoutPortsByAUnixSocket) {
+  SessionRecord record = Typical();
+  record.is_local = true;
+  record.client_address = "uid:4294967294";
+  const std::string path = "unix:/" + std::string(106, 'p');  // as long as they get
+  record.server_address = path;
+  EXPECT_NE(
+      Session(record, LogFormat::kText).find(" client=uid:4294967294 server=" + path + " id="),
+      std::string::npos);
+  EXPECT_EQ(Json(Session(record, LogFormat::kJson)).at("server"), path);
+}
+
 TEST(SessionLine, Json) {
   const auto object = Json(Session(Typical(), LogFormat::kJson));
   EXPECT_EQ(object.at("time"), "2026-11-23T18:03:20.007Z");

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The whole server in this process: three shards on real rings, their log, the policy service and
-// the main thread's signals, under clients with and without TLS, reloads and summaries at the same
-// time, and a drain at the end. Its worth is ThreadSanitizer's (tools/test --tsan): what the
-// threads share is used here by all of them at once.
+// The whole server in this process: three shards on real rings, their log, the policy service, a
+// unix socket that they share and the main thread's signals, under clients with and without TLS,
+// reloads and summaries at the same time, and a drain at the end. Its worth is ThreadSanitizer's
+// (tools/test --tsan): what the threads share is used here by all of them at once.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/tcp.h>
@@ -44,6 +44,16 @@ Endpoint Loopback(std::uint16_t port) {
   endpoint.address.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   endpoint.length = sizeof endpoint.address.in;
   endpoint.text = "127.0.0.1:" + std::to_string(port);
+  return endpoint;
+}
+
+Endpoint UnixPath() {
+  Endpoint endpoint;
+  const std::string path = "/tmp/ringpost-shards-test-" + std::to_string(getpid());
+  endpoint.text = "unix:" + path;
+  endpoint.address.un.sun_family = AF_UNIX;
+  path.copy(endpoint.address.un.sun_path, sizeof endpoint.address.un.sun_path - 1);
+  endpoint.length = sizeof endpoint.address.un;
   return endpoint;
 }
 
@@ -289,7 +299,42 @@ std::shared_ptr<Config> MakeConfig(const std::array<std::uint16_t, 3>& ports,
   const TlsCertificatePem certificate = test::Certificate("ecdsa");
   ingress.certificates.push_back({.cert = certificate.cert_path, .key = certificate.key_path});
   config->routes.push_back(ingress);
+  UpstreamConfig partner;
+  partner.name = "partner";
+  partner.identity = BackendIdentity::kNone;
+  partner.is_partner = true;
+  partner.addresses.push_back(Loopback(backend_port));
+  config->upstreams.push_back(partner);
+  RouteConfig egress = ingress;
+  egress.name = "partner";
+  egress.upstream = 1;
+  egress.egress.emplace();
+  egress.policy.tls = TlsPolicy::kNone;
+  egress.certificates.clear();
+  egress.listeners = {{.endpoint = UnixPath(), .implicit_tls = false}};
+  config->routes.push_back(egress);
   return config;
+}
+
+// By the unix socket, where no reload may refuse anybody.
+void GreetingAndQuit() {
+  const Endpoint to = UnixPath();
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(connect(fd, &to.address.any, to.length), 0);
+  std::string received;
+  std::array<char, 512> octets;
+  for (;;) {
+    pollfd polled{.fd = fd, .events = POLLIN, .revents = 0};
+    ASSERT_EQ(poll(&polled, 1, kPatienceMs), 1);
+    const ssize_t count = recv(fd, octets.data(), octets.size(), 0);
+    if (count <= 0) break;
+    const bool first = received.empty();
+    received.append(octets.data(), static_cast<std::size_t>(count));
+    if (first) ASSERT_EQ(send(fd, "QUIT\r\n", 6, MSG_NOSIGNAL), 6);
+  }
+  close(fd);
+  EXPECT_TRUE(received.starts_with("220 mx.example.test ")) << received;
+  EXPECT_NE(received.find("\r\n221 "), std::string::npos) << received;
 }
 
 TEST(ShardsTest, ThreeShardsServeReloadAndDrainTogether) {
@@ -333,6 +378,10 @@ TEST(ShardsTest, ThreeShardsServeReloadAndDrainTogether) {
       }
     });
   }
+  std::atomic<bool> over = false;
+  std::thread local([&over] {
+    while (!over.load() && !testing::Test::HasFailure()) GreetingAndQuit();
+  });
   for (int reload = 0; reload < kReloads; ++reload) {
     // In the midst of them: after so many sessions, not after so much time.
     const int due = (reload + 1) * kClientThreads * kSessionsOfThread / (kReloads + 1);
@@ -341,6 +390,8 @@ TEST(ShardsTest, ThreeShardsServeReloadAndDrainTogether) {
     ASSERT_EQ(kill(getpid(), SIGUSR2), 0);
   }
   for (std::thread& client : clients) client.join();
+  over = true;
+  local.join();
   ASSERT_EQ(kill(getpid(), SIGTERM), 0);
   main.join();
 
@@ -348,6 +399,7 @@ TEST(ShardsTest, ThreeShardsServeReloadAndDrainTogether) {
   EXPECT_EQ(sessions.load(), kClientThreads * kSessionsOfThread);
   EXPECT_GE(loads.load(), 1);  // signals of one kind that wait are one
   server->reset();
+  EXPECT_NE(access(UnixPath().address.un.sun_path, F_OK), 0);
   EXPECT_EQ(backend.Stop(), static_cast<std::uint64_t>(kClientThreads * kSessionsOfThread));
 }
 

@@ -65,6 +65,14 @@ TEST(ClientNetwork, NobodyIsLimitedOnAUnixSocket) {
   EXPECT_FALSE(ClientNetwork::Of(address.any).has_value());
 }
 
+TEST(ClientNetwork, AUserIsNobodyElse) {
+  EXPECT_EQ(ClientNetwork::OfUser(7), ClientNetwork::OfUser(7));
+  EXPECT_NE(ClientNetwork::OfUser(7), ClientNetwork::OfUser(8));
+  EXPECT_NE(ClientNetwork::OfUser(7), Client("0.0.0.7"));
+  EXPECT_NE(ClientNetwork::OfUser(7), Client("::7"));
+  EXPECT_NE(ClientNetwork::OfUser(0xffff'ffff), Client("255.255.255.255"));
+}
+
 TEST(ClientLimits, SessionsOfOneClient) {
   ClientLimits limits(100, kKey);
   const ClientNetwork client = Client("192.0.2.1");

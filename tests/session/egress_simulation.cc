@@ -59,6 +59,7 @@ EgressPlan DrawEgressPlan(std::uint64_t seed) {
   world.sessions_per_client_max = world.handshakes_per_client_rate = 0;
   world.backends.assign(1 + random.Below(3), SimBackend::kAccept);
   world.partner_host = std::string(kPartnerHost);
+  world.listen = seed % 3 == 0 ? "unix:/run/out" : world.listen;
   partner.policy.tls = static_cast<EgressTls>(random.Below(7));
   if (partner.policy.tls >= EgressTls::kTrusted && partner.policy.tls <= EgressTls::kSecure) {
     partner.policy.trust = 0;

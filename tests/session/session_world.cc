@@ -23,6 +23,21 @@ Endpoint MakeEndpoint(const char* host, std::uint16_t port) {
   return endpoint;
 }
 
+// "198.51.100.1" with port 25, or "unix:/run/out".
+Endpoint MakeListenEndpoint(std::string_view listen) {
+  constexpr std::string_view kUnix = "unix:";
+  if (!listen.starts_with(kUnix)) {
+    return MakeEndpoint(std::string(listen).c_str(), 25);
+  }
+  Endpoint endpoint;
+  endpoint.text = listen;
+  endpoint.address.un.sun_family = AF_UNIX;
+  listen.substr(kUnix.size())
+      .copy(endpoint.address.un.sun_path, sizeof endpoint.address.un.sun_path - 1);
+  endpoint.length = sizeof endpoint.address.un;
+  return endpoint;
+}
+
 std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options, TimeNs now) {
   auto config = std::make_shared<Config>();
   config->hostname = "mx.example.test";
@@ -49,7 +64,7 @@ std::shared_ptr<const Runtime> MakeTestRuntime(const WorldOptions& options, Time
   ingress.command_timeout = options.command_timeout;
   ingress.data_timeout = config->data_timeout;
   ingress.listeners.push_back(
-      {.endpoint = MakeEndpoint(options.listen, 25), .implicit_tls = options.implicit_tls});
+      {.endpoint = MakeListenEndpoint(options.listen), .implicit_tls = options.implicit_tls});
   config->partners = options.partners;
   LoadedFiles files;
   files.trusts = options.trusts;
@@ -98,7 +113,7 @@ SessionWorld::SessionWorld(const WorldOptions& options)
       runtime_(MakeTestRuntime(options, io_->Now())),
       polite_(std::make_unique<PoliteBackend>(options.identity)),
       listen_(options.listen),
-      listener_(io_->OpenListener(SimAddress(options.listen, 25))) {
+      listener_(io_->OpenListener(MakeListenEndpoint(options.listen).address)) {
   for (std::size_t i = 0; i < options.backends.size(); ++i) {
     io_->SetBackend(BackendAddress(i), options.backends[i]);
   }
@@ -164,7 +179,7 @@ void SessionWorld::PostReload(const WorldOptions& options, std::function<void()>
   std::vector<int> listeners = {-1};
   if (listen_ != options.listen) {
     listen_ = options.listen;
-    listeners.front() = listener_ = io_->OpenListener(SimAddress(options.listen, 25));
+    listeners.front() = listener_ = io_->OpenListener(MakeListenEndpoint(options.listen).address);
   }
   ShardUpdateNode update;
   update.push_back(ShardUpdate{.runtime = MakeTestRuntime(options, io_->Now()),

@@ -51,7 +51,7 @@ struct WorldOptions {
   bool implicit_tls = false;
   bool certificate = true;
   std::vector<SimBackend> backends = {SimBackend::kAccept};
-  const char* listen = "198.51.100.1";  // port 25
+  const char* listen = "198.51.100.1";  // port 25; or "unix:/run/out"
   // The route is one on which mail leaves, and the backends are a partner's servers.
   std::optional<EgressConfig> egress = std::nullopt;
   // What they are configured as; empty: their addresses.
@@ -83,6 +83,8 @@ class SessionWorld final : public ShardObserver {
   [[nodiscard]] const Shard& shard() const { return *shard_; }
   [[nodiscard]] static SocketAddress BackendAddress(std::size_t index);
   [[nodiscard]] SimPeer Connect(const SocketAddress& client);
+  // What it connects to.
+  [[nodiscard]] int listener() const { return listener_; }
 
   // Called with each connection that a session makes to a backend; those of probes are answered as
   // a mail server does.

@@ -22,7 +22,8 @@ namespace ringpost {
 // reaches a pipe in one piece.
 inline constexpr std::size_t kLogLineMax = 4032;
 
-inline constexpr std::size_t kLogAddressBudget = 80;
+// The longest path of a unix socket is whole.
+inline constexpr std::size_t kLogAddressBudget = 115;
 
 // One line being written. Fields beyond the buffer's end are left out whole.
 class LogLine {

@@ -37,6 +37,8 @@ struct SessionRecord {
   std::uint16_t client_port = 0;
   std::string_view server_address;  // what the client reached
   std::uint16_t server_port = 0;
+  // By a unix socket: no ports, and the addresses are "uid:1000" and "unix:/run/out".
+  bool is_local = false;
 
   // With the client; on an egress route with the partner's server. Empty version: the session
   // stayed in clear.

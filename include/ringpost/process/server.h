@@ -28,6 +28,7 @@
 #include "ringpost/process/policy_summary.h"
 #include "ringpost/process/shard_thread.h"
 #include "ringpost/process/start_log.h"
+#include "ringpost/process/unix_listeners.h"
 #include "ringpost/process/upstream_names.h"
 #include "ringpost/session/client_limits.h"
 #include "ringpost/session/runtime.h"
@@ -97,6 +98,7 @@ class Server {
   // One for each shard where there is a policy service; they outlive both.
   std::vector<std::unique_ptr<SessionRegistry>> registries_;
   std::unique_ptr<ClientLimits> client_limits_;  // of all shards, which it outlives
+  UnixListeners unix_listeners_;
   std::vector<std::unique_ptr<ShardThread>> shards_;
   std::unique_ptr<PolicyService> policy_service_;
   Logger* names_logger_ = nullptr;  // of the resolver's thread

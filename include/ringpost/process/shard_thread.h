@@ -18,6 +18,7 @@
 #include "ringpost/io/socket.h"
 #include "ringpost/log/log.h"
 #include "ringpost/process/shard_log.h"
+#include "ringpost/process/unix_listeners.h"
 #include "ringpost/session/client_limits.h"
 #include "ringpost/session/runtime.h"
 #include "ringpost/session/session_registry.h"
@@ -54,8 +55,9 @@ class ShardThread {
   ShardThread(const ShardThread&) = delete;
   ShardThread& operator=(const ShardThread&) = delete;
 
-  // Of all listeners of the runtime. An error is a sentence that names the address.
-  [[nodiscard]] absl::Status OpenListeners();
+  // Of all listeners of the runtime; `unix_listeners` has those of its paths. An error is a
+  // sentence that names the address.
+  [[nodiscard]] absl::Status OpenListeners(const UnixListeners& unix_listeners);
   // Returns when the shard is accepting, or with the reason why it cannot.
   [[nodiscard]] absl::Status Start();
   void Post(ShardCommand command);
@@ -64,7 +66,7 @@ class ShardThread {
 
   // Opens the sockets that `next` needs and the shard has not. An error names the address.
   [[nodiscard]] absl::StatusOr<PreparedReload> PrepareReload(
-      std::shared_ptr<const Runtime> next) const;
+      std::shared_ptr<const Runtime> next, const UnixListeners& unix_listeners) const;
   // Cannot fail. The future is ready when new sessions use the new configuration.
   [[nodiscard]] std::future<void> Reload(PreparedReload prepared);
 

@@ -35,6 +35,8 @@ class ClientNetwork {
   // nullopt: not a client that can be limited (a unix socket's). An IPv4 address within an IPv6 one
   // (::ffff:0:0/96, and 64:ff9b::/96 of RFC 6052) is that IPv4 address.
   [[nodiscard]] static std::optional<ClientNetwork> Of(const sockaddr& address);
+  // Who comes by a unix socket, for what a client may take from the others (client_shares.h).
+  [[nodiscard]] static ClientNetwork OfUser(uid_t user);
   [[nodiscard]] std::uint64_t bits() const { return bits_; }
   friend bool operator==(const ClientNetwork&, const ClientNetwork&) = default;
 

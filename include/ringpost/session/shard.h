@@ -227,6 +227,7 @@ class Shard final : public SessionHost {
   void CountRoutes(const Runtime& runtime);
   void Dispatch(const Completion& completion);
   void OnAccept(std::size_t index, const Completion& completion);
+  void TakeClient(const Listener& from, int fd);
   [[nodiscard]] std::uint32_t ShareOf(const ListenerRuntime& listener) const;
   [[nodiscard]] std::optional<Refusal> RefusalOf(const ListenerRuntime& listener,
                                                  std::uint32_t route_sessions) const;

@@ -170,13 +170,15 @@ def a_system_call_of_the_ring_is_refused(world, variant):
 def a_system_call_of_the_ring_is_refused_later(world, state):
     """What is in the ring never ends then: the process says why, and ends. Nobody is left at the policy service's socket."""
     path = world.folder / f"policy-{state.replace(' ', '-')}.sock"
+    out = world.folder / f"out-{state.replace(' ', '-')}.sock"
     with seccomp.Gate("io_uring_enter") as gate, world.private(
-            world.sink.port, limits=gate.limits, shards=2, policy_service=f"unix:{path}") as proxy:
+            world.sink.port, limits=gate.limits, shards=2, policy_service=f"unix:{path}",
+            egress_listen=f"unix:{out}", egress_upstream="127.0.0.1:2500") as proxy:
         with Client(proxy.address) as client:
             client.open(world.tls)
             if state == "idle":
                 client.quit()
-            check(path.exists(), "the policy service's socket")
+            check(path.exists() and out.exists(), "the policy service's socket, and that of a route")
             gate.shut = True
             for _ in range(8):  # to both shards
                 socket.create_connection(proxy.address).close()
@@ -184,7 +186,7 @@ def a_system_call_of_the_ring_is_refused_later(world, state):
         said = [event for event in proxy.events("ring") if event["level"] == "error"]
         equal(len(said), 1, f"lines about it in {proxy.log}")
         contains(said[0]["message"], "io_uring is not allowed here: io_uring_enter: Operation not permitted", "the line")
-        check(not path.exists(), "the policy service's socket is gone")
+        check(not path.exists() and not out.exists(), "the sockets are gone")
 
 
 @case

@@ -61,18 +61,20 @@ def bind_to_new_port(client, host):
 
 
 class Client:
-    """One connection. `address` is ("127.0.0.1", port) or ("::1", port), `source` a local address,
-    `header` what is sent before anything else."""
+    """One connection. `address` is ("127.0.0.1", port), ("::1", port) or the path of a unix socket, `source` a local
+    address, `header` what is sent before anything else."""
 
     def __init__(self, address, source=None, implicit=None, name="mx.example.test", header=b""):
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        unix = isinstance(address, str)
+        family = socket.AF_UNIX if unix else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.socket = socket.socket(family)
         self.socket.settimeout(TIMEOUT)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Never a port that an earlier client of this run had: a session is found in the log by it.
-        bind_to_new_port(self.socket, source or ("::1" if family == socket.AF_INET6 else "127.0.0.1"))
+        if not unix:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # Never a port that an earlier client of this run had: a session is found in the log by it.
+            bind_to_new_port(self.socket, source or ("::1" if family == socket.AF_INET6 else "127.0.0.1"))
         self.socket.connect(address)
-        self.local = self.socket.getsockname()[:2]
+        self.local = self.socket.getsockname()[:2]  # of a unix socket: ""
         self.received = b""
         self.tls = None
         self.piece = None  # octets per segment of what TLS sends; None: as it comes

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The unix sockets that routes listen on. Where TCP gives each shard a socket of its own
+// (SO_REUSEPORT), a path can be bound once: the main thread does, owns the file, and each shard
+// accepts from a duplicate of the same socket.
+//
+// Owner: the server; its main thread alone.
+#ifndef RINGPOST_PROCESS_UNIX_LISTENERS_H_
+#define RINGPOST_PROCESS_UNIX_LISTENERS_H_
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ringpost/config/config.h"
+
+namespace ringpost {
+
+class LocalSocket;
+
+class UnixListeners {
+ public:
+  // As errors call one of them.
+  static constexpr char kName[] = "the listening socket";
+
+  UnixListeners();
+  ~UnixListeners();  // Close()
+  UnixListeners(const UnixListeners&) = delete;
+  UnixListeners& operator=(const UnixListeners&) = delete;
+
+  // Those of `next` that are not there yet. An error names the path, and Keep() must follow it.
+  [[nodiscard]] absl::Status Open(const Config& next);
+  // Closes those that `now` does not have, and removes their files.
+  void Keep(const Config& now);
+  // Closes all. Nobody comes to their paths any more, and a successor may have them; whoever is in
+  // a queue still belongs to the shards.
+  void Close();
+
+  // A descriptor of the socket at `endpoint`, which must be there. It is the caller's.
+  [[nodiscard]] absl::StatusOr<int> Duplicate(const Endpoint& endpoint) const;
+
+ private:
+  struct Listener {
+    Endpoint endpoint;
+    std::unique_ptr<LocalSocket> socket;
+  };
+  [[nodiscard]] const Listener* Find(const Endpoint& endpoint) const;
+
+  std::vector<Listener> listeners_;
+};
+
+[[nodiscard]] bool IsUnix(const Endpoint& endpoint);
+
+}  // namespace ringpost
+
+#endif  // RINGPOST_PROCESS_UNIX_LISTENERS_H_
