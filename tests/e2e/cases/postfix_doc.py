@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docs/POSTFIX.md and the examples of README.md: a real Postfix and ringpost with the very lines that stand there."""
+"""docs/POSTFIX.md and the examples of README.md: a real Postfix and ringpost with the very lines that stand there. What
+docs/POSTFIX.md says of mail that comes in is in postfix_in."""
 
 import contextlib
 import json
@@ -9,7 +10,6 @@ import smtplib
 
 from harness.case import Skip, case, check, contains, equal, eventually
 from harness.documents import Document, replaced
-from harness.dovecot_auth import PASSWORD, USER
 from harness.names import NameServer
 from harness.partner import Partner
 from harness.postfix import NOBODY, Postfix, split_stored
@@ -43,8 +43,8 @@ class DocumentedPostfix(Postfix):
             "smtpd_tls_security_level": "encrypt",
             "smtpd_tls_chain_files": f"{world.certs}/ecdsa.key {world.certs}/ecdsa.pem",
             "smtpd_tls_auth_only": "yes",
-            "smtpd_sasl_type": "dovecot",
-            "smtpd_sasl_path": f"inet:127.0.0.1:{world.auth.port}",
+            "smtpd_sasl_security_options": "noanonymous, noplaintext",
+            "smtpd_sasl_tls_security_options": "noanonymous",
             "smtp_tls_security_level": "encrypt",
             "postscreen_greet_wait": "1s",
             **others,
@@ -140,73 +140,6 @@ def take(partner, identifier):
         lambda: next((message for message in partner.messages if identifier.encode() in message[3]), None),
         f"the partner's server taking {identifier}")
     return in_tls, recipient.split()[1], content[content.index(b"From: <alice@"):]
-
-
-# --- mail that comes in -----------------------------------------------------------------------------------
-
-
-def comes_in(world, there, postfix, proxy):
-    """A stranger's message: Postfix knows who it was and how it came, and does not relay."""
-    with Client(("127.0.0.1", there.ports[25]), source="127.0.0.2") as client:
-        client.open(world.tls)
-        equal(client.command("MAIL FROM:<alice@client.example.test>").code, 250, "MAIL")
-        equal(client.command("RCPT TO:<eve@elsewhere.example>").code // 100, 5, "the reply to a stranger who wants to relay")
-        client.expect("RSET", 250)
-        identifier, content = mail()
-        equal(client.message(content, recipients=[f"bob@{DOMAIN}"]).code, 250, "the final dot's reply")
-        client.quit()
-    head, stored = split_stored(postfix.stored(identifier))
-    equal(stored, content.replace(b"\r\n", b"\n"), "stored content")
-    contains(head, b"[127.0.0.2]", "the Received field")
-    contains(head, f"Ringpost-TLS: {HOST}; version=TLSv1.3;".encode(), "the trace field")
-    contains(postfix.log, "postfix/mx/smtpd[", "Postfix's log")
-    eventually(lambda: "upstream postfix-mx (127.0.0.1:" in proxy.log and "answers as it should" in proxy.log, "what the log says")
-
-
-@case
-def in_by_smtpd(world):
-    with lines(world) as there:
-        postfix = world.keep(DocumentedPostfix(world, "doc-smtpd", there.loopback("master.cf in", 10025, 10587, 10040)))
-        with there.ringpost("doc-in", there.ringpost_in()) as proxy:
-            comes_in(world, there, postfix, proxy)
-            in_by_submission(world, there, postfix)
-        postfix.stop()
-
-
-def in_by_submission(world, there, postfix):
-    for port, implicit in ((587, None), (465, world.tls)):
-        with Client(("127.0.0.1", there.ports[port]), source="127.0.0.2", implicit=implicit) as client:
-            hello = client.open(None if implicit else world.tls)
-            check(any(text.startswith("AUTH ") and "PLAIN" in text for text in hello.texts), f"AUTH is offered: {hello}")
-            client.expect("MAIL FROM:<alice@client.example.test>", 250)
-            equal(client.command(f"RCPT TO:<bob@{DOMAIN}>").code // 100, 5, "the reply to a stranger without a password")
-            client.expect("RSET", 250)
-            client.expect("AUTH PLAIN " + plain_secret(USER, PASSWORD), 235)
-            identifier, content = mail()
-            equal(client.message(content, recipients=[f"bob@{DOMAIN}"]).code, 250, "the final dot's reply")
-            client.quit()
-        contains(split_stored(postfix.stored(identifier))[0], b"[127.0.0.2]", "the Received field")
-    with Client(("127.0.0.1", there.ports[587]), source="127.0.0.2") as client:
-        hello = client.open()
-        check(not any(text.startswith("AUTH") for text in hello.texts), f"no AUTH in clear: {hello}")
-        client.expect("MAIL FROM:<alice@client.example.test>", 530)
-    contains(postfix.log, "postfix/submission/smtpd[", "Postfix's log")
-
-
-@case
-def in_by_postscreen(world):
-    with lines(world) as there:
-        postfix = world.keep(DocumentedPostfix(world, "doc-postscreen", there.loopback("master.cf postscreen", 10025, 10040),
-                                               postscreen_pipelining_enable="yes"))
-        with there.ringpost("doc-postscreen-in", there.ringpost_in()) as proxy:
-            # postscreen looks at a new client's commands itself, and lets it come again.
-            with Client(("127.0.0.1", there.ports[25]), source="127.0.0.2") as client:
-                client.open(world.tls)
-                client.expect("MAIL FROM:<alice@client.example.test>", 250)
-                client.expect(f"RCPT TO:<bob@{DOMAIN}>", 450)
-                client.quit()
-            comes_in(world, there, postfix, proxy)
-        postfix.stop()
 
 
 # --- mail that goes out -----------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from harness.process import Process, free_port, run
 
 class Ringpost:
     """One running proxy. `upstream` is an address as --upstream takes it; further flags by name, with
-    True for a bare one and None to leave a default out."""
+    True for a bare one and None to leave a default out. `program` is another copy, `runner` what runs it."""
 
-    def __init__(self, world, name, upstream, limits=None, ready=True, **flags):
+    def __init__(self, world, name, upstream, limits=None, ready=True, runner=(), program=None, **flags):
         self.port, self.implicit_port = free_port(), free_port()
         self.address = ("127.0.0.1", self.port)
         self.implicit_address = ("127.0.0.1", self.implicit_port)
@@ -28,7 +28,7 @@ class Ringpost:
             "log_format": "json",
         }
         settings.update(flags)
-        self.command = [world.ringpost_path] + flag_words(settings)
+        self.command = [*runner, program or world.ringpost_path] + flag_words(settings)
         self.process = Process(name, self.command, world.folder, limits)
         if ready:
             self.process.ready("ringpost: ready")
