@@ -74,6 +74,7 @@ void ExpectWorking(const std::string& name, std::size_t examples_min) {
 TEST(Docs, ConfigurationWorksAsPasted) { ExpectWorking("CONFIGURATION.md", 5); }
 TEST(Docs, ExchangeWorksAsPasted) { ExpectWorking("EXCHANGE.md", 2); }
 TEST(Docs, PostfixWorksAsPasted) { ExpectWorking("POSTFIX.md", 1); }
+TEST(Docs, OtherBackendsWorkAsPasted) { ExpectWorking("BACKENDS.md", 1); }
 
 TEST(Docs, EverySettingIsThere) {
   const std::string document = ReadDocument("CONFIGURATION.md");

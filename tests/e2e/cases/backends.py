@@ -10,8 +10,10 @@ import collections
 import itertools
 import time
 
-from harness.case import Failure, check, each, equal, eventually, shorten
+from harness.case import Failure, case, check, each, equal, eventually, shorten
 from harness.configured import Layout
+from harness.documents import backend_lines
+from harness.servers import opensmtpd
 from harness.servers.relays import PASSWORD, USER
 from harness.servers.sandbox import version_of
 from harness.servers.server import FOREIGN, LOCAL, Delivery
@@ -468,6 +470,56 @@ def backend(world, variant):
 for name, identities in MATRIX.items():
     for identity, wanted in identities.items():
         each((name, identity, wanted), slow=wanted.slow, named=2)(backend)
+
+
+# --- passwords ----------------------------------------------------------------------------------------------
+
+def users_log_in(world, variant):
+    """By the lines of docs/BACKENDS.md, in TLS and in no other way."""
+    setup, identity = variant
+    server = world.server(setup)
+    port = getattr(server, "login_port", server.port)
+    with world.private(f"127.0.0.1:{port}", backend_identity=identity) as proxy:
+        for tls, starttls in transports(world):
+            with connect(proxy, tls) as client:
+                hello = client.open(starttls)
+                offered = [text for text in hello.texts if text.startswith("AUTH ")]
+                if not tls and not starttls:
+                    equal(offered, [], "AUTH in clear")
+                    equal(client.command(f"AUTH PLAIN {plain_secret(USER, PASSWORD)}").code // 100, 5, "the reply to AUTH in clear")
+                    continue
+                check(len(offered) == 1 and "PLAIN" in offered[0].split(), f"AUTH PLAIN in TLS: {hello}")
+                client.expect(f"AUTH PLAIN {plain_secret(USER, PASSWORD)}", 235)
+        if setup == "haraka haproxy":  # which would offer it to a private address in any case
+            with Client(("127.0.0.1", server.port), header=FROM_AFAR) as client:
+                check("AUTH PLAIN LOGIN" in client.open().texts, "AUTH for a public address")
+        if setup in CHECK_PASSWORDS:
+            with connect(proxy, world.tls) as client:
+                client.open()
+                client.expect(f"AUTH PLAIN {plain_secret(USER, 'wrong')}", 535)
+
+
+FROM_AFAR = b"PROXY TCP4 198.51.100.7 127.0.0.1 4321 587\r\n"
+CHECK_PASSWORDS = ("exim hosts_proxy", "aiosmtpd handle_PROXY", "smtp-server useProxy", "haraka haproxy")
+for name in (*CHECK_PASSWORDS, "nginx proxy_protocol"):
+    each((name, "proxy-v1" if name[0] in "sh" else "proxy-v2"))(users_log_in)
+
+
+@case
+def users_cannot_log_in(world):
+    """Where docs/BACKENDS.md says so. Chasquid has submission of its own, but wants a header there as well."""
+    chasquid = world.server("chasquid haproxy_incoming")
+    with world.private(chasquid.address, backend_identity="proxy-v1") as proxy, connect(proxy, world.tls) as client:
+        hello = client.open()
+        check(not any(text.startswith("AUTH") for text in hello.texts), f"no AUTH: {hello}")
+    with Client(("127.0.0.1", chasquid.submission_port), header=FROM_AFAR) as client:
+        check("STARTTLS" in client.open().texts, "STARTTLS of chasquid's own")
+    listen = backend_lines("opensmtpd", {"10025": "10025", "proxy-v2": "proxy-v2 auth"})
+    process = opensmtpd.program(world.folder / "opensmtpd-auth", ["smtpd", "-n"], listen)
+    try:
+        process.wait_for(backend_lines("opensmtpd auth").strip())
+    finally:
+        process.stop()
 
 
 # --- a server that is no longer what it was -----------------------------------------------------------------

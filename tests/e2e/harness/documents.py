@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Examples of the documentation: what stands there is what runs, but for ports, paths and addresses."""
 
+import functools
+import pathlib
 import re
 
 from harness.case import check, equal
-from harness.world import ROOT
 
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 _FENCE = re.compile(r"^( *)```[a-z]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 
@@ -43,3 +45,14 @@ def replaced(text, changes):
     text = re.sub(pattern, change, text)
     equal(sorted(set(changes) - found), [], "words that are not in the example")
     return text
+
+
+@functools.cache
+def _backends():
+    return Document("docs/BACKENDS.md")
+
+
+def backend_lines(mark, changes=None):
+    """A block of docs/BACKENDS.md, with the ports and the like of this run."""
+    block = _backends().blocks[mark]
+    return replaced(block, changes) if changes else block

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""aiosmtpd_application.py PORT [handle_PROXY]: relays for 127.0.0.1; says what it accepted, and keeps nothing."""
+"""aiosmtpd_application.py PORT [FILE]: relays for 127.0.0.1; says what it accepted, and keeps nothing. FILE has another
+make_server()."""
 
 import asyncio
+import pathlib
 import sys
 
-from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import SMTP, AuthResult
 
 
 class Handler:
@@ -23,15 +25,19 @@ class Handler:
         return "250 2.0.0 Ok"
 
 
-class ProxyHandler(Handler):
-    async def handle_PROXY(self, _server, _session, _envelope, _data):
-        return True
+def authenticate(_server, _session, _envelope, _mechanism, given):
+    known = (given.login, given.password) == (b"alice", b"correct-horse")
+    return AuthResult(success=known, handled=False)
+
+
+def make_server():
+    return SMTP(Handler())
 
 
 async def main():
-    proxied = "handle_PROXY" in sys.argv
-    make = (lambda: SMTP(ProxyHandler(), proxy_protocol_timeout=2.0)) if proxied else (lambda: SMTP(Handler()))
-    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", int(sys.argv[1]))
+    server = await asyncio.get_running_loop().create_server(make_server, "127.0.0.1", int(sys.argv[1]))
     await server.serve_forever()
 
+for file in sys.argv[2:]:
+    exec(pathlib.Path(file).read_text(encoding="utf-8"))  # pylint: disable=exec-used
 asyncio.run(main())

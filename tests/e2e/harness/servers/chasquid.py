@@ -3,18 +3,19 @@
 
 import re
 
+from harness.documents import backend_lines
+from harness.process import free_port
 from harness.servers.sandbox import Sandbox
 from harness.servers.server import Delivery, Server
 
 CONFIGURATION = """
 hostname: "chasquid.example.test"
-smtp_address: "127.0.0.1:{port}"
+{lines}
 mail_delivery_agent_bin: "/bin/true"
 mail_log_path: "<stderr>"
 data_dir: "/run/chasquid"
-haproxy_incoming: {proxied}
 """
-SETUPS = {"chasquid": "false", "chasquid haproxy_incoming": "true"}
+SETUPS = ("chasquid", "chasquid haproxy_incoming")
 # It does not start without a certificate; the hook that Debian ships asks for virus scanners.
 PREPARE = """
 rm /etc/chasquid/hooks/post-data
@@ -29,7 +30,12 @@ chasquid-util user-add bob@example.test --password=secret
 class Chasquid(Server):
     def __init__(self, folder, setup):
         super().__init__(folder)
-        text = CONFIGURATION.format(port=self.port, proxied=SETUPS[setup])
+        lines = f'smtp_address: "{self.address}"'
+        if setup == "chasquid haproxy_incoming":
+            self.submission_port = free_port()
+            lines = backend_lines("chasquid", {"127.0.0.1:10025": self.address})
+            lines += f'submission_address: "127.0.0.1:{self.submission_port}"\n'
+        text = CONFIGURATION.format(lines=lines)
         self.process = Sandbox(folder.name, "chasquid", ["chasquid"], folder,
                                files={"etc/chasquid/chasquid.conf": text}, prepare=PREPARE)
         self.wait()

@@ -1,22 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Exim, as Debian builds it."""
+"""Exim, as Debian builds it. What it needs behind ringpost is in docs/BACKENDS.md."""
 
 import re
 
+from harness.documents import backend_lines
 from harness.servers.sandbox import Sandbox
 from harness.servers.server import Delivery, Server
 
 CONFIGURATION = """
-local_interfaces = 127.0.0.1
-daemon_smtp_ports = {port}
+{lines}
 primary_hostname = exim.example.test
 log_file_path = {folder}/exim-%s.log
-log_selector = +proxy +received_recipients
 spool_directory = {folder}/spool
 acl_smtp_rcpt = recipient
 keep_environment =
-tls_advertise_hosts =
-{more}
 begin acl
 recipient:
   accept domains = example.test
@@ -26,17 +23,26 @@ begin routers
 all:
   driver = redirect
   data = :blackhole:
+{passwords}
 """
-SETUPS = {
-    "exim": "",
-    "exim hosts_proxy": "hosts_proxy = 127.0.0.1 : ::::1",
-}
+LOGGED = "+proxy +received_recipients"
+PLAIN = f"""
+local_interfaces = 127.0.0.1
+daemon_smtp_ports = {{port}}
+tls_advertise_hosts =
+log_selector = {LOGGED}
+"""
+SETUPS = ("exim", "exim hosts_proxy")
 
 
 class Exim(Server):
     def __init__(self, folder, setup):
         super().__init__(folder)
-        text = CONFIGURATION.format(port=self.port, folder=folder, more=SETUPS[setup])
+        lines, passwords = PLAIN.format(port=self.port), ""
+        if setup == "exim hosts_proxy":
+            lines = backend_lines("exim", {"10025": self.port, "+proxy": LOGGED})
+            passwords = backend_lines("exim passwords")
+        text = CONFIGURATION.format(folder=folder, lines=lines, passwords=passwords)
         self.process = Sandbox(
             folder.name, "exim4-daemon-heavy", ["exim4", "-bdf"], folder, users=["Debian-exim"],
             files={"etc/exim4/exim4.conf": text}, prepare=f"chown Debian-exim: {folder}")

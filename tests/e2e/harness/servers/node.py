@@ -5,6 +5,8 @@ import pathlib
 import platform
 import re
 
+from harness.documents import backend_lines
+from harness.servers.relays import PASSWORD, USER
 from harness.servers.sandbox import Sandbox
 from harness.servers.server import Delivery, Server
 
@@ -31,7 +33,10 @@ class SmtpServer(NodeServer):
 
     def __init__(self, folder, setup):
         super().__init__(folder)
-        self.start([APPLICATIONS / "smtp_server_application.js", self.port, *setup.split()[1:]])
+        options = {}
+        if setup == "smtp-server useProxy":
+            options["etc/documented.js"] = f"module.exports = {{\n{backend_lines('smtp-server')}}}\n"
+        self.start([APPLICATIONS / "smtp_server_application.js", self.port, *setup.split()[1:]], files=options)
 
 
 class SmtpServerWithTls(NodeServer):
@@ -43,14 +48,12 @@ class SmtpServerWithTls(NodeServer):
 
 
 class Haraka(NodeServer):
-    SETUPS = {"haraka": "", "haraka haproxy": "hosts[]=127.0.0.1", "haraka xclient": ""}
+    SETUPS = ("haraka", "haraka haproxy", "haraka xclient")
     # All of it stands there: with a [haproxy] of our own and nothing else every connection would end the server.
     CONNECTION = """
 [main]
 smtputf8=true
-[haproxy]
-enabled=true
-{more}
+{haproxy}
 [headers]
 max_lines=1000
 max_received=100
@@ -70,14 +73,20 @@ deny_chars=0
     def __init__(self, folder, setup, plugins=(), files=None):
         super().__init__(folder)
         plugins = ("xclient", "keep") if setup == "haraka xclient" else (*plugins, "keep")
+        files, haproxy = dict(files or {}), "[haproxy]\nenabled=true"
+        if setup == "haraka haproxy":
+            haproxy = backend_lines("haraka connection.ini")
+            plugins = ("auth_behind_ringpost", *plugins)
+            files["etc/haraka/plugins/auth_behind_ringpost.js"] = backend_lines("haraka plugin")
+            files["etc/haraka/config/auth_flat_file.ini"] = f"[core]\nmethods=PLAIN,LOGIN\n[users]\n{USER}={PASSWORD}\n"
         self.start(
             [f"{MODULES}/Haraka/bin/haraka", "-c", "/etc/haraka"],
-            files={"etc/haraka/config/smtp.ini": f"listen=127.0.0.1:{self.port}\n",
-                   "etc/haraka/config/connection.ini": self.CONNECTION.format(more=self.SETUPS[setup]),
+            files={"etc/haraka/config/smtp.ini": backend_lines("haraka smtp.ini", {"127.0.0.1:10025": self.address}),
+                   "etc/haraka/config/connection.ini": self.CONNECTION.format(haproxy=haproxy),
                    "etc/haraka/config/plugins": "\n".join(plugins) + "\n",
                    "etc/haraka/config/me": "haraka.example.test\n",
                    "etc/haraka/plugins/keep.js": (APPLICATIONS / "haraka_keep.js").read_text(encoding="utf-8"),
-                   **(files or {})})
+                   **files})
 
 
 KINDS = (Haraka, SmtpServer)

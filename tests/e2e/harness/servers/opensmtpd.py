@@ -3,28 +3,31 @@
 
 import re
 
+from harness.documents import backend_lines
 from harness.servers.sandbox import Sandbox
 from harness.servers.server import Delivery, Server
 
 CONFIGURATION = """
-listen on 127.0.0.1 port {port} {more}
+{listen}
 action "discard" mda "cat >/dev/null" virtual {{ "@" = nobody }}
 match from any for domain "example.test" action "discard"
 match from src 127.0.0.1 for any action "discard"
 """
-SETUPS = {
-    "opensmtpd": "",
-    "opensmtpd proxy-v2": "proxy-v2",
-}
+SETUPS = ("opensmtpd", "opensmtpd proxy-v2")
+
+
+def program(folder, command, listen):
+    return Sandbox(folder.name, "opensmtpd", command, folder, users=["opensmtpd", "opensmtpq"], files={
+        "etc/smtpd.conf": CONFIGURATION.format(listen=listen), "etc/mailname": "opensmtpd.example.test\n"})
 
 
 class OpenSmtpd(Server):
     def __init__(self, folder, setup):
         super().__init__(folder)
-        text = CONFIGURATION.format(port=self.port, more=SETUPS[setup])
-        self.process = Sandbox(
-            folder.name, "opensmtpd", ["smtpd", "-d", "-T", "smtp", "-T", "lookup"], folder,
-            users=["opensmtpd", "opensmtpq"], files={"etc/smtpd.conf": text, "etc/mailname": "opensmtpd.example.test\n"})
+        listen = f"listen on 127.0.0.1 port {self.port}"
+        if setup == "opensmtpd proxy-v2":
+            listen = backend_lines("opensmtpd", {"10025": self.port})
+        self.process = program(folder, ["smtpd", "-d", "-T", "smtp", "-T", "lookup"], listen)
         self.wait()
 
     def delivered(self):

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Servers that hand mail on to another: HAProxy, nginx and Dovecot's submission service, before Postfix."""
 
+from harness.documents import backend_lines
 from harness.process import free_port
 from harness.servers import lmtp
-from harness.servers.sandbox import Sandbox
+from harness.servers.sandbox import Sandbox, version_of
 from harness.servers.server import Server
 
 USER, PASSWORD = "alice", "correct-horse"  # of Dovecot
@@ -47,7 +48,7 @@ listen smtp
 
 
 class Nginx(Relay):
-    SETUPS = {"nginx": "", "nginx proxy_protocol": "proxy_protocol"}
+    SETUPS = ("nginx", "nginx proxy_protocol")
     BEHIND = "smtpd xclient"
     CONFIGURATION = """
 daemon off;
@@ -58,15 +59,8 @@ load_module /usr/lib/nginx/modules/ngx_mail_module.so;
 events {{}}
 mail {{
   server_name nginx.example.test;
-  auth_http 127.0.0.1:{answers}/;
-  xclient on;
   timeout 3s;
-  server {{
-    listen 127.0.0.1:{port} {more};
-    set_real_ip_from 127.0.0.1;
-    protocol smtp;
-    smtp_auth none;
-  }}
+  {lines}
 }}
 http {{
   access_log off;
@@ -81,11 +75,23 @@ http {{
   }}
 }}
 """
+    PLAIN = """
+  auth_http 127.0.0.1:{answers}/;
+  xclient on;
+  server {{
+    listen 127.0.0.1:{port};
+    protocol smtp;
+    smtp_auth none;
+  }}
+"""
 
     def __init__(self, folder, setup, behind):
         super().__init__(folder, behind)
-        text = self.CONFIGURATION.format(port=self.port, more=self.SETUPS[setup], behind=behind.port,
-                                         answers=free_port())
+        answers, self.login_port = free_port(), free_port()
+        lines = self.PLAIN.format(port=self.port, answers=answers)
+        if setup == "nginx proxy_protocol":
+            lines = backend_lines("nginx", {"9000": answers, "10025": self.port, "10587": self.login_port})
+        text = self.CONFIGURATION.format(lines=lines, behind=behind.port, answers=answers)
         self.process = Sandbox(folder.name, "libnginx-mod-mail", ["nginx", "-c", "/etc/nginx/test.conf", "-e", "stderr"],
                                folder, files={"etc/nginx/test.conf": text}, prepare="mkdir -p /var/lib/nginx")
         self.wait()
@@ -94,7 +100,7 @@ http {{
 class Dovecot(Relay):
     """Submission: nobody sends without a password."""
 
-    SETUPS = {"dovecot": "", "dovecot haproxy": "haproxy = yes", "dovecot xclient": ""}
+    SETUPS = ("dovecot", "dovecot haproxy", "dovecot xclient")
     BEHIND = "smtpd xclient"
     CONFIGURATION = """
 protocols = submission
@@ -103,27 +109,22 @@ log_path = /dev/stderr
 hostname = dovecot.example.test
 first_valid_uid = 1
 {accounts}
-service submission-login {{
-  inet_listener submission {{
-    {listen} = 127.0.0.1
-    port = {port}
-    {more}
-  }}
-}}
-haproxy_trusted_networks = 127.0.0.1/32
 haproxy_timeout = 2s
-{trusted}
-submission_relay_host = 127.0.0.1
-submission_relay_port = {behind}
-submission_relay_trusted = yes
+{lines}
 {onward}
 """
+    ADDRESS = "    address = 127.0.0.1\n"  # which 2.4 calls otherwise
 
     def __init__(self, folder, setup, behind, ssl="ssl = no", onward=""):
         super().__init__(folder, behind)
-        trusted = "login_trusted_networks = 127.0.0.1/32" if setup == "dovecot xclient" else ""
-        text = lmtp.configuration("dovecot-submissiond", self.CONFIGURATION, "/run/mail", PASSWORD, port=self.port,
-                                  more=self.SETUPS[setup], behind=behind.port, trusted=trusted, ssl=ssl, onward=onward)
+        changes = {"10025": self.port, "10026": behind.port}
+        if version_of("dovecot-core", "dovecot-submissiond") >= (2, 4):
+            changes[self.ADDRESS] = self.ADDRESS.replace("address", "listen")
+        if setup != "dovecot haproxy":
+            changes["    haproxy = yes\n"] = ""
+            changes["haproxy_trusted_networks"] = "login_trusted_networks" if setup == "dovecot xclient" else "haproxy_trusted_networks"
+        lines = backend_lines("dovecot", changes)
+        text = lmtp.configuration("dovecot-submissiond", self.CONFIGURATION, "/run/mail", PASSWORD, lines=lines, ssl=ssl, onward=onward)
         self.process = Sandbox(
             folder.name, "dovecot-submissiond", ["dovecot", "-F", "-c", "/etc/dovecot/test.conf"], folder,
             users=["dovecot", "dovenull"], files={"etc/dovecot/test.conf": text},

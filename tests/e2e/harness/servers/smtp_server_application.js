@@ -15,9 +15,13 @@ const server = new SMTPServer({
     authOptional: true,
     disabledCommands: option === 'tls' ? ['AUTH'] : ['AUTH', 'STARTTLS'],
     disableReverseLookup: true,
-    useProxy: option === 'useProxy',
+    ...(option === 'useProxy' ? require('/etc/documented.js') : {}),
     useXClient: option === 'useXClient',
     ...(option === 'tls' ? { key, cert, ca, requestCert: true, rejectUnauthorized: false } : {}),
+    onAuth({ username, password }, session, done) {
+        const known = username === 'alice' && password === 'correct-horse'
+        done(known ? null : new Error('Invalid username or password'), known ? { user: username } : undefined)
+    },
     onSecure(socket, session, done) {
         inTls.set(session.id, `${socket.getProtocol()} ${socket.getPeerCertificate().subject?.CN ?? 'none'} ${socket.authorized}`)
         done()
