@@ -2,13 +2,18 @@
 //
 // ringpost: what the command line asks for, and the exit code. 0: done, or ended by a signal. 1: it
 // could not start, or its ring failed, for the reason printed.
+#include <unistd.h>
+
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "ringpost/config/config.h"
 #include "ringpost/config/flags.h"
+#include "ringpost/process/privileges.h"
 #include "ringpost/process/server.h"
 #include "ringpost/process/start_check.h"
 #include "ringpost/tls/tls_context.h"
@@ -37,10 +42,19 @@ int ListCiphers() {
   return Print(text);
 }
 
-int CheckConfig(const std::shared_ptr<const ringpost::Config>& config) {
+int CheckConfig(const std::shared_ptr<const ringpost::Config>& config,
+                const ringpost::Identity& identity) {
   const absl::StatusOr<ringpost::StartCheck> check = ringpost::CheckStart(config);
   if (!check.ok()) {
     return Fail(check.status());
+  }
+  if (identity.changes) {
+    // Behind it, because root sees which program has an address.
+    absl::Status status = ringpost::DropPrivileges(identity);
+    status.Update(ringpost::CheckAsUser(*config));
+    if (!status.ok()) {
+      return Fail(status);
+    }
   }
   for (const std::string& warning : check->warnings) {
     std::fprintf(stderr, "ringpost: warning: %s\n", warning.c_str());
@@ -56,14 +70,28 @@ int CheckConfig(const std::shared_ptr<const ringpost::Config>& config) {
   return printed;
 }
 
-int Serve(std::shared_ptr<const ringpost::Config> config) {
+int Serve(std::shared_ptr<const ringpost::Config> config, const ringpost::Identity& identity) {
+  if (const absl::Status status = ringpost::DropPrivileges(identity); !status.ok()) {
+    return Fail(status);
+  }
   const absl::StatusOr<std::unique_ptr<ringpost::Server>> server =
-      ringpost::Server::Create(std::move(config), ringpost::LoadConfig);
+      ringpost::Server::Create(std::move(config), ringpost::LoadConfig,
+                               {.runs_as = identity.user + ":" + identity.group,
+                                .config_path = ringpost::ConfigPath(),
+                                .confines_process = true});
   if (!server.ok()) {
     return Fail(server.status());
   }
   const absl::Status status = (*server)->Run();
   return status.ok() ? 0 : Fail(status);
+}
+
+// Said at the start only: a reload cannot change who the process is.
+std::shared_ptr<const ringpost::Config> WithWarning(const ringpost::Config& config,
+                                                    std::string warning) {
+  auto more = std::make_shared<ringpost::Config>(config);
+  more->warnings.push_back(std::move(warning));
+  return more;
 }
 
 }  // namespace
@@ -88,6 +116,21 @@ int main(int argc, char** argv) {
   if (!config.ok()) {
     return Fail(config.status());
   }
-  return *action == ringpost::FlagAction::kCheckConfig ? CheckConfig(*config)
-                                                       : Serve(*std::move(config));
+  absl::StatusOr<ringpost::Identity> identity =
+      ringpost::ChooseIdentity((*config)->user, (*config)->group);
+  std::string warning;
+  if (identity.ok()) {
+    warning = ringpost::IdentityWarning(*identity);
+  } else if (*action == ringpost::FlagAction::kCheckConfig && geteuid() != 0) {
+    // It may be root that starts it.
+    warning = absl::StrCat("for this user: ", identity.status().message());
+    identity = ringpost::Identity();
+  } else {
+    return Fail(identity.status());
+  }
+  if (!warning.empty()) {
+    config = WithWarning(**config, std::move(warning));
+  }
+  return *action == ringpost::FlagAction::kCheckConfig ? CheckConfig(*config, *identity)
+                                                       : Serve(*std::move(config), *identity);
 }

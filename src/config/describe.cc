@@ -315,6 +315,8 @@ std::string DescribeConfig(const Config& config) {
   out.Duration("policy_summary_interval", config.policy_summary_interval);
   if (!config.ticket_key_file.empty()) out.Text("ticket_key_file", config.ticket_key_file);
   if (!config.log_file.empty()) out.Text("log_file", config.log_file);
+  if (!config.user.empty()) out.Text("user", config.user);
+  if (!config.group.empty()) out.Text("group", config.group);
   out.Text("log_format", LogFormatWord(config.log_format));
   out.Text("log_level", LogLevelWord(config.log_level));
 

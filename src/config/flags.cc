@@ -172,6 +172,12 @@ ABSL_FLAG(Text, ticket_key_file, std::nullopt,
           "keys that are rotated.");
 ABSL_FLAG(Text, log_file, std::nullopt,
           "File for the log; SIGHUP opens it anew, for logrotate. Default: standard error.");
+ABSL_FLAG(
+    Text, user, std::nullopt,
+    "Who ringpost becomes when root starts it, before it reads a key or a client can connect. "
+    "Default: ringpost, where there is such a user.");
+ABSL_FLAG(Text, group, std::nullopt,
+          "Its group, besides those that the user is in. Default: the user's own.");
 ABSL_FLAG(Text, log_format, std::nullopt, "text or json. Default: text.");
 ABSL_FLAG(Text, log_level, std::nullopt, "error, warning, info or debug. Default: info.");
 ABSL_FLAG(bool, check_config, false,
@@ -235,6 +241,8 @@ constexpr auto kFlags = std::to_array<std::string_view>({"config",
                                                          "policy_summary_interval",
                                                          "ticket_key_file",
                                                          "log_file",
+                                                         "user",
+                                                         "group",
                                                          "log_format",
                                                          "log_level",
                                                          "check_config",
@@ -509,6 +517,11 @@ absl::StatusOr<Settings> MergeSettings(Settings flags, Settings file) {
     merged.ingress = std::move(flags.ingress);
   }
   return merged;
+}
+
+std::string ConfigPath() {
+  const std::optional<Given> path = Flag(FLAGS_config);
+  return path.has_value() ? path->text : std::string();
 }
 
 absl::StatusOr<std::shared_ptr<const Config>> LoadConfig() {

@@ -50,6 +50,8 @@ std::vector<std::string> RestartOnlyChanges(const Config& running, const Config&
           EndpointText(next.policy_service));
   compare("resolver", EndpointTexts(running.resolver), EndpointTexts(next.resolver));
   compare("ticket_key_file", running.ticket_key_file, next.ticket_key_file);
+  compare("user", running.user, next.user);
+  compare("group", running.group, next.group);
   return changes;
 }
 
@@ -66,6 +68,8 @@ std::shared_ptr<const Config> KeepRestartOnly(const Config& running, const Confi
   kept->policy_service = running.policy_service;
   kept->resolver = running.resolver;
   kept->ticket_key_file = running.ticket_key_file;
+  kept->user = running.user;
+  kept->group = running.group;
   return kept;
 }
 

@@ -143,6 +143,8 @@ class Resolver {
     status.Update(TuneChoice("log_level", kLogLevels, &config_.log_level));
     if (!status.ok()) return status;
     if (const Given* const file = Find("log_file"); file != nullptr) config_.log_file = file->text;
+    if (const Given* const user = Find("user"); user != nullptr) config_.user = user->text;
+    if (const Given* const group = Find("group"); group != nullptr) config_.group = group->text;
     if (const Given* const file = Find("ticket_key_file"); file != nullptr) {
       status = CheckSecret(*file, "a file of ticket keys");
       config_.ticket_key_file = file->text;

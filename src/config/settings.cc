@@ -46,6 +46,8 @@ std::span<const Tuning> AllTuning() {
       Tuning{"policy_summary_interval", TuningType::kDuration},
       Tuning{"ticket_key_file", TuningType::kPath},
       Tuning{"log_file", TuningType::kPath},
+      Tuning{"user", TuningType::kText},
+      Tuning{"group", TuningType::kText},
       Tuning{"log_format", TuningType::kText},
       Tuning{"log_level", TuningType::kText},
   };

@@ -13,8 +13,10 @@
 
 namespace ringpost {
 
+inline constexpr char kPolicySocketName[] = "the policy service's socket";
+
 struct LocalSocketOptions {
-  const char* name;  // as errors call it: "the policy service's socket"
+  const char* name;  // as errors call it
   bool blocking = false;
   int backlog = 1024;
 };

@@ -353,7 +353,7 @@ absl::StatusOr<std::unique_ptr<PolicyService>> PolicyService::Open(
   if (impl.wake < 0) {
     return absl::InternalError(absl::StrCat("eventfd: ", std::strerror(errno)));
   }
-  if (absl::Status status = impl.listener.Open(endpoint, {.name = "the policy service's socket"});
+  if (absl::Status status = impl.listener.Open(endpoint, {.name = kPolicySocketName});
       !status.ok()) {
     return status;
   }

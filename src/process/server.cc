@@ -12,10 +12,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "reload_needs.h"
 #include "ringpost/base/check.h"
 #include "ringpost/config/reload.h"
 #include "ringpost/io/socket.h"
 #include "ringpost/io/uring.h"
+#include "ringpost/process/privileges.h"
 #include "ringpost/process/start_log.h"
 
 namespace ringpost {
@@ -69,10 +71,11 @@ bool ListensOnPort(const Runtime& runtime, std::uint16_t port) {
 }  // namespace
 
 Server::Server(std::shared_ptr<const Config> config, ConfigLoader load_config,
-               std::string ring_features, std::unique_ptr<LogFile> log_file)
+               ServerOptions options, std::string ring_features, std::unique_ptr<LogFile> log_file)
     : read_(std::move(config)),
       config_(read_),
       load_config_(std::move(load_config)),
+      options_(std::move(options)),
       ring_features_(std::move(ring_features)),
       log_file_(std::move(log_file)),
       log_(config_->log_format, config_->log_level, log_file_->fd()),
@@ -82,7 +85,8 @@ Server::Server(std::shared_ptr<const Config> config, ConfigLoader load_config,
 Server::~Server() = default;
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Create(std::shared_ptr<const Config> config,
-                                                       ConfigLoader load_config) {
+                                                       ConfigLoader load_config,
+                                                       ServerOptions options) {
   absl::StatusOr<std::string> features = Uring::Probe();
   if (!features.ok()) {
     return features.status();
@@ -94,7 +98,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Create(std::shared_ptr<const Con
     return absl::FailedPreconditionError(LogFileSentence(config->log_file, error));
   }
   std::unique_ptr<Server> server(new Server(std::move(config), std::move(load_config),
-                                            *std::move(features), std::move(log_file)));
+                                            std::move(options), *std::move(features),
+                                            std::move(log_file)));
   for (absl::Status (Server::*step)() :
        {&Server::FollowNames, &Server::Load, &Server::OpenListeners, &Server::OpenPolicyService}) {
     if (absl::Status status = (server.get()->*step)(); !status.ok()) {
@@ -121,29 +126,37 @@ absl::StatusOr<std::shared_ptr<const Config>> Server::LookUpNames(
       return read;
     }
     names_logger_ = log_.AddLogger();
-    absl::StatusOr<std::unique_ptr<UpstreamNames>> names = UpstreamNames::Open(
-        *read, {.changed =
-                    [this] {
-                      if (takes_signals_.load(std::memory_order_acquire)) {
-                        kill(getpid(), ShardThread::kEndedSignal);  // wakes the main thread
-                      }
-                    },
-                .note =
-                    [this](std::string_view sentence) {
-                      names_logger_->Event(LogLevel::kInfo, "names", sentence);
-                    },
-                .warn =
-                    [this](std::string_view sentence) {
-                      names_logger_->Event(LogLevel::kWarning, "names", sentence);
-                    }});
-    if (!names.ok()) {
-      return names.status();
+    const absl::Status opened = WithoutCapabilities([&] { return OpenNames(*read); });
+    if (!opened.ok()) {
+      return opened;
     }
-    names_ = *std::move(names);
   }
   names_->Follow(*read, IsAskedToEnd);
   (void)names_->TakeChange();
   return names_->Fill(*read);
+}
+
+absl::Status Server::OpenNames(const Config& read) {
+  absl::StatusOr<std::unique_ptr<UpstreamNames>> names = UpstreamNames::Open(
+      read, {.changed =
+                 [this] {
+                   if (takes_signals_.load(std::memory_order_acquire)) {
+                     kill(getpid(), ShardThread::kEndedSignal);  // wakes the main thread
+                   }
+                 },
+             .note =
+                 [this](std::string_view sentence) {
+                   names_logger_->Event(LogLevel::kInfo, "names", sentence);
+                 },
+             .warn =
+                 [this](std::string_view sentence) {
+                   names_logger_->Event(LogLevel::kWarning, "names", sentence);
+                 }});
+  if (!names.ok()) {
+    return names.status();
+  }
+  names_ = *std::move(names);
+  return absl::OkStatus();
 }
 
 absl::Status Server::Load() {
@@ -234,6 +247,21 @@ absl::Status Server::Run() {
   const sigset_t signals = WaitedSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   takes_signals_.store(true, std::memory_order_release);
+  absl::Status status = WithoutCapabilities([this] { return StartThreads(); });
+  if (status.ok()) {
+    status = Confine();
+  }
+  if (!status.ok()) {
+    PostAll(ShardCommand::kStop);
+    return status;
+  }
+  logger_->Event(LogLevel::kInfo, "start", "ringpost: ready");
+  WaitForEnd();
+  summary_.Write(PolicySummaryLog::Period::kEnds);
+  return absl::OkStatus();
+}
+
+absl::Status Server::StartThreads() {
   log_.Start();
   LogStart();
   if (policy_service_ != nullptr) {
@@ -241,13 +269,23 @@ absl::Status Server::Run() {
   }
   for (const std::unique_ptr<ShardThread>& shard : shards_) {
     if (absl::Status status = shard->Start(); !status.ok()) {
-      PostAll(ShardCommand::kStop);
       return status;
     }
   }
-  logger_->Event(LogLevel::kInfo, "start", "ringpost: ready");
-  WaitForEnd();
-  summary_.Write(PolicySummaryLog::Period::kEnds);
+  return absl::OkStatus();
+}
+
+absl::Status Server::Confine() {
+  if (!options_.confines_process) {
+    return absl::OkStatus();
+  }
+  const absl::StatusOr<std::string> kept =
+      KeepForReload(NeedsOfReload(*config_, options_.config_path));
+  if (!kept.ok()) {
+    return kept.status();
+  }
+  logger_->Event(LogLevel::kInfo, "start",
+                 absl::StrCat("runs as ", options_.runs_as, " with ", *kept));
   return absl::OkStatus();
 }
 

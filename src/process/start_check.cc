@@ -112,6 +112,16 @@ absl::Status CheckSocket(const Endpoint& endpoint, const char* name, StartCheck*
   return absl::OkStatus();
 }
 
+absl::Status CheckLog(const Config& config) {
+  const int error = LogFile(config.log_file).Check();
+  if (error == 0) {
+    return absl::OkStatus();
+  }
+  const std::string sentence = LogFileSentence(config.log_file, error);
+  return error == -EACCES ? absl::PermissionDeniedError(sentence)
+                          : absl::FailedPreconditionError(sentence);
+}
+
 // Which names have no address now, it says as a warning.
 absl::StatusOr<std::shared_ptr<const Config>> LookUpNames(const std::shared_ptr<const Config>& read,
                                                           StartCheck* check) {
@@ -139,6 +149,24 @@ absl::StatusOr<std::shared_ptr<const Config>> LookUpNames(const std::shared_ptr<
 }
 
 }  // namespace
+
+absl::Status CheckAsUser(const Config& config) {
+  absl::Status status = CheckLog(config);
+  const auto check_folder = [&status](const Endpoint& endpoint, const char* name) {
+    if (IsUnix(endpoint)) {
+      status.Update(LocalSocket::CheckFolder(endpoint, name));
+    }
+  };
+  for (const RouteConfig& route : config.routes) {
+    for (const ListenerConfig& listener : route.listeners) {
+      check_folder(listener.endpoint, UnixListeners::kName);
+    }
+  }
+  if (config.policy_service.has_value()) {
+    check_folder(*config.policy_service, kPolicySocketName);
+  }
+  return status;
+}
 
 absl::StatusOr<StartCheck> CheckStart(const std::shared_ptr<const Config>& read) {
   StartCheck check;
@@ -172,12 +200,13 @@ absl::StatusOr<StartCheck> CheckStart(const std::shared_ptr<const Config>& read)
       }
     }
   }
-  if (const int error = LogFile(config->log_file).Check(); error < 0) {
-    return absl::FailedPreconditionError(LogFileSentence(config->log_file, error));
+  if (absl::Status status = CheckLog(*config); absl::IsPermissionDenied(status)) {
+    check.warnings.push_back(absl::StrCat("for this user: ", status.message()));
+  } else if (!status.ok()) {
+    return status;
   }
   if (config->policy_service.has_value()) {
-    if (absl::Status status =
-            CheckSocket(*config->policy_service, "the policy service's socket", &check);
+    if (absl::Status status = CheckSocket(*config->policy_service, kPolicySocketName, &check);
         !status.ok()) {
       return status;
     }

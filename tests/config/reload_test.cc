@@ -37,6 +37,8 @@ TEST(RestartOnlyChanges, EachSetting) {
   next.log_level = LogLevel::kDebug;
   next.policy_service = *ParseEndpoint("127.0.0.1:10040");
   next.ticket_key_file = "/etc/tickets";
+  next.user = "mail";
+  next.group = "mail";
   EXPECT_EQ(
       RestartOnlyChanges(running, next),
       (Sentences{
@@ -49,9 +51,11 @@ TEST(RestartOnlyChanges, EachSetting) {
           "log_level is info now and debug in the file; restart to change it",
           "policy_service is not set now and 127.0.0.1:10040 in the file; restart to change it",
           "ticket_key_file is not set now and /etc/tickets in the file; restart to change it",
+          "user is not set now and mail in the file; restart to change it",
+          "group is not set now and mail in the file; restart to change it",
       }));
   EXPECT_EQ(RestartOnlyChanges(next, running).back(),
-            "ticket_key_file is /etc/tickets now and not set in the file; restart to change it");
+            "group is mail now and not set in the file; restart to change it");
 }
 
 Sentences Changes(std::string_view before, std::string_view after) {

@@ -94,6 +94,8 @@ TEST_F(ResolveTest, EveryTuningIsTaken) {
       {"log_format", "json"},
       {"log_level", "debug"},
       {"ticket_key_file", tickets.c_str()},
+      {"user", "mail"},
+      {"group", "postdrop"},
   };
   for (const auto& [name, value] : values) settings = Tuned(settings, name, value);
   EXPECT_EQ(settings.tuning.size(), AllTuning().size()) << "a setting is missing here";
@@ -117,6 +119,8 @@ TEST_F(ResolveTest, EveryTuningIsTaken) {
   EXPECT_EQ(config->log_format, LogFormat::kJson);
   EXPECT_EQ(config->log_level, LogLevel::kDebug);
   EXPECT_EQ(config->ticket_key_file, tickets);
+  EXPECT_EQ(config->user, "mail");
+  EXPECT_EQ(config->group, "postdrop");
   EXPECT_EQ(config->policy_service->text, "127.0.0.1:10040");
   EXPECT_EQ(config->policy_summary_interval, 7200 * kNsPerSecond);
 }

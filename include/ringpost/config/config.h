@@ -151,6 +151,8 @@ struct Config {
   std::vector<Endpoint> resolver;  // name servers; empty: those of resolv.conf
   std::string ticket_key_file;     // empty: random keys, rotated
   std::string log_file;            // empty: standard error
+  std::string user;                // whom root becomes; empty: "ringpost" where there is one
+  std::string group;               // empty: the user's own
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
 

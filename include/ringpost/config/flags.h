@@ -28,6 +28,9 @@ enum class FlagAction : std::uint8_t { kRun, kCheckConfig, kListCiphers, kHelp, 
 // either from flags or from the file, never from both.
 [[nodiscard]] absl::StatusOr<std::shared_ptr<const Config>> LoadConfig();
 
+// The file that --config names; empty: none.
+[[nodiscard]] std::string ConfigPath();
+
 // The parts of LoadConfig(), for tests.
 [[nodiscard]] absl::StatusOr<Settings> SettingsFromFlags();
 [[nodiscard]] absl::StatusOr<Settings> MergeSettings(Settings flags, Settings file);

@@ -39,11 +39,19 @@ namespace ringpost {
 // Reads the configuration again, as at the start.
 using ConfigLoader = std::function<absl::StatusOr<std::shared_ptr<const Config>>()>;
 
+// What the process is made of that a test in its own process has not.
+struct ServerOptions {
+  std::string runs_as;      // "user:group", for the log
+  std::string config_path;  // empty: no file
+  // When the start is complete, the process gives up what it does not need any more.
+  bool confines_process = false;
+};
+
 class Server {
  public:
   // Certificates, ring, listeners: all of it, or a sentence that says what to change.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Server>> Create(
-      std::shared_ptr<const Config> config, ConfigLoader load_config);
+      std::shared_ptr<const Config> config, ConfigLoader load_config, ServerOptions options = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -60,14 +68,16 @@ class Server {
     std::vector<std::string> changes;        // and about what it does
   };
 
-  Server(std::shared_ptr<const Config> config, ConfigLoader load_config, std::string ring_features,
-         std::unique_ptr<LogFile> log_file);
+  Server(std::shared_ptr<const Config> config, ConfigLoader load_config, ServerOptions options,
+         std::string ring_features, std::unique_ptr<LogFile> log_file);
   [[nodiscard]] absl::Status FollowNames();
   [[nodiscard]] absl::Status Load();
   [[nodiscard]] absl::Status OpenListeners();
   [[nodiscard]] absl::Status OpenPolicyService();
   [[nodiscard]] absl::StatusOr<std::vector<std::shared_ptr<const Runtime>>> MakeRuntimes(
       const std::shared_ptr<const Config>& config);
+  [[nodiscard]] absl::Status StartThreads();
+  [[nodiscard]] absl::Status Confine();
   void LogStart();
   void WaitForEnd();
   [[noreturn]] void EndAtOnce(std::string_view sentence);
@@ -79,6 +89,7 @@ class Server {
   [[nodiscard]] absl::StatusOr<GivenReload> GiveReload(const std::shared_ptr<const Config>& read);
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const Config>> LookUpNames(
       const std::shared_ptr<const Config>& read);
+  [[nodiscard]] absl::Status OpenNames(const Config& read);
   void TakeOtherAddresses();
   void GiveOtherAddresses();
   void PostAll(ShardCommand command);
@@ -86,6 +97,7 @@ class Server {
   std::shared_ptr<const Config> read_;    // in force, as it was read: without addresses of names
   std::shared_ptr<const Config> config_;  // in force
   ConfigLoader load_config_;
+  ServerOptions options_;
   std::string ring_features_;
   std::unique_ptr<TicketKeys> ticket_keys_;
   std::vector<std::string> file_warnings_;

@@ -25,6 +25,9 @@ struct StartCheck {
 // An error is the sentence with which a start would end.
 [[nodiscard]] absl::StatusOr<StartCheck> CheckStart(const std::shared_ptr<const Config>& read);
 
+// What only the user that serves can tell, to be called as that user.
+[[nodiscard]] absl::Status CheckAsUser(const Config& config);
+
 }  // namespace ringpost
 
 #endif  // RINGPOST_PROCESS_START_CHECK_H_
