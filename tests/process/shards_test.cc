@@ -330,7 +330,9 @@ void GreetingAndQuit() {
     if (count <= 0) break;
     const bool first = received.empty();
     received.append(octets.data(), static_cast<std::size_t>(count));
-    if (first) ASSERT_EQ(send(fd, "QUIT\r\n", 6, MSG_NOSIGNAL), 6);
+    if (first) {
+      ASSERT_EQ(send(fd, "QUIT\r\n", 6, MSG_NOSIGNAL), 6);
+    }
   }
   close(fd);
   EXPECT_TRUE(received.starts_with("220 mx.example.test ")) << received;
