@@ -355,6 +355,7 @@ class Resolver {
       if (status.ok()) {
         status = policies_.ResolveEgress(from, &route.egress->policy, &route.policy.mode);
       }
+      if (status.ok()) status = CheckPartnerNames(from, route.egress->policy.tls);
       if (status.ok()) status = ResolveEgressTls(from, &*route.egress);
       if (status.ok()) status = ResolveLimits(from.limits, &route);
       if (!status.ok()) return status;
@@ -392,6 +393,19 @@ class Resolver {
       return RefuseQuoted(from.name, "has no upstream; add upstream = [\"mx.partner.example:25\"]");
     }
     return ResolveAddresses(from.name, from.upstream, upstream);
+  }
+
+  // A path is no name that a certificate could have.
+  static absl::Status CheckPartnerNames(const EgressSettings& from, EgressTls tls) {
+    constexpr std::string_view kUnix = "unix:";
+    for (const Given& server : from.upstream) {
+      if (tls == EgressTls::kVerify && server.text.starts_with(kUnix)) {
+        return RefuseQuoted(server,
+                            "has no name that tls = \"verify\" could look for; write tls = "
+                            "\"secure\" and match = [\"mx.partner.example\"]");
+      }
+    }
+    return absl::OkStatus();
   }
 
   absl::Status ResolveEgressTls(const EgressSettings& from, EgressConfig* egress) {

@@ -155,6 +155,21 @@ TEST_F(EgressConfigTest, WarningsAreOfMailThatLeaves) {
   }
 }
 
+// It would refuse all mail: a path is no name.
+TEST_F(EgressConfigTest, VerifyNeedsAName) {
+  const std::string ca = "ca = \"ca.pem\"\n";
+  ExpectSaying(Load(ca + "tls = \"verify\"", "127.0.0.1:10026", "unix:/run/partner").status(),
+               "write tls = \"secure\" and match");
+  ExpectSaying(Load(ca + "tls = \"verify\"", "127.0.0.1:10026",
+                    "mx.partner.example:25\", \"unix:/run/partner")
+                   .status(),
+               "\"unix:/run/partner\" has no name");
+  EXPECT_TRUE(Load(ca + "tls = \"trusted\"", "127.0.0.1:10026", "unix:/run/partner").ok());
+  EXPECT_TRUE(Load(ca + "tls = \"secure\"\nmatch = [\"mx.partner.example\"]", "127.0.0.1:10026",
+                   "unix:/run/partner")
+                  .ok());
+}
+
 // Only this machine reaches it, and there those who may; a relative path is relative to the file.
 TEST_F(EgressConfigTest, ByAUnixSocket) {
   const auto config = Load("", "unix:out.sock");
