@@ -499,7 +499,8 @@ def users_log_in(world, variant):
                 client.expect(f"AUTH PLAIN {plain_secret(USER, 'wrong')}", 535)
 
 
-FROM_AFAR = b"PROXY TCP4 198.51.100.7 127.0.0.1 4321 587\r\n"
+# No example address: those count as private, too.
+FROM_AFAR = b"PROXY TCP4 1.2.3.4 127.0.0.1 4321 587\r\n"
 CHECK_PASSWORDS = ("exim hosts_proxy", "aiosmtpd handle_PROXY", "smtp-server useProxy", "haraka haproxy")
 for name in (*CHECK_PASSWORDS, "nginx proxy_protocol"):
     each((name, "proxy-v1" if name[0] in "sh" else "proxy-v2"))(users_log_in)

@@ -154,6 +154,9 @@ def and_back(there, postfix):
     with Client(("127.0.0.1", there.ports[25]), source=STRANGER) as client:
         client.open(context())
         contains(deliver(client, postfix), b" with ESMTPS id ", "the Received field")
+    with Client(("127.0.0.1", there.ports[465]), source=STRANGER, implicit=context()) as client:
+        hello = client.open()
+        check(offers_auth(hello), f"AUTH is offered: {hello}")
     check(not answers(there.ports[10587]), "the new services are gone")
 
     with socket.create_server(("127.0.0.1", 0)) as other:
