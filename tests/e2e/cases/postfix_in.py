@@ -245,7 +245,7 @@ def in_by_sockets(world):
                   (pwd.getpwnam("nobody").pw_uid, "postfix", 0o660), "owner, group and mode of the policy service's socket")
             relay_by_certificate(world, there, postfix)
         code, output, errors = run(["postfix", "-c", postfix.folder / "etc", "check"])
-        equal((code, output + errors), (0, ""), "what postfix check says of the folder")
+        check(code == 0 and "queue/ringpost" not in output + errors, f"what postfix check says of the folder: {output}{errors}")
         postfix.stop()
 
 
