@@ -115,6 +115,30 @@ absl::Status CompleteOne(io_uring* ring) {
   return result < 0 ? CallError("a request without work for io_uring", -result) : absl::OkStatus();
 }
 
+// From now on the ring takes what this file asks for and nothing else: whoever gets hold of the
+// process has no ring that opens files or sends descriptors.
+int Restrict(io_uring* ring) {
+  constexpr std::array kRequests = {IORING_OP_NOP,  IORING_OP_ACCEPT,      IORING_OP_CONNECT,
+                                    IORING_OP_RECV, IORING_OP_SEND,        IORING_OP_SENDMSG,
+                                    IORING_OP_READ, IORING_OP_ASYNC_CANCEL};
+  std::array<io_uring_restriction, kRequests.size() + 2> allowed{};
+  for (std::size_t i = 0; i < kRequests.size(); ++i) {
+    allowed[i].opcode = IORING_RESTRICTION_SQE_OP;
+    allowed[i].sqe_op = kRequests[i];
+  }
+  io_uring_restriction& flags = allowed[kRequests.size()];
+  flags.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+  flags.sqe_flags = IOSQE_BUFFER_SELECT;
+  io_uring_restriction& at_exit = allowed[kRequests.size() + 1];
+  at_exit.opcode = IORING_RESTRICTION_REGISTER_OP;
+  at_exit.register_op = IORING_UNREGISTER_RING_FDS;
+  // Debian 12's liburing has no functions of their own for these.
+  const auto fd = static_cast<unsigned>(ring->ring_fd);
+  const int result =
+      io_uring_register(fd, IORING_REGISTER_RESTRICTIONS, allowed.data(), allowed.size());
+  return result < 0 ? result : io_uring_register(fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+}
+
 [[noreturn]] void EndProcess(std::string_view sentence) {
   std::fprintf(stderr, "ringpost: %.*s\n", static_cast<int>(sentence.size()), sentence.data());
   _exit(1);
@@ -183,7 +207,7 @@ absl::StatusOr<std::unique_ptr<Uring>> Uring::Create(const UringOptions& options
                                                      BufferPool* pool) {
   io_uring_params params{};
   params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
-                 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+                 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED;
   params.cq_entries = options.completion_entries;
   io_uring raw{};
   if (const int result = io_uring_queue_init_params(options.submission_entries, &raw, &params);
@@ -209,6 +233,9 @@ absl::StatusOr<std::unique_ptr<Uring>> Uring::Create(const UringOptions& options
   registration.ring_entries = options.lent_blocks;
   registration.bgid = kBufferGroup;
   if (const int result = io_uring_register_buf_ring(&ring->ring, &registration, 0); result < 0) {
+    return SetupError("io_uring_register", -result);
+  }
+  if (const int result = Restrict(&ring->ring); result < 0) {
     return SetupError("io_uring_register", -result);
   }
   if (absl::Status status = CompleteOne(&ring->ring); !status.ok()) {

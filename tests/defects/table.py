@@ -1638,6 +1638,16 @@ DEFECTS = (
         (Edit("src/io/uring.cc", "  ring_->NoteEntered(result);\n", ""),),
         URING_REFUSED, r"FAILED.*ARefusalThatComesLaterEndsTheProcess"),
     Defect(
+        "ring-opens-files",
+        "a ring takes requests that ringpost never makes",
+        (Edit("src/io/uring.cc", "IORING_OP_READ, IORING_OP_ASYNC_CANCEL}", "IORING_OP_READ, IORING_OP_ASYNC_CANCEL, IORING_OP_OPENAT}"),),
+        unit("tests/io/io_test", "UringRestrictedTest.*"), r"FAILED.*UringRestrictedTest"),
+    Defect(
+        "capabilities-on-every-thread",
+        "the threads that talk to clients keep the capabilities of the main thread",
+        (Edit("src/process/privileges.cc", "absl::OkStatus() : SetCapabilities({});", "absl::OkStatus() : absl::OkStatus();"),),
+        e2e("privileges.root_becomes_a_user"), r"FAIL privileges.root_becomes_a_user"),
+    Defect(
         "dead-shard-is-waited-for",
         "the main thread does not hear that a shard's ring has failed",
         (Edit("src/process/server.cc", "      if (shard->failed()) {\n", "      if (false) {\n"),),

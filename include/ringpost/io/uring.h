@@ -4,6 +4,8 @@
 // their blocks from one provided-buffer ring, which Wait() refills from the shard's pool; what the
 // pool keeps back (`reserve_blocks`) is the output's, so that a full shard drains.
 //
+// The ring takes only the kinds of requests that are made here.
+//
 // Kernel 6.1 or later. No SQPOLL, no direct descriptors, no zero-copy sends, no linked timeouts
 // (docs/ARCHITECTURE.md says why).
 #ifndef RINGPOST_IO_URING_H_

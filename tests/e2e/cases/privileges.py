@@ -92,7 +92,7 @@ def a_reload_opens_a_low_port(world):
     with private_network(), world.private_sink() as sink:
         path = world.folder / "low.toml"
         text = ('user = "{user}"\nshards = 1\nlog_format = "json"\n[[upstream]]\nname = "a"\naddresses = ["127.0.0.1:{port}"]\n'
-                '[[ingress]]\nname = "i"\nupstream = "a"\ntls = "none"\nlisten = [{listen}]\n')
+                '[[ingress]]\nname = "i"\nupstream = "a"\nlisten = [{listen}]\n')
         path.write_text(text.format(user=NOBODY, port=sink.port, listen='"127.0.0.1:25"'))
         with world.private(None, **bare(path)) as proxy:
             path.write_text(text.format(user=NOBODY, port=sink.port, listen='"127.0.0.1:25", "127.0.0.1:587"'))
