@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "upstream_words.h"
 
+#include <cerrno>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -57,7 +58,11 @@ std::string What(const UpstreamConfig& upstream, const ProbeResult& result) {
       return "no address is known of this name yet";
     case ProbeFault::kNoSocket:
     case ProbeFault::kConnect:
-      return std::strerror(result.error);
+      return result.error == EACCES ? "Permission denied. The user that ringpost runs as must be "
+                                      "able to enter the socket's folder and to write to the "
+                                      "socket; for one below Postfix's folder \"public\" put it "
+                                      "into the group postdrop, and start ringpost anew"
+                                    : std::strerror(result.error);
     case ProbeFault::kClosed:
       return proxy ? absl::StrCat("it closed the connection when it had the PROXY header (",
                                   Name(upstream.identity),

@@ -114,6 +114,15 @@ TEST(UpstreamWordsTest, AServerThatIsAwayGetsNoAdvice) {
             std::string(kWho) + "not available: it greeted with \"421 too busy\"");
 }
 
+TEST(UpstreamWordsTest, ASocketThatIsNotForThisUser) {
+  ProbeResult result = Fault(Kind::kFailed, ProbeFault::kConnect, "");
+  result.error = EACCES;
+  const std::string text =
+      NotProvenSentence(Upstream(BackendIdentity::kProxyV2), Address(), result);
+  EXPECT_TRUE(Has(text, "not available: Permission denied. ")) << text;
+  EXPECT_TRUE(Has(text, "into the group postdrop")) << text;
+}
+
 TEST(UpstreamWordsTest, ASilentServerIsToldWhatToSet) {
   for (const BackendIdentity identity : kIdentities) {
     const std::string slow = SlowSentence(Upstream(identity), Address());
