@@ -20,6 +20,10 @@ namespace {
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
+// Of which the last warning is remembered. A reload may bring others for as long as the process
+// lives.
+constexpr std::size_t kUpstreamsKept = 10'000;
+
 // With the name of what to change.
 const char* RefusalSentence(Refusal why) {
   switch (why) {
@@ -208,24 +212,22 @@ void ShardLog::Status(const ShardStatus& status) {
                   .reclaimed = status.reclaimed});
 }
 
+WarningLimiter& ShardLog::LimiterOf(const UpstreamConfig& upstream, Limiters& limiters) {
+  if (limiters.size() >= kUpstreamsKept && !limiters.contains(upstream.name)) {
+    limiters.clear();
+  }
+  return limiters[upstream.name];
+}
+
 void ShardLog::BackendFailed(const UpstreamConfig& upstream, const Endpoint& endpoint,
                              CloseReason reason, int error, std::string_view words, TimeNs now) {
-  std::string what = absl::StrCat("upstream ", upstream.name, " (", endpoint.text,
-                                  "): ", View(CloseReasonName(reason)));
-  if (error != 0) {
-    absl::StrAppend(&what, ": ", std::strerror(error));
-  }
-  if (!words.empty()) {
-    absl::StrAppend(&what, ": \"", View(words), "\"");
-  }
-  logger_->Warning(backend_, now, "upstream", what);
+  logger_->Warning(LimiterOf(upstream, failed_), now, "upstream",
+                   FailedSentence(upstream, endpoint, reason, error, words));
 }
 
 void ShardLog::BackendRecovered(const UpstreamConfig& upstream, const Endpoint& endpoint,
                                 TimeNs /*now*/) {
-  logger_->Event(
-      LogLevel::kInfo, "upstream",
-      absl::StrCat("upstream ", upstream.name, " (", endpoint.text, "): is back and used again"));
+  logger_->Event(LogLevel::kInfo, "upstream", RecoveredSentence(upstream, endpoint));
 }
 
 // Every shard asks the same server, and hears the same: the first one speaks.
@@ -242,11 +244,12 @@ void ShardLog::UpstreamProven(const UpstreamConfig& upstream, const Endpoint& en
 
 void ShardLog::UpstreamNotProven(const UpstreamConfig& upstream, const Endpoint& endpoint,
                                  const ProbeResult& result, TimeNs now) {
-  logger_->Warning(probe_, now, "upstream", NotProvenSentence(upstream, endpoint, result));
+  logger_->Warning(LimiterOf(upstream, probed_), now, "upstream",
+                   NotProvenSentence(upstream, endpoint, result));
 }
 
 void ShardLog::UpstreamSlow(const UpstreamConfig& upstream, const Endpoint& endpoint, TimeNs now) {
-  logger_->Warning(probe_, now, "upstream", SlowSentence(upstream, endpoint));
+  logger_->Warning(LimiterOf(upstream, probed_), now, "upstream", SlowSentence(upstream, endpoint));
 }
 
 void ShardLog::PolicyNotMet(const Session& session, const PolicyDecision& decision,

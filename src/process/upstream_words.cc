@@ -5,11 +5,15 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "ringpost/session/partner_opening.h"
 
 namespace ringpost {
 namespace {
 
 std::string Who(const UpstreamConfig& upstream, const Endpoint& endpoint) {
+  if (upstream.is_partner) {
+    return absl::StrCat("egress \"", upstream.name, "\": ", ServerText(endpoint), ": ");
+  }
   return absl::StrCat("upstream ", upstream.name, " (", endpoint.text, "): ");
 }
 
@@ -161,6 +165,28 @@ std::string NotProvenSentence(const UpstreamConfig& upstream, const Endpoint& en
 std::string SlowSentence(const UpstreamConfig& upstream, const Endpoint& endpoint) {
   return absl::StrCat(Who(upstream, endpoint), "has not greeted for 10 s. ",
                       SetUp(upstream.identity));
+}
+
+std::string FailedSentence(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                           CloseReason reason, int error, std::string_view words) {
+  std::string sentence = Who(upstream, endpoint);
+  if (upstream.is_partner && !words.empty()) {
+    return sentence.append(words);  // as the refusal of MAIL has it
+  }
+  sentence.append(upstream.is_partner && reason == CloseReason::kBackendConnect
+                      ? std::string_view("cannot be reached")
+                      : CloseReasonName(reason));
+  if (error != 0) {
+    absl::StrAppend(&sentence, ": ", std::strerror(error));
+  }
+  if (!words.empty()) {
+    sentence.append(": \"").append(words).append("\"");
+  }
+  return sentence;
+}
+
+std::string RecoveredSentence(const UpstreamConfig& upstream, const Endpoint& endpoint) {
+  return Who(upstream, endpoint) + "is back and used again";
 }
 
 }  // namespace ringpost

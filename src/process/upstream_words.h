@@ -6,8 +6,10 @@
 #define RINGPOST_PROCESS_UPSTREAM_WORDS_H_
 
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "ringpost/base/outcome.h"
 #include "ringpost/config/config.h"
 #include "ringpost/session/health_probe.h"
 
@@ -23,6 +25,11 @@ namespace ringpost {
                                             const Endpoint& endpoint, const ProbeResult& result);
 // It has not greeted for HealthProbe::kSlowGreeting.
 [[nodiscard]] std::string SlowSentence(const UpstreamConfig& upstream, const Endpoint& endpoint);
+// A session could not use it, as ShardObserver::BackendFailed() has it.
+[[nodiscard]] std::string FailedSentence(const UpstreamConfig& upstream, const Endpoint& endpoint,
+                                         CloseReason reason, int error, std::string_view words);
+[[nodiscard]] std::string RecoveredSentence(const UpstreamConfig& upstream,
+                                            const Endpoint& endpoint);
 
 }  // namespace ringpost
 

@@ -194,5 +194,29 @@ TEST(UpstreamWordsTest, ShortHeadersAreNoNewsWithoutTlvs) {
   EXPECT_TRUE(ProvenAdvice(upstream, Address(), result).empty());
 }
 
+TEST(UpstreamWords, AFailureNamesTheKindOfItsServer) {
+  const UpstreamConfig postfix = Upstream(BackendIdentity::kProxyV2);
+  EXPECT_EQ(FailedSentence(postfix, Address(), CloseReason::kBackendConnect, ECONNREFUSED, {}),
+            std::string(kWho) + "backend_connect: Connection refused");
+  EXPECT_EQ(FailedSentence(postfix, Address(), CloseReason::kBackendProtocol, 0, kSaid),
+            std::string(kWho) + "backend_protocol: \"502 5.5.2 what?\"");
+  EXPECT_EQ(RecoveredSentence(postfix, Address()), std::string(kWho) + "is back and used again");
+
+  UpstreamConfig partner;
+  partner.name = "bank";
+  partner.is_partner = true;
+  Endpoint endpoint;
+  endpoint.text = "192.0.2.1:25";
+  endpoint.host = "mx.bank.example";
+  endpoint.length = sizeof endpoint.address.in;
+  const std::string who = "egress \"bank\": mx.bank.example (192.0.2.1:25): ";
+  EXPECT_EQ(
+      FailedSentence(partner, endpoint, CloseReason::kBackendTls, 0, "the certificate has expired"),
+      who + "the certificate has expired");
+  EXPECT_EQ(FailedSentence(partner, endpoint, CloseReason::kBackendConnect, ECONNREFUSED, {}),
+            who + "cannot be reached: Connection refused");
+  EXPECT_EQ(RecoveredSentence(partner, endpoint), who + "is back and used again");
+}
+
 }  // namespace
 }  // namespace ringpost

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "ringpost/config/config.h"
@@ -40,13 +41,17 @@ class ShardLog final : public ShardObserver {
 
  private:
   [[nodiscard]] std::string IdOf(const Session& session) const;
+  // By the upstream's name: one must not silence another.
+  using Limiters = std::map<std::string, WarningLimiter>;
+  [[nodiscard]] static WarningLimiter& LimiterOf(const UpstreamConfig& upstream,
+                                                 Limiters& limiters);
 
   Logger* logger_;
   int index_;
   std::uint32_t id_prefix_;
   std::array<WarningLimiter, kRefusalCount> refused_;
-  WarningLimiter backend_;
-  WarningLimiter probe_;
+  Limiters failed_;
+  Limiters probed_;
   WarningLimiter accept_;
   WarningLimiter trust_;
 };

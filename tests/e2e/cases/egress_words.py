@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the log says of routes on which mail leaves, and of what belongs to them: it is about servers, not clients."""
 
-from harness.case import case, check, contains, equal
+from harness.case import case, check, contains, equal, eventually
 from harness.configured import Layout
 from harness.names import NameServer
 from harness.pki import DAY, Authority, pem
@@ -62,6 +62,24 @@ def a_name_without_an_address(world):
             client.open(helo="sender.example.test")
             equal(client.command("MAIL FROM:<alice@client.example.test>").code, 451, "the reply to MAIL")
             client.quit()
+
+
+@case
+def each_partner_has_its_warning(world):
+    """One that cannot be reached does not silence what is to be said of another at the same time."""
+    layout = Layout(world, None)
+    servers = {route: f"127.0.0.1:{world.closed_port()}" for route in ("bank", "clinic")}
+    for route, server in servers.items():
+        layout.egress(route, server, tls="encrypt")
+    with world.configured(layout) as proxy:
+        for route in servers:
+            with Client(proxy.at(route)) as client:
+                client.open(helo="sender.example.test")
+                equal(client.command("MAIL FROM:<alice@client.example.test>").code, 451, "the reply to MAIL")
+                client.quit()
+        warnings = eventually(lambda: said(proxy, "upstream") if len(said(proxy, "upstream")) == 2 else None, "two warnings")
+        equal(warnings, [f'egress "{route}": {server}: cannot be reached: Connection refused' for route, server in servers.items()],
+              "the warnings")
 
 
 @case
