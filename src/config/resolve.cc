@@ -17,6 +17,7 @@
 #include "policies.h"
 #include "readers.h"
 #include "ringpost/config/address.h"
+#include "ringpost/io/socket.h"
 
 namespace ringpost {
 namespace {
@@ -359,6 +360,7 @@ class Resolver {
       if (status.ok()) status = ResolveEgressTls(from, &*route.egress);
       if (status.ok()) status = ResolveLimits(from.limits, &route);
       if (!status.ok()) return status;
+      WarnOfEgress(route, upstream);
       config_.upstreams.push_back(std::move(upstream));
       config_.routes.push_back(std::move(route));
     }
@@ -406,6 +408,33 @@ class Resolver {
       }
     }
     return absl::OkStatus();
+  }
+
+  // What no mail would leave by, as far as one can tell.
+  void WarnOfEgress(const RouteConfig& route, const UpstreamConfig& upstream) {
+    constexpr std::uint16_t kSmtp = 25;
+    constexpr std::uint16_t kSubmissions = 465;
+    const EgressConfig& egress = *route.egress;
+    const std::string who = absl::StrCat("egress route \"", route.name, "\": ");
+    for (const UpstreamTarget& target : upstream.targets) {
+      const std::uint16_t port =
+          target.host.empty() ? PortOf(target.endpoint.address) : ntohs(target.port);
+      if (port == kSubmissions && !egress.implicit_tls) {
+        Warn(absl::StrCat(who, "on port 465 a server begins with TLS (", target.endpoint.text,
+                          "), and ringpost waits for its greeting; write implicit_tls = true"));
+      } else if (port == kSmtp && egress.implicit_tls) {
+        Warn(absl::StrCat(who, "on port 25 a server begins with its greeting (",
+                          target.endpoint.text, "), and not with TLS; leave implicit_tls out"));
+      }
+    }
+    if (egress.policy.trust == kNoTrust) return;
+    const TrustConfig& trust = config_.trusts[egress.policy.trust];
+    if (trust.revocation == Revocation::kHard && trust.crl.empty()) {
+      Warn(absl::StrCat(who,
+                        "revocation = \"hard\" without a crl refuses every server that staples no "
+                        "OCSP response, or whose certificate an intermediate CA has signed, as "
+                        "most are; add the crl of the CA above it"));
+    }
   }
 
   absl::Status ResolveEgressTls(const EgressSettings& from, EgressConfig* egress) {

@@ -178,6 +178,11 @@ std::vector<StartWarning> StartWarnings(const Runtime& runtime,
       add("certificate", listener.contexts->warnings());
     }
   }
+  for (const std::shared_ptr<const PartnerRoute>& partner : runtime.partner_routes) {
+    if (partner != nullptr) {
+      add("certificate", partner->warnings);
+    }
+  }
   for (const std::shared_ptr<TrustStore>& trust : runtime.trusts) {
     add("trust", trust->warnings());
   }

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <system_error>
@@ -16,6 +17,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "ringpost/x509/pem.h"
+#include "ringpost/x509/x509.h"
 
 namespace ringpost {
 namespace {
@@ -144,9 +148,33 @@ RelayOptions MakeRelayOptions(const Config& config, const RouteConfig& route,
 }
 
 // How the mail of this route leaves; null: it is one of ingress.
+// Of the certificate that partners' servers are shown.
+std::vector<std::string> DateWarnings(const TlsCertificatePem& certificate, std::int64_t now) {
+  const PemBlocks blocks = ReadPemBlocks(certificate.cert_pem, {"CERTIFICATE"});
+  const std::optional<X509View> leaf =
+      blocks.der.empty() ? std::nullopt : ReadX509(blocks.der.front());
+  if (!leaf) {
+    return {};  // wolfSSL says why
+  }
+  const auto text = [](std::int64_t seconds) {
+    return absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::FromUnixSeconds(seconds),
+                            absl::UTCTimeZone());
+  };
+  if (now >= leaf->not_after) {
+    return {absl::StrCat("the certificate ", certificate.cert_path, " expired on ",
+                         text(leaf->not_after),
+                         "; partners' servers that ask for it will refuse it")};
+  }
+  if (now < leaf->not_before) {
+    return {absl::StrCat("the certificate ", certificate.cert_path, " is valid only from ",
+                         text(leaf->not_before))};
+  }
+  return {};
+}
+
 absl::StatusOr<std::shared_ptr<const PartnerRoute>> MakePartnerRoute(
     const RouteConfig& route, const std::vector<TlsCertificatePem>& certificates,
-    const Runtime& runtime) {
+    const Runtime& runtime, std::int64_t now) {
   if (!route.egress.has_value()) {
     return nullptr;
   }
@@ -169,6 +197,7 @@ absl::StatusOr<std::shared_ptr<const PartnerRoute>> MakePartnerRoute(
     options.ocsp_stapling = OcspStapling::kOn;
   }
   if (!certificates.empty()) {
+    made->warnings = DateWarnings(certificates.front(), now);
     options.cert_pem = certificates.front().cert_pem;
     options.key_pem = Secret(std::string(certificates.front().key_pem.view()));
   }
@@ -281,7 +310,7 @@ absl::StatusOr<std::shared_ptr<const Runtime>> MakeRuntime(std::shared_ptr<const
   for (std::size_t index = 0; index < config->routes.size(); ++index) {
     const RouteConfig& route = config->routes[index];
     absl::StatusOr<std::shared_ptr<const PartnerRoute>> partner =
-        MakePartnerRoute(route, files.certificates[index], *runtime);
+        MakePartnerRoute(route, files.certificates[index], *runtime, now);
     if (!partner.ok()) {
       return partner.status();
     }

@@ -155,6 +155,30 @@ TEST_F(EgressConfigTest, WarningsAreOfMailThatLeaves) {
   }
 }
 
+TEST_F(EgressConfigTest, WarningsOfWhatCannotWork) {
+  const auto warns = [this](std::string_view keys, std::string_view upstream,
+                            std::string_view words) {
+    const auto config = Load(keys, "127.0.0.1:10026", upstream);
+    EXPECT_TRUE(config.ok()) << config.status();
+    return config.ok() && Warns(**config, words);
+  };
+  constexpr std::string_view kFirst = "write implicit_tls = true";
+  for (const char* const server : {"mx.partner.example:465", "192.0.2.1:465", "[::1]:465"}) {
+    EXPECT_TRUE(warns("", server, kFirst)) << server;
+    EXPECT_FALSE(warns("implicit_tls = true", server, "implicit_tls")) << server;
+  }
+  EXPECT_TRUE(warns("implicit_tls = true", "mx.partner.example:25", "leave implicit_tls out"));
+  EXPECT_FALSE(warns("", "mx.partner.example:25", "implicit_tls"));
+  EXPECT_FALSE(warns("implicit_tls = true", "mx.partner.example:4465", "implicit_tls"));
+
+  constexpr std::string_view kList = "add the crl of the CA above it";
+  constexpr std::string_view kPartner = "mx.partner.example:25";
+  const std::string ca = "tls = \"verify\"\nca = \"ca.pem\"\n";
+  EXPECT_TRUE(warns(ca + "revocation = \"hard\"", kPartner, kList));
+  EXPECT_FALSE(warns(ca + "revocation = \"hard\"\ncrl = \"ca.crl\"", kPartner, kList));
+  EXPECT_FALSE(warns(ca + "revocation = \"soft\"", kPartner, kList));
+}
+
 // It would refuse all mail: a path is no name.
 TEST_F(EgressConfigTest, VerifyNeedsAName) {
   const std::string ca = "ca = \"ca.pem\"\n";

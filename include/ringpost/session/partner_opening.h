@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "ringpost/base/policy_fault.h"
 #include "ringpost/config/config.h"
@@ -44,6 +45,7 @@ struct PartnerRoute {
   PolicyMode mode = PolicyMode::kEnforce;
   std::shared_ptr<const TlsClientContext> client;  // null: no TLS
   std::shared_ptr<TrustStore> trust;               // null: no level that needs one
+  std::vector<std::string> warnings;               // about the certificate that is shown
   // What is resumed; changes as sessions come and go.
   std::unique_ptr<PartnerSessions> sessions = std::make_unique<PartnerSessions>();
   std::unique_ptr<PartnerOffer> offer = std::make_unique<PartnerOffer>();

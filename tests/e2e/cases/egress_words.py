@@ -95,3 +95,18 @@ def an_expired_ca(world):
     contains(errors, f'the CA "CN=Old Root, O=Contoso" in {bundle} expired on ', "the warning")
     contains(errors, "; certificates that it signed are refused", "the warning")
     check("client" not in errors, f"nothing about clients: {errors}")
+
+
+@case
+def an_expired_certificate_of_our_own(world):
+    old = world.pki["self-signed and expired"]
+    key = world.folder / "expired-client.key"
+    key.touch(mode=0o600)
+    key.write_bytes(old.key_path.read_bytes())
+    path = world.folder / "expired-client.toml"
+    path.write_text(Layout(world, None).egress("partner", "127.0.0.1:2500", tls="encrypt", client_cert=old.cert_path,
+                                               client_key=key).text(), encoding="utf-8")
+    code, _, errors = run([world.ringpost_path, f"--config={path}", "--check_config"])
+    equal(code, 0, f"exit code; it said {errors!r}")
+    contains(errors, f"the certificate {old.cert_path} expired on ", "the warning")
+    contains(errors, "; partners' servers that ask for it will refuse it", "the warning")
