@@ -9,7 +9,7 @@
 # that the master process itself keeps, for the postlogd that it starts. With the master the last line is gone, the one with
 # the reason. The log ends as after a reload that worked. Without maillog_file syslog has the reason.
 #
-# Seen:   maillog_file = /var/log/maillog   postfix reload: exit code 0; then postfix status: not running; no line with "fatal"
+# Seen:   maillog_file = /var/log/maillog     postfix reload: exit code 0; then postfix status: not running; no line with "fatal"
 #         syslog                              the same, and: fatal: bind 127.0.0.1 port 43309: Address already in use
 #         maillog_file, and the port is free  postfix reload: exit code 0; Postfix runs and listens there
 #
