@@ -317,6 +317,7 @@ std::string DescribeConfig(const Config& config) {
   if (!config.log_file.empty()) out.Text("log_file", config.log_file);
   if (!config.user.empty()) out.Text("user", config.user);
   if (!config.group.empty()) out.Text("group", config.group);
+  out.Text("sandbox", OnOff(config.sandbox));
   out.Text("log_format", LogFormatWord(config.log_format));
   out.Text("log_level", LogLevelWord(config.log_level));
 

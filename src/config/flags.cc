@@ -178,6 +178,10 @@ ABSL_FLAG(
     "Default: ringpost, where there is such a user.");
 ABSL_FLAG(Text, group, std::nullopt,
           "Its group, besides those that the user is in. Default: the user's own.");
+ABSL_FLAG(
+    Text, sandbox, std::nullopt,
+    "on: once it serves, ringpost gives up the system calls, files and ports that it does not "
+    "need. off: it keeps them, for example for valgrind. Default: on.");
 ABSL_FLAG(Text, log_format, std::nullopt, "text or json. Default: text.");
 ABSL_FLAG(Text, log_level, std::nullopt, "error, warning, info or debug. Default: info.");
 ABSL_FLAG(bool, check_config, false,
@@ -243,6 +247,7 @@ constexpr auto kFlags = std::to_array<std::string_view>({"config",
                                                          "log_file",
                                                          "user",
                                                          "group",
+                                                         "sandbox",
                                                          "log_format",
                                                          "log_level",
                                                          "check_config",

@@ -52,6 +52,7 @@ std::vector<std::string> RestartOnlyChanges(const Config& running, const Config&
   compare("ticket_key_file", running.ticket_key_file, next.ticket_key_file);
   compare("user", running.user, next.user);
   compare("group", running.group, next.group);
+  compare("sandbox", OnOff(running.sandbox), OnOff(next.sandbox));
   return changes;
 }
 
@@ -70,6 +71,7 @@ std::shared_ptr<const Config> KeepRestartOnly(const Config& running, const Confi
   kept->ticket_key_file = running.ticket_key_file;
   kept->user = running.user;
   kept->group = running.group;
+  kept->sandbox = running.sandbox;
   return kept;
 }
 

@@ -69,6 +69,10 @@ constexpr std::array kStarttlsBackends = {
     Choice<StarttlsBackend>{"reconnect", StarttlsBackend::kReconnect},
     Choice<StarttlsBackend>{"keep", StarttlsBackend::kKeep},
 };
+constexpr std::array kSwitches = {
+    Choice<bool>{"on", true},
+    Choice<bool>{"off", false},
+};
 constexpr std::array kLogFormats = {
     Choice<LogFormat>{"text", LogFormat::kText},
     Choice<LogFormat>{"json", LogFormat::kJson},
@@ -140,6 +144,7 @@ class Resolver {
     absl::Status status;
     status.Update(TuneChoice("bare_newline", kBareNewlines, &config_.bare_newline));
     status.Update(TuneChoice("starttls_backend", kStarttlsBackends, &config_.starttls_backend));
+    status.Update(TuneChoice("sandbox", kSwitches, &config_.sandbox));
     status.Update(TuneChoice("log_format", kLogFormats, &config_.log_format));
     status.Update(TuneChoice("log_level", kLogLevels, &config_.log_level));
     if (!status.ok()) return status;

@@ -48,6 +48,7 @@ std::span<const Tuning> AllTuning() {
       Tuning{"log_file", TuningType::kPath},
       Tuning{"user", TuningType::kText},
       Tuning{"group", TuningType::kText},
+      Tuning{"sandbox", TuningType::kText},
       Tuning{"log_format", TuningType::kText},
       Tuning{"log_level", TuningType::kText},
   };

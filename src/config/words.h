@@ -12,6 +12,7 @@ namespace ringpost {
 
 [[nodiscard]] std::string_view LogLevelWord(LogLevel level);
 [[nodiscard]] std::string_view LogFormatWord(LogFormat format);
+[[nodiscard]] constexpr std::string_view OnOff(bool on) { return on ? "on" : "off"; }
 
 }  // namespace ringpost
 

@@ -80,7 +80,11 @@ Server::Server(std::shared_ptr<const Config> config, ConfigLoader load_config,
       log_file_(std::move(log_file)),
       log_(config_->log_format, config_->log_level, log_file_->fd()),
       logger_(log_.AddLogger()),
-      summary_(logger_) {}
+      summary_(logger_) {
+  if (options_.confines_process && config_->sandbox) {
+    sandbox_ = LimitsOf(*config_);
+  }
+}
 
 Server::~Server() = default;
 
@@ -126,7 +130,7 @@ absl::StatusOr<std::shared_ptr<const Config>> Server::LookUpNames(
       return read;
     }
     names_logger_ = log_.AddLogger();
-    const absl::Status opened = WithoutCapabilities([&] { return OpenNames(*read); });
+    const absl::Status opened = MakeThreads(ThreadRole::kNames, [&] { return OpenNames(*read); });
     if (!opened.ok()) {
       return opened;
     }
@@ -247,7 +251,7 @@ absl::Status Server::Run() {
   const sigset_t signals = WaitedSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   takes_signals_.store(true, std::memory_order_release);
-  absl::Status status = WithoutCapabilities([this] { return StartThreads(); });
+  absl::Status status = StartThreads();
   if (status.ok()) {
     status = Confine();
   }
@@ -261,18 +265,43 @@ absl::Status Server::Run() {
   return absl::OkStatus();
 }
 
-absl::Status Server::StartThreads() {
-  log_.Start();
-  LogStart();
-  if (policy_service_ != nullptr) {
-    policy_service_->Start();
-  }
-  for (const std::unique_ptr<ShardThread>& shard : shards_) {
-    if (absl::Status status = shard->Start(); !status.ok()) {
-      return status;
+// Threads are what their maker is: this one has no capabilities, and for most roles no more of the
+// file system and the network than they need. Shards need some until they have their ring.
+absl::Status Server::MakeThreads(ThreadRole role, const std::function<absl::Status()>& make) {
+  return WithoutCapabilities([&] {
+    absl::Status status;
+    if (sandbox_.has_value() && role != ThreadRole::kShard) {
+      status = RestrictThread(role, *sandbox_);
     }
+    return status.ok() ? make() : status;
+  });
+}
+
+absl::Status Server::StartThreads() {
+  absl::Status status = MakeThreads(ThreadRole::kQuiet, [this] {
+    log_.Start();
+    LogStart();
+    if (policy_service_ != nullptr) {
+      policy_service_->Start();
+    }
+    return absl::OkStatus();
+  });
+  if (!status.ok()) {
+    return status;
   }
-  return absl::OkStatus();
+  return MakeThreads(ThreadRole::kShard, [this] {
+    const auto has_ring = [this] {
+      return sandbox_.has_value() ? RestrictThread(ThreadRole::kShard, *sandbox_)
+                                  : absl::OkStatus();
+    };
+    absl::Status started;
+    for (const std::unique_ptr<ShardThread>& shard : shards_) {
+      if (started.ok()) {
+        started = shard->Start(has_ring);
+      }
+    }
+    return started;
+  });
 }
 
 absl::Status Server::Confine() {
@@ -284,8 +313,24 @@ absl::Status Server::Confine() {
   if (!kept.ok()) {
     return kept.status();
   }
-  logger_->Event(LogLevel::kInfo, "start",
-                 absl::StrCat("runs as ", options_.runs_as, " with ", *kept));
+  std::string sandbox = "off";
+  if (sandbox_.has_value()) {
+    if (absl::Status status = RestrictThread(ThreadRole::kMain, *sandbox_); !status.ok()) {
+      return status;
+    }
+    const absl::StatusOr<bool> filtered = FilterSystemCalls();
+    if (!filtered.ok()) {
+      return filtered.status();
+    }
+    const int version = LandlockVersion();
+    sandbox = absl::StrCat(
+        *filtered ? "seccomp" : "no seccomp here",
+        version == 0 ? ", no Landlock here" : absl::StrCat(", Landlock version ", version),
+        version == 0 || RestrictsPorts(version) ? "" : " (without ports)");
+  }
+  logger_->Event(
+      LogLevel::kInfo, "start",
+      absl::StrCat("runs as ", options_.runs_as, " with ", *kept, "; sandbox: ", sandbox));
   return absl::OkStatus();
 }
 
@@ -417,6 +462,11 @@ absl::StatusOr<Server::GivenReload> Server::GiveReload() {
     return loaded.status();
   }
   const std::shared_ptr<const Config> read = KeepRestartOnly(*read_, **loaded);
+  if (sandbox_.has_value() && RestrictsPorts(LandlockVersion())) {
+    if (std::string beyond = BeyondLimits(*sandbox_, *read); !beyond.empty()) {
+      return absl::FailedPreconditionError(std::move(beyond));
+    }
+  }
   absl::StatusOr<GivenReload> given = GiveReload(read);
   if (!given.ok()) {
     if (names_ != nullptr) {

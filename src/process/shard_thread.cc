@@ -104,10 +104,11 @@ absl::Status ShardThread::OpenListeners(const UnixListeners& unix_listeners) {
   return absl::OkStatus();
 }
 
-absl::Status ShardThread::Start() {
+absl::Status ShardThread::Start(std::function<absl::Status()> has_ring) {
   std::promise<absl::Status> started;
   std::future<absl::Status> result = started.get_future();
-  thread_ = std::thread([this, &started] { Main(started); });
+  thread_ =
+      std::thread([this, &started, has_ring = std::move(has_ring)] { Main(started, has_ring); });
   return result.get();
 }
 
@@ -147,7 +148,8 @@ std::future<void> ShardThread::Reload(PreparedReload prepared) {
   return std::move(prepared.applied_);
 }
 
-void ShardThread::Main(std::promise<absl::Status>& started) {
+void ShardThread::Main(std::promise<absl::Status>& started,
+                       const std::function<absl::Status()>& has_ring) {
   Pin();
   BufferPool pool(config_->buffers_large, config_->buffers_small);
   UringOptions options;
@@ -157,6 +159,10 @@ void ShardThread::Main(std::promise<absl::Status>& started) {
   absl::StatusOr<std::unique_ptr<Uring>> uring = Uring::Create(options, &pool);
   if (!uring.ok()) {
     started.set_value(uring.status());
+    return;
+  }
+  if (absl::Status status = has_ring(); !status.ok()) {
+    started.set_value(std::move(status));
     return;
   }
   const auto shards = static_cast<std::uint32_t>(config_->shards);

@@ -39,6 +39,7 @@ TEST(RestartOnlyChanges, EachSetting) {
   next.ticket_key_file = "/etc/tickets";
   next.user = "mail";
   next.group = "mail";
+  next.sandbox = false;
   EXPECT_EQ(
       RestartOnlyChanges(running, next),
       (Sentences{
@@ -53,9 +54,10 @@ TEST(RestartOnlyChanges, EachSetting) {
           "ticket_key_file is not set now and /etc/tickets in the file; restart to change it",
           "user is not set now and mail in the file; restart to change it",
           "group is not set now and mail in the file; restart to change it",
+          "sandbox is on now and off in the file; restart to change it",
       }));
   EXPECT_EQ(RestartOnlyChanges(next, running).back(),
-            "group is mail now and not set in the file; restart to change it");
+            "sandbox is off now and on in the file; restart to change it");
 }
 
 Sentences Changes(std::string_view before, std::string_view after) {

@@ -96,6 +96,7 @@ TEST_F(ResolveTest, EveryTuningIsTaken) {
       {"ticket_key_file", tickets.c_str()},
       {"user", "mail"},
       {"group", "postdrop"},
+      {"sandbox", "off"},
   };
   for (const auto& [name, value] : values) settings = Tuned(settings, name, value);
   EXPECT_EQ(settings.tuning.size(), AllTuning().size()) << "a setting is missing here";
@@ -121,6 +122,7 @@ TEST_F(ResolveTest, EveryTuningIsTaken) {
   EXPECT_EQ(config->ticket_key_file, tickets);
   EXPECT_EQ(config->user, "mail");
   EXPECT_EQ(config->group, "postdrop");
+  EXPECT_FALSE(config->sandbox);
   EXPECT_EQ(config->policy_service->text, "127.0.0.1:10040");
   EXPECT_EQ(config->policy_summary_interval, 7200 * kNsPerSecond);
 }

@@ -1648,6 +1648,16 @@ DEFECTS = (
         (Edit("src/process/privileges.cc", "absl::OkStatus() : SetCapabilities({});", "absl::OkStatus() : absl::OkStatus();"),),
         e2e("privileges.root_becomes_a_user"), r"FAIL privileges.root_becomes_a_user"),
     Defect(
+        "filter-only-on-the-main-thread",
+        "the filter of system calls is not on the threads that serve clients",
+        (Edit("src/process/system_call_filter.cc", "    Set(SCMP_FLTATR_CTL_TSYNC, 1);", "    Set(SCMP_FLTATR_CTL_TSYNC, 0);"),),
+        unit("tests/process/sandbox_test", "SandboxTest.*"), r"FAILED.*TheFilterIsOnAllThreads"),
+    Defect(
+        "shard-reads-files",
+        "a thread that serves clients may open any file",
+        (Edit("src/process/landlock.cc", "if (role == ThreadRole::kMain || role == ThreadRole::kNames) {", "if (role != ThreadRole::kQuiet) {"),),
+        unit("tests/process/sandbox_test", "SandboxTest.*"), r"FAILED.*AShardHasNoFiles"),
+    Defect(
         "dead-shard-is-waited-for",
         "the main thread does not hear that a shard's ring has failed",
         (Edit("src/process/server.cc", "      if (shard->failed()) {\n", "      if (false) {\n"),),

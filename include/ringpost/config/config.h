@@ -153,6 +153,7 @@ struct Config {
   std::string log_file;            // empty: standard error
   std::string user;                // whom root becomes; empty: "ringpost" where there is one
   std::string group;               // empty: the user's own
+  bool sandbox = true;
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
 

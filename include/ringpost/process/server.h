@@ -15,6 +15,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,7 @@
 #include "ringpost/log/log_file.h"
 #include "ringpost/process/policy_service.h"
 #include "ringpost/process/policy_summary.h"
+#include "ringpost/process/sandbox.h"
 #include "ringpost/process/shard_thread.h"
 #include "ringpost/process/start_log.h"
 #include "ringpost/process/unix_listeners.h"
@@ -76,6 +78,8 @@ class Server {
   [[nodiscard]] absl::Status OpenPolicyService();
   [[nodiscard]] absl::StatusOr<std::vector<std::shared_ptr<const Runtime>>> MakeRuntimes(
       const std::shared_ptr<const Config>& config);
+  [[nodiscard]] absl::Status MakeThreads(ThreadRole role,
+                                         const std::function<absl::Status()>& make);
   [[nodiscard]] absl::Status StartThreads();
   [[nodiscard]] absl::Status Confine();
   void LogStart();
@@ -98,6 +102,7 @@ class Server {
   std::shared_ptr<const Config> config_;  // in force
   ConfigLoader load_config_;
   ServerOptions options_;
+  std::optional<SandboxLimits> sandbox_;  // where there is one
   std::string ring_features_;
   std::unique_ptr<TicketKeys> ticket_keys_;
   std::vector<std::string> file_warnings_;

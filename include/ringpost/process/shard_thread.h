@@ -6,6 +6,7 @@
 #define RINGPOST_PROCESS_SHARD_THREAD_H_
 
 #include <atomic>
+#include <functional>
 #include <future>
 #include <memory>
 #include <string>
@@ -58,8 +59,9 @@ class ShardThread {
   // Of all listeners of the runtime; `unix_listeners` has those of its paths. An error is a
   // sentence that names the address.
   [[nodiscard]] absl::Status OpenListeners(const UnixListeners& unix_listeners);
-  // Returns when the shard is accepting, or with the reason why it cannot.
-  [[nodiscard]] absl::Status Start();
+  // Returns when the shard is accepting, or with the reason why it cannot. `has_ring` is called in
+  // the shard's thread when it has opened what it needs.
+  [[nodiscard]] absl::Status Start(std::function<absl::Status()> has_ring);
   void Post(ShardCommand command);
   // A line about itself in the log, from its own thread.
   void PostStatusRequest();
@@ -79,7 +81,7 @@ class ShardThread {
   [[nodiscard]] const Runtime& runtime() const { return *runtime_; }
 
  private:
-  void Main(std::promise<absl::Status>& started);
+  void Main(std::promise<absl::Status>& started, const std::function<absl::Status()>& has_ring);
   void Pin() const;
   void Fail(std::string_view sentence);
 

@@ -617,7 +617,7 @@ def named_at_a_reload(world, variant):
     setup, identity = variant
     before = world.server({"xclient": "smtpd xclient", "none": "smtpd"}.get(identity, "smtpd haproxy"))
     server = world.server(setup)
-    layout = Layout(world, before.port, identity).route("mx")
+    layout = Layout(world, before.port, identity, sandbox="off").route("mx")
     with world.configured(layout) as proxy:
         layout = layout.copy()
         layout.upstreams["backend"]["addresses"] = [server.address]

@@ -234,7 +234,8 @@ def another_upstream(world):
     """New sessions go to the new one, whatever was known of the old one and although a probe is under way."""
     with Backend({"greeting": CLOSE}) as first, Backend() as second, Backend() as third:
         # One shard: another would have to find out by itself that the first is silent.
-        layout = Layout(world, [f"127.0.0.1:{first.port}", f"127.0.0.1:{second.port}"]).route("mx", tls="may")
+        # The sandbox would not let it connect to a port that no upstream had at the start.
+        layout = Layout(world, [f"127.0.0.1:{first.port}", f"127.0.0.1:{second.port}"], sandbox="off").route("mx", tls="may")
         other = layout.copy()
         other.upstreams["backend"]["addresses"] = [f"127.0.0.1:{third.port}"]
         with world.configured(layout) as proxy:

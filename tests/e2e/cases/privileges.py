@@ -7,6 +7,8 @@ import socket
 from pathlib import Path
 
 from harness.case import Skip, case, check, contains, equal, eventually
+from harness.configured import Layout
+from harness.names import NameServer
 from harness.namespace import private_network
 from harness.process import run
 from harness.ringpost import refuse
@@ -40,6 +42,8 @@ def expect_identity(proxy, kept):
         equal(capabilities(facts), [own, own, 0, 0], f"capabilities of thread {index}")
         equal(int(facts["CapBnd"], 16), NET_BIND_SERVICE | DAC_READ_SEARCH, "bounding set")
         equal(int(facts["NoNewPrivs"]), 1, "no_new_privs")
+        filtered = "sandbox: seccomp" in proxy.events("start")[-2]["message"]
+        equal(int(facts["Seccomp"]), 2 if filtered else 0, "system calls are filtered")
     # Of a process that may leave no core dump these files are root's.
     equal(os.stat(f"/proc/{proxy.process.pid}/mem").st_uid, 0, "who owns its memory")
 
@@ -170,3 +174,44 @@ def the_check_is_made_as_the_user(world):
         code, said = refuse(world, *words, f"--user={NOBODY}", *last)
         equal(code, 1, f"exit code; it said {said!r}")
         contains(said, "choose a folder that ringpost's user may write to", "the sentence")
+
+
+@case
+def the_sandbox_can_be_off(world):
+    with world.private(world.sink.port, sandbox="off") as proxy:
+        contains(proxy.events("start")[-2]["message"], "sandbox: off", "the log")
+        equal({facts["Seccomp"].strip() for facts in threads(proxy)}, {"0"}, "system calls are not filtered")
+        serves(world, proxy)
+
+
+@case
+def a_new_upstream_port_wants_a_restart(world):
+    layout = Layout(world, world.sink.port).route("mx")
+    with world.private_sink() as other, world.configured(layout) as proxy:
+        if "Landlock version" not in proxy.log or "without ports" in proxy.log:
+            raise Skip("this kernel's Landlock does not restrict ports")
+        second = layout.copy()
+        second.upstreams["backend"]["addresses"] = [f"127.0.0.1:{other.port}"]
+        level, message = proxy.reload(second)
+        equal(level, "error", f"level of the reload's result: {message}")
+        contains(message, f"at the start ({world.sink.port}), not to {other.port}; restart ringpost", "the result")
+        contains(message, "the configuration in force stays", "the result")
+        with Client(proxy.at("mx")) as client:
+            client.open(world.tls)
+            client.quit()
+
+
+@case
+def a_reload_brings_the_first_name(world):
+    """The thread that looks names up is made in the sandbox."""
+    with NameServer({"mail.example": ["127.0.0.1"]}) as names:
+        layout = Layout(world, world.sink.port, resolver=[names.address]).route("mx")
+        with world.configured(layout) as proxy:
+            by_name = layout.copy()
+            by_name.upstreams["backend"]["addresses"] = [f"mail.example:{world.sink.port}"]
+            level, message = proxy.reload(by_name)
+            equal(level, "info", f"level of the reload's result: {message}")
+            check(any("mail.example is 127.0.0.1" in event["message"] for event in proxy.events("names")), "it was looked up")
+            with Client(proxy.at("mx")) as client:
+                client.open(world.tls)
+                client.quit()
