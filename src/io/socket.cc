@@ -2,6 +2,7 @@
 #include "ringpost/io/socket.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
 
@@ -71,7 +72,7 @@ absl::Status SetUp(int fd, const sockaddr* address, socklen_t length, std::strin
   if (bind(fd, address, length) != 0) {
     return ListenError(text, "bind");
   }
-  if (listen(fd, options.backlog) != 0) {
+  if (options.listens && listen(fd, options.backlog) != 0) {
     return ListenError(text, "listen");
   }
   return absl::OkStatus();
@@ -96,6 +97,16 @@ absl::StatusOr<int> OpenListener(const sockaddr* address, socklen_t length, std:
     return status;
   }
   return fd;
+}
+
+int AdoptListener(int fd, DeferAccept defer) {
+  const int one = 1;
+  const int seconds = defer == DeferAccept::kYes ? kDeferAcceptSeconds : 0;
+  const int flags = fcntl(fd, F_GETFL);
+  const bool done = flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0 &&
+                    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0 &&
+                    setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds) == 0;
+  return done ? 0 : -errno;
 }
 
 std::string_view FormatHost(const SocketAddress& address, std::span<char> out) {

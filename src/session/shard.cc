@@ -83,6 +83,13 @@ void Shard::Turn() {
       RunProbes();
     }
   });
+  if (handed_over_ && !draining_) [[unlikely]] {
+    ReleaseListeners();
+    released_.store(!listening(), std::memory_order_release);
+    if (io_->Now() >= drain_deadline_ || (!listening() && sessions_.size() == 0)) {
+      Drain();
+    }
+  }
   if (draining_) {
     TryFinish();
   }
@@ -132,6 +139,9 @@ void Shard::OnControl(const Completion& completion) {
   switch (command_.load(std::memory_order_acquire)) {
     case ShardCommand::kNone:
       break;
+    case ShardCommand::kHandOver:
+      HandOver();
+      break;
     case ShardCommand::kDrain:
       Drain();
       break;
@@ -141,6 +151,9 @@ void Shard::OnControl(const Completion& completion) {
   }
   if (status_wanted_.exchange(false, std::memory_order_acquire)) {
     Shielded([this] { TellStatus(); });
+  }
+  if (accept_again_.exchange(false, std::memory_order_acquire)) {
+    CancelAccepts();  // those that are armed anew look at the queue first
   }
   if (!stopping_ && completion.result > 0) {
     io_->ReadEvent(control_read_, control_, &control_value_);
@@ -167,6 +180,12 @@ void Shard::Post(ShardUpdateNode update) {
 
 void Shard::PostStatusRequest() {
   status_wanted_.store(true, std::memory_order_release);
+  const std::uint64_t one = 1;
+  (void)!write(control_, &one, sizeof one);
+}
+
+void Shard::PostAcceptAgain() {
+  accept_again_.store(true, std::memory_order_release);
   const std::uint64_t one = 1;
   (void)!write(control_, &one, sizeof one);
 }
@@ -253,17 +272,22 @@ void Shard::TrustComplaint(const std::string& sentence) {
 
 std::int64_t Shard::WallClock() const { return io_->WallClock(); }
 
+void Shard::HandOver() {
+  if (handed_over_ || draining_) {
+    return;
+  }
+  handed_over_ = true;
+  drain_deadline_ = io_->Now() + runtime_->config->drain_timeout;
+  CloseListeners();
+}
+
 void Shard::Drain() {
   if (draining_) {
     return;
   }
   draining_ = true;
   drain_deadline_ = io_->Now() + runtime_->config->drain_timeout;
-  for (const std::unique_ptr<Listener>& listener : listeners_) {
-    if (listener != nullptr) {
-      Close(*listener);
-    }
-  }
+  CloseListeners();
   for (const std::unique_ptr<Prober>& prober : probers_) {
     if (prober != nullptr) {
       prober->probe->Stop();
@@ -288,9 +312,7 @@ void Shard::TryFinish() {
     });
   }
   ReleaseListeners();
-  const bool listening = std::any_of(listeners_.begin(), listeners_.end(),
-                                     [](const auto& listener) { return listener != nullptr; });
-  if (listening || sessions_.size() > 0 || !ProbesIdle()) {
+  if (listening() || sessions_.size() > 0 || !ProbesIdle()) {
     return;
   }
   stopping_ = true;  // the control is not read again
@@ -332,7 +354,7 @@ TimeNs Shard::WaitTimeout() const {
   if (probes_at_ >= 0) {
     at_most(std::max<TimeNs>(probes_at_ - now, 0));
   }
-  if (draining_) {
+  if (draining_ || handed_over_) {
     at_most(std::max<TimeNs>(drain_deadline_ - now, kNsPerMs));
   }
   return timeout;

@@ -159,6 +159,10 @@ void Shard::Leave(const std::optional<ClientNetwork>& counted) {
 void Shard::PauseAccepts(int error) {
   accept_paused_until_ = io_->Now() + kAcceptPause;
   Shielded([&] { observer_->AcceptPaused(error, io_->Now()); });
+  CancelAccepts();
+}
+
+void Shard::CancelAccepts() {
   for (const std::unique_ptr<Listener>& listener : listeners_) {
     if (listener != nullptr && listener->accept.in_flight && !listener->cancel.in_flight) {
       io_->Cancel(listener->cancel, listener->accept);
@@ -202,14 +206,14 @@ void Shard::ArmAccepts() {
     return;
   }
   for (const std::unique_ptr<Listener>& listener : listeners_) {
-    if (listener != nullptr && !listener->closing && !listener->accept.in_flight &&
-        !listener->cancel.in_flight) {
-      // All shards accept from the same unix socket.
-      if (listener->listener->listener->endpoint.address.any.sa_family == AF_UNIX) {
-        io_->AcceptOne(listener->accept, listener->fd);
-      } else {
-        io_->Accept(listener->accept, listener->fd);
-      }
+    if (listener == nullptr || listener->closing || listener->accept.in_flight ||
+        listener->cancel.in_flight) {
+      continue;
+    }
+    if (listener->use == SocketUse::kShared) {
+      io_->AcceptOne(listener->accept, listener->fd);
+    } else {
+      io_->Accept(listener->accept, listener->fd);
     }
   }
 }

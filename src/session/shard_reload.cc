@@ -72,7 +72,7 @@ void Shard::TakeUpdates() {
 // Whatever may be refused memory comes before the first change, so that an update is taken as a
 // whole or, with std::bad_alloc, not at all.
 void Shard::Apply(ShardUpdate& update) {
-  if (draining_) {
+  if (draining_ || handed_over_) {
     for (const int fd : update.listeners) {
       if (fd >= 0) {
         io_->CloseSocket(fd);
@@ -92,7 +92,7 @@ void Shard::Apply(ShardUpdate& update) {
   Place(std::move(listeners), listeners_);
   for (std::size_t index = 0; index < update.listeners.size(); ++index) {
     if (update.listeners[index] < 0) {
-      KeepListener(runtime_->listeners[index]);
+      KeepListeners(runtime_->listeners[index]);
     }
   }
   for (const std::unique_ptr<Listener>& listener : listeners_) {
@@ -125,6 +125,10 @@ Shard::Prepared<Shard::Listener> Shard::PrepareListeners(
     added->fd = sockets[index];
     added->runtime = runtime;
     added->listener = &runtime->listeners[index];
+    // All shards accept from the same unix socket.
+    if (added->listener->listener->endpoint.address.any.sa_family == AF_UNIX) {
+      added->use = SocketUse::kShared;
+    }
     slot = FreeSlot(listeners_, slot);
     UserData user_data{.kind = kAccept,
                        .leg = UserData::kListener,
@@ -138,15 +142,39 @@ Shard::Prepared<Shard::Listener> Shard::PrepareListeners(
   return prepared;
 }
 
-// The socket that is there already now listens for the configuration in force.
-void Shard::KeepListener(const ListenerRuntime& listener) {
-  const auto kept = std::find_if(listeners_.begin(), listeners_.end(), [&](const auto& candidate) {
-    return candidate != nullptr && !candidate->closing && candidate->runtime != runtime_ &&
-           SameListener(*candidate->listener->listener, *listener.listener);
-  });
-  RINGPOST_CHECK(kept != listeners_.end());
-  (*kept)->runtime = runtime_;
-  (*kept)->listener = &listener;
+// The sockets that are there already now listen for the configuration in force.
+void Shard::KeepListeners(const ListenerRuntime& listener) {
+  bool kept = false;
+  for (const std::unique_ptr<Listener>& candidate : listeners_) {
+    if (candidate != nullptr && !candidate->closing && candidate->runtime != runtime_ &&
+        SameListener(*candidate->listener->listener, *listener.listener)) {
+      candidate->runtime = runtime_;
+      candidate->listener = &listener;
+      kept = true;
+    }
+  }
+  RINGPOST_CHECK(kept);
+}
+
+void Shard::AddListener(std::size_t index, int fd, SocketUse use) {
+  std::vector<int> sockets(runtime_->listeners.size(), -1);
+  sockets[index] = fd;
+  Prepared<Listener> listeners = PrepareListeners(runtime_, sockets);
+  listeners.front().second->use = use;
+  Place(std::move(listeners), listeners_);
+}
+
+bool Shard::listening() const {
+  return std::any_of(listeners_.begin(), listeners_.end(),
+                     [](const auto& listener) { return listener != nullptr; });
+}
+
+void Shard::CloseListeners() {
+  for (const std::unique_ptr<Listener>& listener : listeners_) {
+    if (listener != nullptr) {
+      Close(*listener);
+    }
+  }
 }
 
 void Shard::Close(Listener& listener) {

@@ -803,6 +803,61 @@ TEST_F(ShardTest, ADrainRefusesNewClientsAndAStopEndsItAll) {
   EXPECT_EQ(CloseReasonName(world_->ended()[0].reason), "stop");
 }
 
+TEST_F(ShardTest, WhatIsHandedOverGoesOnUntilItEndsByItself) {
+  Start(WorldOptions());
+  ClientEnd& first = Connect();
+  ClientEnd& second = Connect();
+  ASSERT_TRUE(Hears(first, "220 "));
+  ASSERT_TRUE(Hears(second, "220 "));
+  EXPECT_FALSE(world_->shard().has_released());
+  world_->shard().Post(ShardCommand::kHandOver);
+  world_->Pass(kNsPerSecond);
+  EXPECT_TRUE(world_->shard().has_released());
+  EXPECT_FALSE(world_->Connect(SimAddress("192.0.2.8", 1)).connected());
+  // None is in a transaction, and nobody is sent away for a successor's sake.
+  first.Reset();
+  ASSERT_TRUE(world_->Until([&] { return world_->ended().size() == 1; }, kPatience));
+  EXPECT_EQ(second.received().find("421 "), std::string::npos);
+  EXPECT_FALSE(world_->shard().finished());
+  second.Reset();
+  EXPECT_TRUE(world_->Until([&] { return world_->shard().finished(); }, kPatience));
+  for (const EndedSession& session : world_->ended()) {
+    EXPECT_NE(CloseReasonName(session.reason), "drain");
+  }
+}
+
+TEST_F(ShardTest, AcceptsThatAreArmedAgainTakeClientsAsBefore) {
+  Start(WorldOptions());
+  ASSERT_TRUE(Hears(Connect(), "220 "));
+  for (int times = 0; times < 3; ++times) {
+    world_->shard().PostAcceptAgain();
+    ASSERT_TRUE(Hears(Connect(), "220 "));
+    world_->Pass(kNsPerSecond);
+    ASSERT_TRUE(Hears(Connect(), "220 "));
+  }
+  EXPECT_EQ(world_->shard().session_count(), 7u);
+}
+
+TEST_F(ShardTest, WhatIsHandedOverAndNeverEndsIsDrained) {
+  Start(WorldOptions());
+  ClientEnd& idle = Connect();
+  ASSERT_TRUE(Hears(idle, "220 "));
+  world_->shard().Post(ShardCommand::kHandOver);
+  world_->Pass(kNsPerSecond);
+  EXPECT_EQ(world_->shard().session_count(), 1u);
+  world_->Pass(Config().drain_timeout);
+  EXPECT_NE(idle.received().find("\r\n421 4.3.2 "), std::string::npos);
+  EXPECT_TRUE(world_->Until([&] { return world_->shard().finished(); }, kPatience));
+  ASSERT_EQ(world_->ended().size(), 1u);
+  EXPECT_EQ(CloseReasonName(world_->ended()[0].reason), "drain");
+}
+
+TEST_F(ShardTest, AnIdleShardWithoutSessionsEndsAtOnceWhenHandedOver) {
+  Start(WorldOptions());
+  world_->shard().Post(ShardCommand::kHandOver);
+  EXPECT_TRUE(world_->Until([&] { return world_->shard().finished(); }, kNsPerSecond));
+}
+
 TEST_F(ShardTest, AnIdleShardWithoutSessionsEndsAtOnceWhenDrained) {
   Start(WorldOptions());
   world_->shard().Post(ShardCommand::kDrain);

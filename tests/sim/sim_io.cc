@@ -132,6 +132,15 @@ SimRequest* SimIo::Find(std::uint64_t user_data) {
 
 void SimIo::Accept(Operation& operation, int listener) {
   const SimScope scope(*this, SimScope::Who::kTest);
+  AddAccept(operation, listener);
+}
+
+void SimIo::AcceptOne(Operation& operation, int listener) {
+  const SimScope scope(*this, SimScope::Who::kTest);
+  AddAccept(operation, listener).accepts_one = true;
+}
+
+SimRequest& SimIo::AddAccept(Operation& operation, int listener) {
   SimRequest& request = AddRequest(operation, static_cast<int>(SimKind::kAccept), listener);
   const auto found = listeners_.find(listener);
   if (found == listeners_.end()) {
@@ -141,11 +150,7 @@ void SimIo::Accept(Operation& operation, int listener) {
   } else {
     found->second.accept = &request;
   }
-}
-
-void SimIo::AcceptOne(Operation& operation, int listener) {
-  Accept(operation, listener);
-  Find(operation.user_data)->accepts_one = true;
+  return request;
 }
 
 void SimIo::Connect(Operation& operation, int fd, const sockaddr* address, socklen_t length,

@@ -260,6 +260,7 @@ class SimIo final : public Io {
   void Finish(SimRequest& request, std::int32_t result, BlockId block = kNoBlock);
   void Schedule(SimRequest& request);  // its condition holds: run it soon
   void Run(SimRequest& request);
+  SimRequest& AddAccept(Operation& operation, int listener);
   void RunAccept(SimRequest& request);
   void RunConnect(SimRequest& request);
   void RunRecv(SimRequest& request);

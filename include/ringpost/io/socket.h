@@ -22,7 +22,8 @@ enum class DeferAccept : std::uint8_t { kNo, kYes };
 struct ListenOptions {
   PortSharing sharing = PortSharing::kExclusive;
   DeferAccept defer = DeferAccept::kNo;
-  int backlog = 4096;  // capped by net.core.somaxconn
+  int backlog = 4096;   // capped by net.core.somaxconn
+  bool listens = true;  // or is bound only, for listen(2) later
 };
 
 // A listening, close-on-exec socket. TCP_NODELAY is set here and inherited by what is accepted. A
@@ -30,6 +31,10 @@ struct ListenOptions {
 // configured.
 [[nodiscard]] absl::StatusOr<int> OpenListener(const sockaddr* address, socklen_t length,
                                                std::string_view text, const ListenOptions& options);
+
+// The same settings for a TCP socket that listens already, opened by somebody else: blocking,
+// because a ring waits by itself, but a non-blocking one says EAGAIN at once. Or -errno.
+[[nodiscard]] int AdoptListener(int fd, DeferAccept defer);
 
 // "192.0.2.1:25", "[2001:db8::1]:25", "unix". IPv4-mapped IPv6 addresses are written as IPv4.
 // Writes into `out` (kAddressTextMax is enough) and returns the part used.

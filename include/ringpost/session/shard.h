@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // One thread, one ring, its sessions. Shards share nothing on the data path: each has its own
-// listeners (SO_REUSEPORT), pool, wheel and TLS contexts.
+// listeners (SO_REUSEPORT), pool, wheel and TLS contexts. The exceptions are unix sockets, and
+// listeners that a service manager gave the process, fewer than it has shards.
 //
 // One turn: hand the requests of the last turn to the kernel and wait → note each completion → pump
 // each session that has something to do, once. Everything but Post() belongs to the shard's thread.
@@ -94,7 +95,11 @@ class ShardObserver {
   virtual void Status(const ShardStatus& status) = 0;
 };
 
-enum class ShardCommand : std::uint8_t { kNone, kDrain, kStop };
+// kHandOver: another process serves the same sockets now. No new sessions; those that run go on as
+// before until none is left, or a drain's time-out is over; then it drains.
+enum class ShardCommand : std::uint8_t { kNone, kHandOver, kDrain, kStop };
+// Of a listening socket: whether other shards accept from the very same one.
+enum class SocketUse : std::uint8_t { kAlone, kShared };
 
 // A new configuration for a shard that is running.
 struct ShardUpdate {
@@ -108,7 +113,8 @@ using ShardUpdateNode = std::list<ShardUpdate>;
 
 class Shard final : public SessionHost {
  public:
-  // `listeners` are the sockets in the order of `runtime->listeners`; they are closed by the shard.
+  // `listeners` are the sockets in the order of `runtime->listeners`, -1 for none; they are closed
+  // by the shard.
   // `control` is an eventfd of this shard alone, kept open by the caller; -1 where Post() is not
   // used. `registry` and `client_limits` may be null. All pointers must outlive the shard.
   Shard(Io* io, BufferPool* pool, std::shared_ptr<const Runtime> runtime,
@@ -116,6 +122,9 @@ class Shard final : public SessionHost {
         ShardObserver* observer, SessionRegistry* registry = nullptr,
         ClientLimits* client_limits = nullptr);
   ~Shard() override;
+
+  // One more socket of `runtime->listeners[index]`; closed by the shard. Before the first turn.
+  void AddListener(std::size_t index, int fd, SocketUse use);
 
   void Run();   // until finished()
   void Turn();  // one turn of the loop
@@ -129,6 +138,11 @@ class Shard final : public SessionHost {
   // after the other, each as a whole; one that is refused memory is tried again. Without effect
   // once a drain has begun.
   void Post(ShardUpdateNode update);
+  // From any thread. Looks again for clients that wait to be accepted: of one of them only the
+  // process may have been told that has left the same sockets since.
+  void PostAcceptAgain();
+  // From any thread. It was handed over, and does not wait at any listener any more.
+  [[nodiscard]] bool has_released() const { return released_.load(std::memory_order_acquire); }
   // From any thread: the observer is told the status. Without effect at the very end of a stop.
   void PostStatusRequest();
 
@@ -164,6 +178,7 @@ class Shard final : public SessionHost {
     // What it was opened for; a reload that keeps it gives it the new ones.
     std::shared_ptr<const Runtime> runtime;
     const ListenerRuntime* listener = nullptr;
+    SocketUse use = SocketUse::kAlone;
     bool closing = false;
   };
   // What has been made for a slot of its own, and is not yet in it.
@@ -237,13 +252,14 @@ class Shard final : public SessionHost {
   void Leave(const std::optional<ClientNetwork>& counted);
   void Refuse(const ListenerRuntime& listener, int fd, const SocketAddress* client, Refusal why);
   void PauseAccepts(int error);
+  void CancelAccepts();
   void TellStatus();
   void OnControl(const Completion& completion);
   void TakeUpdates();
   void Apply(ShardUpdate& update);
   [[nodiscard]] Prepared<Listener> PrepareListeners(const std::shared_ptr<const Runtime>& runtime,
                                                     const std::vector<int>& sockets);
-  void KeepListener(const ListenerRuntime& listener);
+  void KeepListeners(const ListenerRuntime& listener);
   void ReleaseListeners();
   [[nodiscard]] Prepared<Prober> PrepareProbers(const std::shared_ptr<const Runtime>& runtime);
   void RunProbes();
@@ -265,9 +281,12 @@ class Shard final : public SessionHost {
   void ReclaimBlocks();
   // `enough`: blocks are not short, but sessions wait for their client's share.
   void EndHolders(TimeNs now, bool enough);
+  void HandOver();
   void Drain();
   void Stop();
+  void CloseListeners();
   void Close(Listener& listener);
+  [[nodiscard]] bool listening() const;
   void TryFinish();
   [[nodiscard]] TimeNs WaitTimeout() const;
 
@@ -309,9 +328,12 @@ class Shard final : public SessionHost {
   std::uint64_t control_value_ = 0;
   std::atomic<ShardCommand> command_{ShardCommand::kNone};
   std::atomic<bool> status_wanted_{false};
+  std::atomic<bool> accept_again_{false};
+  std::atomic<bool> released_{false};
 
   TimeNs accept_paused_until_ = 0;
-  TimeNs drain_deadline_ = 0;
+  TimeNs drain_deadline_ = 0;  // once handed over: when the drain begins
+  bool handed_over_ = false;
   bool draining_ = false;
   bool stopping_ = false;
   bool finished_ = false;
