@@ -13,9 +13,11 @@
 #include "absl/strings/str_cat.h"
 #include "ringpost/config/config.h"
 #include "ringpost/config/flags.h"
+#include "ringpost/process/inherited_sockets.h"
 #include "ringpost/process/privileges.h"
 #include "ringpost/process/server.h"
 #include "ringpost/process/start_check.h"
+#include "ringpost/process/start_helper.h"
 #include "ringpost/tls/tls_context.h"
 
 namespace {
@@ -70,13 +72,15 @@ int CheckConfig(const std::shared_ptr<const ringpost::Config>& config,
   return printed;
 }
 
-int Serve(std::shared_ptr<const ringpost::Config> config, const ringpost::Identity& identity) {
+int Serve(std::shared_ptr<const ringpost::Config> config, const ringpost::Identity& identity,
+          ringpost::ServerStart start) {
   if (const absl::Status status = ringpost::DropPrivileges(identity); !status.ok()) {
     return Fail(status);
   }
   const absl::StatusOr<std::unique_ptr<ringpost::Server>> server =
       ringpost::Server::Create(std::move(config), ringpost::LoadConfig,
-                               {.runs_as = identity.user + ":" + identity.group,
+                               {.start = std::move(start),
+                                .runs_as = identity.user + ":" + identity.group,
                                 .config_path = ringpost::ConfigPath(),
                                 .confines_process = true});
   if (!server.ok()) {
@@ -112,6 +116,15 @@ int main(int argc, char** argv) {
     case ringpost::FlagAction::kCheckConfig:
       break;
   }
+  ringpost::ServerStart start;
+  if (*action == ringpost::FlagAction::kRun) {
+    absl::StatusOr<ringpost::InheritedSockets> sockets = ringpost::InheritedSockets::Take();
+    if (!sockets.ok()) {
+      return Fail(sockets.status());
+    }
+    start.sockets = *std::move(sockets);
+    start.helper = ringpost::StartHelper::Fork(argv);
+  }
   absl::StatusOr<std::shared_ptr<const ringpost::Config>> config = ringpost::LoadConfig();
   if (!config.ok()) {
     return Fail(config.status());
@@ -131,6 +144,7 @@ int main(int argc, char** argv) {
   if (!warning.empty()) {
     config = WithWarning(**config, std::move(warning));
   }
-  return *action == ringpost::FlagAction::kCheckConfig ? CheckConfig(*config, *identity)
-                                                       : Serve(*std::move(config), *identity);
+  return *action == ringpost::FlagAction::kCheckConfig
+             ? CheckConfig(*config, *identity)
+             : Serve(*std::move(config), *identity, std::move(start));
 }

@@ -127,6 +127,28 @@ absl::Status LocalSocket::OpenUnix(const Endpoint& endpoint, const LocalSocketOp
   return absl::OkStatus();
 }
 
+absl::Status LocalSocket::Adopt(int fd, const Endpoint& endpoint, const LocalSocketOptions& options,
+                                bool owns_file) {
+  fd_ = fd;
+  const int flags = fcntl(fd, F_GETFL);
+  const int wanted = options.blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+  if (flags < 0 || fcntl(fd, F_SETFL, wanted) != 0) {
+    return SystemError(endpoint, options.name, "fcntl");
+  }
+  if (owns_file && endpoint.address.any.sa_family == AF_UNIX) {
+    const char* const path = endpoint.address.un.sun_path;
+    if (lstat(path, &file_) == 0) {
+      path_ = path;
+    }
+  }
+  return absl::OkStatus();
+}
+
+void LocalSocket::Abandon() {
+  path_.clear();
+  Close();
+}
+
 void LocalSocket::Close() {
   if (!path_.empty()) {
     struct stat now{};

@@ -27,12 +27,17 @@ class LocalSocket {
   // Close-on-exec, listening. A unix socket's file is never open to others, not even for a moment;
   // a file in its place is removed only if it is a socket that nobody answers on.
   [[nodiscard]] absl::Status Open(const Endpoint& endpoint, const LocalSocketOptions& options);
+  // Takes one that listens at `endpoint` already. `owns_file`: Close() removes the file.
+  [[nodiscard]] absl::Status Adopt(int fd, const Endpoint& endpoint,
+                                   const LocalSocketOptions& options, bool owns_file);
   LocalSocket() = default;
   ~LocalSocket() { Close(); }
   LocalSocket(const LocalSocket&) = delete;
   LocalSocket& operator=(const LocalSocket&) = delete;
 
-  void Close();  // and removes the file, if it is still ours
+  void Close();    // and removes the file, if it is still ours
+  void Abandon();  // leaves the file to another process, which has the socket too
+  [[nodiscard]] bool owns_file() const { return !path_.empty(); }
   [[nodiscard]] int fd() const { return fd_; }
 
   // What Open() would meet at the path of a unix socket. An error is what it would say.

@@ -137,6 +137,7 @@ struct PolicyService::Impl {
   int wake = -1;  // eventfd
   std::atomic<bool> stopping{false};
   std::atomic<bool> releasing{false};
+  std::atomic<bool> handing_over{false};
   std::thread thread;
 
   // The thread's.
@@ -188,6 +189,10 @@ void PolicyService::Impl::Run() {
       }
     }
     std::erase_if(connections, [](const Connection& connection) { return connection.fd < 0; });
+    if (handing_over) {
+      listener.Abandon();
+      continue;
+    }
     if (polled[kListener].revents != 0) {
       Accept(now);
     }
@@ -353,8 +358,12 @@ absl::StatusOr<std::unique_ptr<PolicyService>> PolicyService::Open(
   if (impl.wake < 0) {
     return absl::InternalError(absl::StrCat("eventfd: ", std::strerror(errno)));
   }
-  if (absl::Status status = impl.listener.Open(endpoint, {.name = kPolicySocketName});
-      !status.ok()) {
+  const LocalSocketOptions how{.name = kPolicySocketName};
+  const absl::Status status =
+      impl.options.socket >= 0
+          ? impl.listener.Adopt(impl.options.socket, endpoint, how, impl.options.owns_file)
+          : impl.listener.Open(endpoint, how);
+  if (!status.ok()) {
     return status;
   }
   return service;
@@ -372,6 +381,12 @@ void PolicyService::Start() {
 }
 
 void PolicyService::Release() { impl_->Command(impl_->releasing); }
+
+void PolicyService::HandOver() { impl_->Command(impl_->handing_over); }
+
+int PolicyService::socket() const { return impl_->listener.fd(); }
+
+bool PolicyService::owns_file() const { return impl_->listener.owns_file(); }
 
 void PolicyService::Stop() {
   if (impl_->thread.joinable()) {

@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ringpost/process/server.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <ctime>
 #include <future>
 #include <new>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "local_socket.h"
+#include "port_owner.h"
 #include "reload_needs.h"
 #include "ringpost/base/check.h"
 #include "ringpost/config/reload.h"
@@ -25,6 +32,11 @@ namespace {
 
 // How often the main thread looks whether ticket keys or a summary are due.
 constexpr time_t kHousekeepingSeconds = 10;
+// How long a start waits for an address that another ringpost has, and how often it tries.
+constexpr std::chrono::seconds kPortPatience{2};
+constexpr std::chrono::milliseconds kPortPause{20};
+// Housekeeping while another process has the sockets, too.
+constexpr long kSoonNs = 20'000'000;
 // A shard takes a new configuration in its next turn; one that does not is stuck.
 constexpr std::chrono::seconds kApplyTimeout{10};
 
@@ -33,7 +45,7 @@ std::int64_t WallClock() { return std::time(nullptr); }
 sigset_t WaitedSignals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR2, ShardThread::kEndedSignal}) {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, ShardThread::kEndedSignal}) {
     sigaddset(&signals, signal);
   }
   return signals;
@@ -61,6 +73,34 @@ absl::Status CheckPortIsFree(const ListenerConfig& listener) {
   return absl::OkStatus();
 }
 
+// Or by a program that this user cannot see: one that runs confined, as ringpost does.
+bool MayBeHeldByRingpost(const Endpoint& endpoint) {
+  if (IsUnix(endpoint)) {
+    const absl::StatusOr<LocalSocket::Occupant> occupant =
+        LocalSocket::OccupantOf(endpoint, UnixListeners::kName);
+    return occupant.ok() && occupant->answers && IsThisProgram(ProgramOf(occupant->pid));
+  }
+  const std::vector<PortOwner> owners = PortOwners(endpoint);
+  return owners.empty() || std::any_of(owners.begin(), owners.end(), [](const PortOwner& owner) {
+           return IsThisProgram(owner.program);
+         });
+}
+
+// One that was told to end a moment ago has not given up its sockets yet.
+absl::Status OnceFree(const Endpoint& endpoint, const std::function<absl::Status()>& open) {
+  const auto give_up = std::chrono::steady_clock::now() + kPortPatience;
+  for (;;) {
+    absl::Status status = open();
+    if (!absl::IsFailedPrecondition(status) || std::chrono::steady_clock::now() >= give_up) {
+      return status;
+    }
+    if (!MayBeHeldByRingpost(endpoint)) {
+      return open();  // it may have let go in between
+    }
+    std::this_thread::sleep_for(kPortPause);
+  }
+}
+
 bool ListensOnPort(const Runtime& runtime, std::uint16_t port) {
   return std::any_of(runtime.listeners.begin(), runtime.listeners.end(),
                      [port](const ListenerRuntime& listener) {
@@ -77,6 +117,9 @@ Server::Server(std::shared_ptr<const Config> config, ConfigLoader load_config,
       load_config_(std::move(load_config)),
       options_(std::move(options)),
       ring_features_(std::move(ring_features)),
+      start_(std::move(options_.start)),
+      predecessor_(start_.sockets.TakePredecessor()),
+      successor_(std::move(start_.helper)),
       log_file_(std::move(log_file)),
       log_(config_->log_format, config_->log_level, log_file_->fd()),
       logger_(log_.AddLogger()),
@@ -164,11 +207,16 @@ absl::Status Server::OpenNames(const Config& read) {
 }
 
 absl::Status Server::Load() {
-  absl::StatusOr<std::unique_ptr<TicketKeys>> keys = LoadTicketKeys(*config_, WallClock());
-  if (!keys.ok()) {
-    return keys.status();
+  if (config_->ticket_key_file.empty()) {
+    ticket_keys_ = predecessor_.TakeTicketKeys(WallClock());
   }
-  ticket_keys_ = *std::move(keys);
+  if (ticket_keys_ == nullptr) {
+    absl::StatusOr<std::unique_ptr<TicketKeys>> keys = LoadTicketKeys(*config_, WallClock());
+    if (!keys.ok()) {
+      return keys.status();
+    }
+    ticket_keys_ = *std::move(keys);
+  }
   absl::StatusOr<std::vector<std::shared_ptr<const Runtime>>> runtimes = MakeRuntimes(config_);
   if (!runtimes.ok()) {
     return runtimes.status();
@@ -208,20 +256,102 @@ absl::StatusOr<std::vector<std::shared_ptr<const Runtime>>> Server::MakeRuntimes
 }
 
 absl::Status Server::OpenListeners() {
-  for (const ListenerRuntime& listener : shards_.front()->runtime().listeners) {
-    if (absl::Status status = CheckPortIsFree(*listener.listener); !status.ok()) {
+  const std::vector<ListenerRuntime>& listeners = shards_.front()->runtime().listeners;
+  for (const ListenerRuntime& listener : listeners) {
+    // Where one was given to us, it is our own socket that would be in the way.
+    if (start_.sockets.HadPort(PortOf(listener.listener->endpoint.address))) {
+      continue;
+    }
+    absl::Status status =
+        OnceFree(listener.listener->endpoint, [&] { return CheckPortIsFree(*listener.listener); });
+    if (!status.ok()) {
       return status;
     }
   }
-  if (absl::Status status = unix_listeners_.Open(*config_); !status.ok()) {
-    return status;
-  }
-  for (const std::unique_ptr<ShardThread>& shard : shards_) {
-    if (absl::Status status = shard->OpenListeners(unix_listeners_); !status.ok()) {
+  for (std::size_t index = 0; index < listeners.size(); ++index) {
+    const Endpoint& endpoint = listeners[index].listener->endpoint;
+    absl::Status status;
+    if (IsUnix(endpoint)) {
+      status = OpenUnixListener(index);
+    } else if (const auto given = start_.sockets.TakeFor(endpoint); given.empty()) {
+      status = OpenNewListener(index);
+    } else {
+      status = AdoptListeners(index, given);
+    }
+    if (!status.ok()) {
       return status;
     }
   }
   return absl::OkStatus();
+}
+
+// One for all shards.
+absl::Status Server::OpenUnixListener(std::size_t index) {
+  const Endpoint& endpoint = shards_.front()->runtime().listeners[index].listener->endpoint;
+  std::vector<InheritedSockets::Socket> given = start_.sockets.TakeFor(endpoint);
+  if (!given.empty()) {
+    given_.push_back(endpoint.text);
+  }
+  absl::Status status = unix_listeners_.Adopt(endpoint, std::move(given));
+  if (status.ok()) {
+    status = OnceFree(endpoint, [&] { return unix_listeners_.Open(endpoint); });
+  }
+  for (const std::unique_ptr<ShardThread>& shard : shards_) {
+    if (status.ok()) {
+      status = shard->AddUnixListener(index, unix_listeners_);
+    }
+  }
+  return status;
+}
+
+absl::Status Server::OpenNewListener(std::size_t index) {
+  for (const std::unique_ptr<ShardThread>& shard : shards_) {
+    absl::Status status = shard->OpenListener(index, ShardThread::Listen::kNow);
+    if (!status.ok()) {
+      return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Every socket is served: connections to one of a group that nobody accepts from would be lost. A
+// shard for which there is none opens one of its own, or, where SO_REUSEPORT is not set or they are
+// another user's, serves another shard's as well.
+absl::Status Server::AdoptListeners(std::size_t index,
+                                    const std::vector<InheritedSockets::Socket>& given) {
+  const ListenerConfig& listener = *shards_.front()->runtime().listeners[index].listener;
+  const DeferAccept defer = ListenOptionsFor(listener, PortSharing::kReusePort).defer;
+  std::vector<ShardSocket> sockets;
+  absl::Status status;
+  for (const InheritedSockets::Socket& socket : given) {
+    if (const int error = AdoptListener(socket.fd, defer); error != 0) {
+      status =
+          absl::InternalError(absl::StrCat("cannot use the socket that was given for ",
+                                           listener.endpoint.text, ": ", std::strerror(-error)));
+    }
+    sockets.push_back({.listener = index, .fd = socket.fd});
+  }
+  for (std::size_t shard = given.size(); shard < shards_.size(); ++shard) {
+    if (shards_[shard]->OpenListener(index, ShardThread::Listen::kLate).ok()) {
+      continue;
+    }
+    ShardSocket& shared = sockets[shard % given.size()];
+    shared.use = SocketUse::kShared;
+    ShardSocket copy = shared;
+    copy.is_copy = true;
+    copy.fd = fcntl(shared.fd, F_DUPFD_CLOEXEC, 0);
+    if (copy.fd < 0) {
+      status = absl::ResourceExhaustedError(absl::StrCat("dup: ", std::strerror(errno)));
+    } else {
+      shards_[shard]->AddListener(copy);
+    }
+  }
+  for (std::size_t socket = 0; socket < sockets.size(); ++socket) {
+    shards_[socket % shards_.size()]->AddListener(sockets[socket]);
+  }
+  given_.push_back(absl::StrCat(listener.endpoint.text,
+                                given.size() > 1 ? absl::StrCat(" (", given.size(), ")") : ""));
+  return status;
 }
 
 absl::Status Server::OpenPolicyService() {
@@ -234,16 +364,26 @@ absl::Status Server::OpenPolicyService() {
   }
   Logger* const logger = log_.AddLogger();  // of the service's thread
   PolicyServiceOptions options;
+  for (const InheritedSockets::Socket& given : start_.sockets.TakeFor(*config_->policy_service)) {
+    if (options.socket >= 0) {
+      close(given.fd);  // nobody makes two
+      continue;
+    }
+    options.socket = given.fd;
+    options.owns_file = given.name == InheritedSockets::kOwnedFile;
+    given_.push_back(given.endpoint.text);
+  }
   options.warn = [logger](std::string_view sentence) {
     logger->Event(LogLevel::kWarning, "policy-service", sentence);
   };
-  absl::StatusOr<std::unique_ptr<PolicyService>> service = PolicyService::Open(
-      *config_->policy_service, config_->hostname, std::move(registries), std::move(options));
-  if (!service.ok()) {
+  return OnceFree(*config_->policy_service, [&] {
+    absl::StatusOr<std::unique_ptr<PolicyService>> service =
+        PolicyService::Open(*config_->policy_service, config_->hostname, registries, options);
+    if (service.ok()) {
+      policy_service_ = *std::move(service);
+    }
     return service.status();
-  }
-  policy_service_ = *std::move(service);
-  return absl::OkStatus();
+  });
 }
 
 absl::Status Server::Run() {
@@ -260,6 +400,7 @@ absl::Status Server::Run() {
     return status;
   }
   logger_->Event(LogLevel::kInfo, "start", "ringpost: ready");
+  predecessor_.TellReady();
   WaitForEnd();
   summary_.Write(PolicySummaryLog::Period::kEnds);
   return absl::OkStatus();
@@ -343,12 +484,13 @@ void Server::PostAll(ShardCommand command) {
 void Server::WaitForEnd() {
   const sigset_t signals = WaitedSignals();
   const timespec housekeeping{.tv_sec = kHousekeepingSeconds, .tv_nsec = 0};
+  const timespec soon{.tv_sec = 0, .tv_nsec = kSoonNs};
   auto period_began = std::chrono::steady_clock::now();
   int interrupts = 0;
-  bool draining = false;
+  bool draining = false;  // by a signal
   while (!std::all_of(shards_.begin(), shards_.end(),
                       [](const auto& shard) { return shard->ended(); })) {
-    const int signal = sigtimedwait(&signals, nullptr, &housekeeping);
+    const int signal = sigtimedwait(&signals, nullptr, WaitsForAnother() ? &soon : &housekeeping);
     for (const std::unique_ptr<ShardThread>& shard : shards_) {
       if (shard->failed()) {
         EndAtOnce(shard->failure());
@@ -356,7 +498,8 @@ void Server::WaitForEnd() {
     }
     ticket_keys_->Advance(WallClock());
     summary_.Release();
-    if (names_ != nullptr && !draining && names_->TakeChange()) {
+    LookAtOthers();
+    if (names_ != nullptr && !ending_ && names_->TakeChange()) {
       TakeOtherAddresses();
     }
     const std::chrono::nanoseconds interval(config_->policy_summary_interval);
@@ -367,9 +510,12 @@ void Server::WaitForEnd() {
     switch (signal) {
       case SIGHUP:
         ReopenLog();
-        if (!draining) {
+        if (!ending_) {
           Reload();
         }
+        break;
+      case SIGUSR1:
+        StartSuccessor();
         break;
       case SIGUSR2:
         summary_.Write(PolicySummaryLog::Period::kGoesOn);
@@ -385,19 +531,108 @@ void Server::WaitForEnd() {
           PostAll(ShardCommand::kStop);
         } else if (!draining) {
           draining = true;
-          logger_->Event(LogLevel::kInfo, "drain",
-                         absl::StrCat("no new sessions; transactions have ",
-                                      config_->drain_timeout / kNsPerSecond, " s to finish"));
-          unix_listeners_.Close();
-          PostAll(ShardCommand::kDrain);
-          if (policy_service_ != nullptr) {
-            policy_service_->Release();
-          }
+          Drain();
         }
         break;
       default:
         break;
     }
+  }
+}
+
+void Server::Drain() {
+  if (successor_.under_way()) {
+    logger_->Event(LogLevel::kWarning, "upgrade", "this one is asked to end; so is the new one");
+    successor_.GiveUp();
+  }
+  logger_->Event(LogLevel::kInfo, "drain",
+                 absl::StrCat("no new sessions; transactions have ",
+                              config_->drain_timeout / kNsPerSecond, " s to finish"));
+  unix_listeners_.Close();
+  PostAll(ShardCommand::kDrain);
+  if (policy_service_ != nullptr && !ending_) {
+    policy_service_->Release();
+  }
+  ending_ = true;
+}
+
+void Server::StartSuccessor() {
+  if (ending_) {
+    logger_->Event(LogLevel::kWarning, "upgrade", "SIGUSR1: this one ends already");
+    return;
+  }
+  std::vector<HandedSocket> sockets;
+  for (const std::unique_ptr<ShardThread>& shard : shards_) {
+    for (const ShardSocket& socket : shard->sockets()) {
+      if (!socket.is_copy) {
+        sockets.push_back({.fd = socket.fd, .kind = HandedKind::kListener});
+      }
+    }
+  }
+  unix_listeners_.AppendTo(&sockets);
+  if (policy_service_ != nullptr) {
+    sockets.push_back(
+        {.fd = policy_service_->socket(),
+         .kind = policy_service_->owns_file() ? HandedKind::kOwnedFile : HandedKind::kListener});
+  }
+  const std::size_t count = sockets.size();
+  const absl::Status status =
+      successor_.Begin(std::move(sockets), *ticket_keys_, Successor::Clock::now());
+  if (status.ok()) {
+    logger_->Event(LogLevel::kInfo, "upgrade",
+                   absl::StrCat("SIGUSR1: starting the program anew, with ", count, " socket(s)"));
+  } else {
+    logger_->Event(LogLevel::kError, "upgrade", absl::StrCat("SIGUSR1: ", status.message()));
+  }
+}
+
+bool Server::WaitsForAnother() const {
+  return successor_.under_way() || successor_.waits_for_release() || predecessor_.exists();
+}
+
+void Server::LookAtOthers() {
+  if (successor_.under_way()) {
+    LookAtSuccessor();
+  }
+  // The kernel wakes one of those that wait at a socket. Where that was one of ours, and it went
+  // away at that moment, the client is still in the queue, and the new one does not know.
+  if (successor_.waits_for_release() &&
+      std::all_of(shards_.begin(), shards_.end(),
+                  [](const auto& shard) { return shard->has_released(); })) {
+    successor_.TellReleased();
+  }
+  if (predecessor_.exists() && predecessor_.HasReleased()) {
+    for (const std::unique_ptr<ShardThread>& shard : shards_) {
+      shard->PostAcceptAgain();
+    }
+  }
+}
+
+void Server::LookAtSuccessor() {
+  switch (successor_.LookAt(Successor::Clock::now())) {
+    case Successor::Look::kWaits:
+      break;
+    case Successor::Look::kReady:
+      HandOver();
+      break;
+    case Successor::Look::kFailed:
+      logger_->Event(LogLevel::kError, "upgrade",
+                     absl::StrCat(successor_.failure(), "; this one goes on serving"));
+      break;
+  }
+}
+
+// The sockets are the new one's as well: closing ours turns nobody away.
+void Server::HandOver() {
+  ending_ = true;
+  logger_->Event(LogLevel::kInfo, "upgrade",
+                 absl::StrCat("the new one (pid ", successor_.pid(),
+                              ") serves; no new sessions here, those that run have ",
+                              config_->drain_timeout / kNsPerSecond, " s"));
+  unix_listeners_.Abandon();
+  PostAll(ShardCommand::kHandOver);
+  if (policy_service_ != nullptr) {
+    policy_service_->HandOver();
   }
 }
 
@@ -567,6 +802,18 @@ void Server::LogStart() {
                    " shard(s), up to ", config_->sessions_max, " sessions"));
   logger_->Event(LogLevel::kInfo, "start", MemorySentence(PlanMemory(*config_)));
   logger_->Event(LogLevel::kInfo, "ring", ring_features_);
+  if (!given_.empty()) {
+    logger_->Event(
+        LogLevel::kInfo, "start",
+        absl::StrCat("listens on sockets that it was started with: ", absl::StrJoin(given_, ", ")));
+  }
+  for (const std::string& address : start_.sockets.CloseRest()) {
+    logger_->Event(
+        LogLevel::kWarning, "start",
+        absl::StrCat("was started with a socket for ", address,
+                     ", which the configuration does not name; it is closed, and clients "
+                     "that waited in its queue are turned away"));
+  }
   if (config_->policy_service.has_value()) {
     logger_->Event(LogLevel::kInfo, "policy-service",
                    absl::StrCat("answers on ", config_->policy_service->text));

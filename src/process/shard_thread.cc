@@ -4,15 +4,19 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <thread>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "ringpost/config/address.h"
 #include "ringpost/io/socket.h"
 #include "ringpost/io/uring.h"
@@ -33,23 +37,19 @@ absl::StatusOr<int> OpenShared(const ListenerConfig& listener,
                       ListenOptionsFor(listener, PortSharing::kReusePort));
 }
 
+bool SameListener(const ListenerConfig& a, const ListenerConfig& b) {
+  return a.implicit_tls == b.implicit_tls && SameEndpoint(a.endpoint, b.endpoint);
+}
+
 }  // namespace
 
-const int ShardThread::kEndedSignal = SIGUSR1;
+const int ShardThread::kEndedSignal = SIGRTMIN;
 
 ListenOptions ListenOptionsFor(const ListenerConfig& listener, PortSharing sharing) {
   ListenOptions options;
   options.sharing = sharing;
   options.defer = listener.implicit_tls ? DeferAccept::kYes : DeferAccept::kNo;
   return options;
-}
-
-bool HasListener(const Runtime& runtime, const ListenerConfig& listener) {
-  return std::any_of(runtime.listeners.begin(), runtime.listeners.end(),
-                     [&listener](const ListenerRuntime& has) {
-                       return has.listener->implicit_tls == listener.implicit_tls &&
-                              SameEndpoint(has.listener->endpoint, listener.endpoint);
-                     });
 }
 
 PreparedReload::PreparedReload(std::shared_ptr<const Runtime> next) {
@@ -87,21 +87,41 @@ ShardThread::~ShardThread() {
   if (thread_.joinable()) {
     thread_.join();
   }
-  for (const int fd : listeners_) {
-    close(fd);
+  for (const ShardSocket& socket : sockets_) {
+    if (shard_ == nullptr) {
+      close(socket.fd);
+    }
   }
   close(control_);
 }
 
-absl::Status ShardThread::OpenListeners(const UnixListeners& unix_listeners) {
-  for (const ListenerRuntime& listener : runtime_->listeners) {
-    const absl::StatusOr<int> fd = OpenShared(*listener.listener, unix_listeners);
-    if (!fd.ok()) {
-      return fd.status();
-    }
-    listeners_.push_back(*fd);
+absl::Status ShardThread::OpenListener(std::size_t listener, Listen listen) {
+  const ListenerConfig& config = *runtime_->listeners[listener].listener;
+  const Endpoint& endpoint = config.endpoint;
+  ListenOptions options = ListenOptionsFor(config, PortSharing::kReusePort);
+  options.listens = listen == Listen::kNow;
+  const absl::StatusOr<int> fd =
+      ringpost::OpenListener(&endpoint.address.any, endpoint.length, endpoint.text, options);
+  if (!fd.ok()) {
+    return fd.status();
+  }
+  AddListener({.listener = listener, .fd = *fd});
+  if (listen == Listen::kLate) {
+    silent_.push_back(*fd);
   }
   return absl::OkStatus();
+}
+
+void ShardThread::AddListener(const ShardSocket& socket) { sockets_.push_back(socket); }
+
+absl::Status ShardThread::AddUnixListener(std::size_t listener,
+                                          const UnixListeners& unix_listeners) {
+  const absl::StatusOr<int> fd =
+      unix_listeners.Duplicate(runtime_->listeners[listener].listener->endpoint);
+  if (fd.ok()) {
+    AddListener({.listener = listener, .fd = *fd, .use = SocketUse::kShared, .is_copy = true});
+  }
+  return fd.status();
 }
 
 absl::Status ShardThread::Start(std::function<absl::Status()> has_ring) {
@@ -118,6 +138,12 @@ void ShardThread::Post(ShardCommand command) {
   }
 }
 
+void ShardThread::PostAcceptAgain() {
+  if (shard_ != nullptr) {
+    shard_->PostAcceptAgain();
+  }
+}
+
 void ShardThread::PostStatusRequest() {
   if (shard_ != nullptr) {
     shard_->PostStatusRequest();
@@ -130,7 +156,15 @@ absl::StatusOr<PreparedReload> ShardThread::PrepareReload(
   ShardUpdate& update = prepared.update_.front();
   for (std::size_t index = 0; index < update.listeners.size(); ++index) {
     const ListenerConfig& listener = *update.runtime->listeners[index].listener;
-    if (HasListener(*runtime_, listener)) {
+    bool has = false;
+    for (ShardSocket socket : sockets_) {
+      if (SameListener(*runtime_->listeners[socket.listener].listener, listener)) {
+        socket.listener = index;
+        prepared.sockets_.push_back(socket);
+        has = true;
+      }
+    }
+    if (has) {
       continue;
     }
     const absl::StatusOr<int> fd = OpenShared(listener, unix_listeners);
@@ -138,12 +172,18 @@ absl::StatusOr<PreparedReload> ShardThread::PrepareReload(
       return fd.status();
     }
     update.listeners[index] = *fd;
+    const bool is_copy = IsUnix(listener.endpoint);
+    prepared.sockets_.push_back({.listener = index,
+                                 .fd = *fd,
+                                 .use = is_copy ? SocketUse::kShared : SocketUse::kAlone,
+                                 .is_copy = is_copy});
   }
   return prepared;
 }
 
 std::future<void> ShardThread::Reload(PreparedReload prepared) {
   runtime_ = prepared.update_.front().runtime;
+  sockets_ = std::move(prepared.sockets_);
   shard_->Post(std::move(prepared.update_));
   return std::move(prepared.applied_);
 }
@@ -167,8 +207,18 @@ void ShardThread::Main(std::promise<absl::Status>& started,
   }
   const auto shards = static_cast<std::uint32_t>(config_->shards);
   const std::uint32_t sessions_max = (config_->sessions_max + shards - 1) / shards;
-  shard_ = std::make_unique<Shard>(uring->get(), &pool, runtime_, std::exchange(listeners_, {}),
-                                   sessions_max, control_, &log_, registry_, client_limits_);
+  for (const int fd : silent_) {
+    if (listen(fd, ListenOptions().backlog) != 0) {
+      started.set_value(absl::InternalError(absl::StrCat("listen: ", std::strerror(errno))));
+      return;
+    }
+  }
+  shard_ = std::make_unique<Shard>(uring->get(), &pool, runtime_,
+                                   std::vector<int>(runtime_->listeners.size(), -1), sessions_max,
+                                   control_, &log_, registry_, client_limits_);
+  for (const ShardSocket& socket : sockets_) {
+    shard_->AddListener(socket.listener, socket.fd, socket.use);
+  }
   started.set_value(absl::OkStatus());
   shard_->Run();
   ended_.store(true, std::memory_order_release);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -17,6 +18,11 @@
 
 namespace ringpost {
 namespace {
+
+// Blocking, because a ring gives up at once on a socket that is not.
+LocalSocketOptions Options() {
+  return {.name = UnixListeners::kName, .blocking = true, .backlog = ListenOptions().backlog};
+}
 
 std::vector<const Endpoint*> PathsOf(const Config& config) {
   std::vector<const Endpoint*> paths;
@@ -39,17 +45,39 @@ UnixListeners::~UnixListeners() = default;
 
 absl::Status UnixListeners::Open(const Config& next) {
   for (const Endpoint* const endpoint : PathsOf(next)) {
-    if (Find(*endpoint) != nullptr) {
+    if (absl::Status status = Open(*endpoint); !status.ok()) {
+      return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status UnixListeners::Open(const Endpoint& endpoint) {
+  if (Find(endpoint) != nullptr) {
+    return absl::OkStatus();
+  }
+  auto socket = std::make_unique<LocalSocket>();
+  if (absl::Status status = socket->Open(endpoint, Options()); !status.ok()) {
+    return status;
+  }
+  listeners_.push_back({endpoint, std::move(socket)});
+  return absl::OkStatus();
+}
+
+absl::Status UnixListeners::Adopt(const Endpoint& endpoint,
+                                  const std::vector<InheritedSockets::Socket>& given) {
+  for (const InheritedSockets::Socket& one : given) {
+    if (Find(endpoint) != nullptr) {
+      close(one.fd);
       continue;
     }
     auto socket = std::make_unique<LocalSocket>();
-    // Blocking, because a ring gives up at once on a socket that is not.
-    absl::Status status = socket->Open(
-        *endpoint, {.name = kName, .blocking = true, .backlog = ListenOptions().backlog});
+    absl::Status status =
+        socket->Adopt(one.fd, endpoint, Options(), one.name == InheritedSockets::kOwnedFile);
     if (!status.ok()) {
       return status;
     }
-    listeners_.push_back({*endpoint, std::move(socket)});
+    listeners_.push_back({endpoint, std::move(socket)});
   }
   return absl::OkStatus();
 }
@@ -64,6 +92,21 @@ void UnixListeners::Keep(const Config& now) {
 }
 
 void UnixListeners::Close() { listeners_.clear(); }
+
+void UnixListeners::Abandon() {
+  for (const Listener& listener : listeners_) {
+    listener.socket->Abandon();
+  }
+  listeners_.clear();
+}
+
+void UnixListeners::AppendTo(std::vector<HandedSocket>* sockets) const {
+  for (const Listener& listener : listeners_) {
+    sockets->push_back(
+        {.fd = listener.socket->fd(),
+         .kind = listener.socket->owns_file() ? HandedKind::kOwnedFile : HandedKind::kListener});
+  }
+}
 
 absl::StatusOr<int> UnixListeners::Duplicate(const Endpoint& endpoint) const {
   const Listener* const listener = Find(endpoint);

@@ -82,6 +82,36 @@ absl::StatusOr<std::unique_ptr<TicketKeys>> TicketKeys::FromSecret(std::string_v
   return keys;
 }
 
+std::unique_ptr<TicketKeys> TicketKeys::FromState(std::span<const unsigned char, kStateBytes> state,
+                                                  std::int64_t now) {
+  static_assert(kStateBytes == sizeof(std::int64_t) + sizeof(Keys));
+  std::int64_t period = 0;
+  std::memcpy(&period, state.data(), sizeof period);
+  const std::int64_t current = std::max<std::int64_t>(now, 0) / kPeriodSeconds;
+  if (period != current && period != current - 1) {
+    return nullptr;
+  }
+  std::unique_ptr<TicketKeys> keys(new TicketKeys(std::string()));
+  Keys words;
+  std::memcpy(&words, state.data() + sizeof period, sizeof words);
+  keys->Publish(words);
+  explicit_bzero(&words, sizeof words);
+  keys->period_.store(period, std::memory_order_relaxed);
+  keys->Advance(now);
+  return keys;
+}
+
+bool TicketKeys::Export(std::span<unsigned char, kStateBytes> state) const {
+  if (!secret_.empty()) {
+    return false;
+  }
+  const std::int64_t period = period_.load(std::memory_order_relaxed);
+  std::memcpy(state.data(), &period, sizeof period);
+  const Wiped<Keys> keys(Snapshot());
+  std::memcpy(state.data() + sizeof period, &*keys, sizeof(Keys));
+  return true;
+}
+
 TicketKeys::~TicketKeys() {
   explicit_bzero(const_cast<char*>(secret_.data()), secret_.size());
   Publish(Keys{});

@@ -1665,13 +1665,14 @@ DEFECTS = (
     Defect(
         "policy-port-kept-while-draining",
         "SIGTERM does not give up the policy service's port, and no successor can start",
-        (Edit("src/process/server.cc", "            policy_service_->Release();\n", ""),),
+        (Edit("src/process/server.cc", "    policy_service_->Release();\n", ""),),
         e2e("policy_service.a_successor_starts_while_the_old_one_drains[port]", seconds=90),
         r"FAIL policy_service.a_successor_starts"),
     Defect(
         "unix-path-kept-while-draining",
         "SIGTERM does not give up the path of a unix socket, and no successor can start",
-        (Edit("src/process/server.cc", "          unix_listeners_.Close();\n", ""),),
+        (Edit("src/process/server.cc", "  unix_listeners_.Close();\n  PostAll(ShardCommand::kDrain);\n",
+              "  PostAll(ShardCommand::kDrain);\n"),),
         e2e("egress_unix.a_successor_starts_while_the_old_one_drains"),
         r"FAIL egress_unix.a_successor_starts"),
     Defect(
@@ -1682,8 +1683,7 @@ DEFECTS = (
     Defect(
         "one-shard-takes-all-of-a-unix-socket",
         "shards do not take turns at a unix socket: the first takes all until it is full",
-        (Edit("src/session/shard_accept.cc", "        io_->AcceptOne(listener->accept, listener->fd);\n",
-              "        io_->Accept(listener->accept, listener->fd);\n"),),
+        (Edit("src/session/shard_reload.cc", "      added->use = SocketUse::kShared;\n", ""),),
         e2e("egress_unix.both_shards_serve"), r"FAIL egress_unix.both_shards_serve"),
     Defect(
         "dunno-about-the-successors-sessions",
@@ -1708,6 +1708,45 @@ DEFECTS = (
         "a line about a policy does not say which session it is about",
         (Edit("src/process/shard_log.cc", "  record.id = id;\n", ""),),
         e2e("policy.a_route_that_reports_and_a_partner_that_enforces"), r"FAIL policy.a_route_that_reports"),
+    Defect(
+        "upgrade-drains-at-once",
+        "sessions of the old process that have no transaction open are ended when the new one serves",
+        (Edit("src/process/server.cc", "  PostAll(ShardCommand::kHandOver);\n", "  PostAll(ShardCommand::kDrain);\n"),),
+        e2e("upgrade.sessions_of_the_old_one_go_on", seconds=90), r"FAIL upgrade.sessions_of_the_old_one"),
+    Defect(
+        "upgrade-before-the-new-one-serves",
+        "the old process leaves as soon as the new one is started, which may not start",
+        (Edit("src/process/successor.cc", "        pid_ = news.pid;\n", "        pid_ = news.pid;\n        return Look::kReady;\n"),),
+        e2e("upgrade.a_file_that_is_wrong", seconds=90), r"FAIL upgrade.a_file_that_is_wrong"),
+    Defect(
+        "upgrade-executes-the-old-file",
+        "the program that runs is executed again, and not what is at its path now",
+        (Edit("src/process/start_helper.cc", "  execv(program_.c_str(), arguments_);\n",
+              '  execv("/proc/self/exe", arguments_);\n'),),
+        e2e("upgrade.the_program_at_the_same_path_is_what_starts", seconds=120), r"FAIL upgrade.the_program"),
+    Defect(
+        "upgrade-removes-the-policy-socket",
+        "the old process removes the file of the policy service's socket, which the new one has",
+        (Edit("src/process/policy_service.cc", "      listener.Abandon();\n", "      listener.Close();\n"),),
+        e2e("upgrade.the_policy_service_is_handed_over[unix]", seconds=90), r"FAIL upgrade.the_policy_service"),
+    Defect(
+        "inherited-socket-without-accepts",
+        "of more inherited sockets than shards some are served by nobody, and their connections hang",
+        (Edit("src/process/server.cc", "  for (std::size_t socket = 0; socket < sockets.size(); ++socket) {\n",
+              "  for (std::size_t socket = 0; socket < std::min(sockets.size(), shards_.size()); ++socket) {\n"),),
+        e2e("activation.sockets_for_shards[three, one shard]", seconds=120), r"FAIL activation.sockets_for_shards"),
+    Defect(
+        "one-shard-takes-all-of-a-shared-socket",
+        "shards that share a socket accept with a multishot each: the first gets every connection",
+        (Edit("src/session/shard_accept.cc", "    if (listener->use == SocketUse::kShared) {\n", "    if (false) {\n"),),
+        e2e("activation.sockets_for_shards[one socket, three shards]", seconds=90), r"FAIL activation.sockets_for_shards"),
+    Defect(
+        "start-does-not-wait-for-one-that-ends",
+        "a start fails where another ringpost still has the address for a moment",
+        (Edit("src/process/server.cc", "kPortPatience{2}", "kPortPatience{0}"),
+         Edit("src/session/shard.cc", "  draining_ = true;\n",
+              "  static int turns = 0;\n  if (++turns < 2) {\n    usleep(400'000);\n  }\n  draining_ = true;\n")),
+        e2e("upgrade.sigterm_and_a_start_at_once[none]", seconds=90), r"FAIL upgrade.sigterm_and_a_start"),
     Defect(
         "fuzz-chunk-one-octet-short",
         "a chunk ends one octet early",

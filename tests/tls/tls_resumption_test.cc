@@ -389,6 +389,29 @@ TEST(TicketKeysTest, EachPeriodIssuesUnderItsOwnKey) {
   EXPECT_NE(Sealed::Make(*keys, "x", "").name, first);
 }
 
+TEST(TicketKeysTest, ASuccessorOpensWhatItsPredecessorSealed) {
+  const auto keys = TicketKeys::Random(kStart);
+  const Sealed old = Sealed::Make(*keys, "old", "");
+  keys->Advance(kStart + kPeriod);
+  const Sealed sealed = Sealed::Make(*keys, "secret", "");
+  std::array<unsigned char, TicketKeys::kStateBytes> state{};
+  ASSERT_TRUE(keys->Export(state));
+  const auto next = TicketKeys::FromState(state, kStart + kPeriod);
+  ASSERT_NE(next, nullptr);
+  EXPECT_EQ(sealed.Open(*next, ""), "secret");
+  EXPECT_EQ(old.Open(*next, ""), "old");
+  EXPECT_EQ(Sealed::Make(*next, "new", "").Open(*keys, ""), "new");
+  // A period later the keys of the first are gone, as they are in the predecessor.
+  const auto later = TicketKeys::FromState(state, kStart + 2 * kPeriod);
+  ASSERT_NE(later, nullptr);
+  EXPECT_EQ(sealed.Open(*later, ""), "secret");
+  EXPECT_EQ(old.Open(*later, ""), "refused");
+  for (const std::int64_t now : {kStart + 3 * kPeriod, kStart}) {
+    EXPECT_EQ(TicketKeys::FromState(state, now), nullptr);
+  }
+  EXPECT_FALSE(FromSecretAt(kStart)->Export(state));
+}
+
 TEST(TicketKeysTest, SecretsThatAreNone) {
   for (const std::string& secret :
        {std::string(), std::string(79, 'x'), std::string(81, 'x'), std::string(80, '\0')}) {

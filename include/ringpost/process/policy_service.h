@@ -53,6 +53,9 @@ struct PolicyServiceOptions {
   std::chrono::milliseconds idle_timeout = std::chrono::seconds(1000);
   // One sentence, from the service's thread, at most one in ten seconds. May be empty.
   std::function<void(std::string_view)> warn;
+  // A socket that listens at the endpoint already, the service's now; -1: it opens one.
+  int socket = -1;
+  bool owns_file = false;  // of that socket, if it is a unix one: Stop() removes the file
 };
 
 class PolicyService {
@@ -71,6 +74,12 @@ class PolicyService {
   // about our own sessions: one that asks about a message of another is closed, so that it asks the
   // successor.
   void Release();
+  // The same where the successor has this very socket: who waits in its queue waits for that one,
+  // and a unix socket's file stays.
+  void HandOver();
+  // The socket, to be handed over; until Release(), HandOver() and Stop().
+  [[nodiscard]] int socket() const;
+  [[nodiscard]] bool owns_file() const;
   // Ends the thread, closes everything and removes the unix socket.
   void Stop();
 

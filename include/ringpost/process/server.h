@@ -6,6 +6,8 @@
 // SIGHUP: the configuration is read again, validated as a whole, and, if all of it is good, used
 // for new sessions. SIGUSR2: the policies' summary and a line about each shard go to the log.
 // Other addresses of an upstream's host name are used for new sessions, too.
+// SIGUSR1: the program is started anew and gets all listening sockets. Once it serves, this one
+// takes no new sessions, lets those that run go on, up to --drain_timeout, and ends.
 // SIGTERM, SIGINT: give up all ports, let transactions finish up to --drain_timeout. SIGINT again:
 // at once.
 #ifndef RINGPOST_PROCESS_SERVER_H_
@@ -25,11 +27,14 @@
 #include "ringpost/config/config.h"
 #include "ringpost/log/log.h"
 #include "ringpost/log/log_file.h"
+#include "ringpost/process/inherited_sockets.h"
 #include "ringpost/process/policy_service.h"
 #include "ringpost/process/policy_summary.h"
 #include "ringpost/process/sandbox.h"
 #include "ringpost/process/shard_thread.h"
+#include "ringpost/process/start_helper.h"
 #include "ringpost/process/start_log.h"
+#include "ringpost/process/successor.h"
 #include "ringpost/process/unix_listeners.h"
 #include "ringpost/process/upstream_names.h"
 #include "ringpost/session/client_limits.h"
@@ -41,8 +46,15 @@ namespace ringpost {
 // Reads the configuration again, as at the start.
 using ConfigLoader = std::function<absl::StatusOr<std::shared_ptr<const Config>>()>;
 
+// What the process was started with, besides its configuration.
+struct ServerStart {
+  InheritedSockets sockets;
+  StartHelper helper;  // which SIGUSR1 needs
+};
+
 // What the process is made of that a test in its own process has not.
 struct ServerOptions {
+  ServerStart start;
   std::string runs_as;      // "user:group", for the log
   std::string config_path;  // empty: no file
   // When the start is complete, the process gives up what it does not need any more.
@@ -75,6 +87,10 @@ class Server {
   [[nodiscard]] absl::Status FollowNames();
   [[nodiscard]] absl::Status Load();
   [[nodiscard]] absl::Status OpenListeners();
+  [[nodiscard]] absl::Status OpenNewListener(std::size_t index);
+  [[nodiscard]] absl::Status OpenUnixListener(std::size_t index);
+  [[nodiscard]] absl::Status AdoptListeners(std::size_t index,
+                                            const std::vector<InheritedSockets::Socket>& given);
   [[nodiscard]] absl::Status OpenPolicyService();
   [[nodiscard]] absl::StatusOr<std::vector<std::shared_ptr<const Runtime>>> MakeRuntimes(
       const std::shared_ptr<const Config>& config);
@@ -84,6 +100,12 @@ class Server {
   [[nodiscard]] absl::Status Confine();
   void LogStart();
   void WaitForEnd();
+  void StartSuccessor();
+  [[nodiscard]] bool WaitsForAnother() const;
+  void LookAtOthers();
+  void LookAtSuccessor();
+  void HandOver();
+  void Drain();
   [[noreturn]] void EndAtOnce(std::string_view sentence);
   void LogChanges(const std::vector<std::string>& changes);
   void LogConfiguration();
@@ -104,6 +126,11 @@ class Server {
   ServerOptions options_;
   std::optional<SandboxLimits> sandbox_;  // where there is one
   std::string ring_features_;
+  ServerStart start_;
+  std::vector<std::string> given_;  // addresses of the sockets in it that are in use
+  Predecessor predecessor_;
+  Successor successor_;
+  bool ending_ = false;  // no new sessions
   std::unique_ptr<TicketKeys> ticket_keys_;
   std::vector<std::string> file_warnings_;
   std::vector<StartLine> said_;  // of the configuration in force

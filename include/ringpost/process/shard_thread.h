@@ -27,6 +27,14 @@
 
 namespace ringpost {
 
+// A listening socket of a shard, as the main thread knows it.
+struct ShardSocket {
+  std::size_t listener = 0;  // of Runtime::listeners
+  int fd = -1;
+  SocketUse use = SocketUse::kAlone;
+  bool is_copy = false;  // dup(2): another shard, or UnixListeners, has the first
+};
+
 // A reload of one shard that can be carried out, or dropped: then its sockets are closed.
 class PreparedReload {
  public:
@@ -39,13 +47,14 @@ class PreparedReload {
 
  private:
   friend class ShardThread;
-  ShardUpdateNode update_;  // empty once it was posted
+  ShardUpdateNode update_;            // empty once it was posted
+  std::vector<ShardSocket> sockets_;  // that the shard has then
   std::future<void> applied_;
 };
 
 class ShardThread {
  public:
-  // Told to the process by a shard that has ended: SIGUSR1.
+  // Told to the process by a shard that has ended: SIGRTMIN.
   static const int kEndedSignal;
 
   // `registry` may be null; it, `logger` and `client_limits` outlive the thread.
@@ -56,13 +65,24 @@ class ShardThread {
   ShardThread(const ShardThread&) = delete;
   ShardThread& operator=(const ShardThread&) = delete;
 
-  // Of all listeners of the runtime; `unix_listeners` has those of its paths. An error is a
-  // sentence that names the address.
-  [[nodiscard]] absl::Status OpenListeners(const UnixListeners& unix_listeners);
+  // Before Start(). Of that listener of the runtime; an error is a sentence that names the address.
+  // kLate: nobody can connect before Start(), so that nobody is lost if another shard has none.
+  enum class Listen : std::uint8_t { kNow, kLate };
+  [[nodiscard]] absl::Status OpenListener(std::size_t listener, Listen listen);
+  // The same for a unix socket, of which it gets a duplicate.
+  [[nodiscard]] absl::Status AddUnixListener(std::size_t listener,
+                                             const UnixListeners& unix_listeners);
+  // The same with a socket that is open already; its owner now.
+  void AddListener(const ShardSocket& socket);
+  // Its sockets; they stay open until a reload takes them away, or Post().
+  [[nodiscard]] const std::vector<ShardSocket>& sockets() const { return sockets_; }
   // Returns when the shard is accepting, or with the reason why it cannot. `has_ring` is called in
   // the shard's thread when it has opened what it needs.
   [[nodiscard]] absl::Status Start(std::function<absl::Status()> has_ring);
   void Post(ShardCommand command);
+  // As Shard has them.
+  void PostAcceptAgain();
+  [[nodiscard]] bool has_released() const { return shard_ == nullptr || shard_->has_released(); }
   // A line about itself in the log, from its own thread.
   void PostStatusRequest();
 
@@ -93,7 +113,8 @@ class ShardThread {
   SessionRegistry* registry_;
   ClientLimits* client_limits_;
   int control_;
-  std::vector<int> listeners_;
+  std::vector<ShardSocket> sockets_;  // the shard's, once there is one
+  std::vector<int> silent_;           // of them: those that do not listen yet
   // Made by the thread, kept until it is joined: Post() may come at any time before.
   std::unique_ptr<Shard> shard_;
   std::atomic<bool> ended_{false};
@@ -104,8 +125,6 @@ class ShardThread {
 
 // How a listening socket of this kind is to be opened.
 [[nodiscard]] ListenOptions ListenOptionsFor(const ListenerConfig& listener, PortSharing sharing);
-// Whether `runtime` listens on this very endpoint, in this very way.
-[[nodiscard]] bool HasListener(const Runtime& runtime, const ListenerConfig& listener);
 
 }  // namespace ringpost
 

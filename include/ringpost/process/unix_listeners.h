@@ -14,6 +14,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ringpost/config/config.h"
+#include "ringpost/process/inherited_sockets.h"
+#include "ringpost/process/start_helper.h"
 
 namespace ringpost {
 
@@ -31,11 +33,20 @@ class UnixListeners {
 
   // Those of `next` that are not there yet. An error names the path, and Keep() must follow it.
   [[nodiscard]] absl::Status Open(const Config& next);
+  [[nodiscard]] absl::Status Open(const Endpoint& endpoint);
+  // Takes what this process was started with for `endpoint`: the first, and closes all others.
+  // Nothing, if there is none.
+  [[nodiscard]] absl::Status Adopt(const Endpoint& endpoint,
+                                   const std::vector<InheritedSockets::Socket>& given);
   // Closes those that `now` does not have, and removes their files.
   void Keep(const Config& now);
   // Closes all. Nobody comes to their paths any more, and a successor may have them; whoever is in
   // a queue still belongs to the shards.
   void Close();
+  // A successor has them: their files stay.
+  void Abandon();
+  // Those that a successor is to have; they stay ours.
+  void AppendTo(std::vector<HandedSocket>* sockets) const;
 
   // A descriptor of the socket at `endpoint`, which must be there. It is the caller's.
   [[nodiscard]] absl::StatusOr<int> Duplicate(const Endpoint& endpoint) const;

@@ -44,12 +44,21 @@ class TicketKeys {
   static absl::StatusOr<std::unique_ptr<TicketKeys>> FromSecret(std::string_view secret,
                                                                 std::string_view path,
                                                                 std::int64_t now);
+  // Of another process that has none of a secret: what its Export() gave, if its period is this one
+  // or the one before. Null otherwise.
+  static constexpr std::size_t kStateBytes = 104;
+  static std::unique_ptr<TicketKeys> FromState(std::span<const unsigned char, kStateBytes> state,
+                                               std::int64_t now);
   ~TicketKeys();
   TicketKeys(const TicketKeys&) = delete;
   TicketKeys& operator=(const TicketKeys&) = delete;
 
   // Makes new keys if `now` lies in another period than at the last call. Any thread.
   void Advance(std::int64_t now);
+
+  // The keys themselves, for a successor on this machine: to be wiped at once. False: they come
+  // from a secret, which the successor reads itself.
+  [[nodiscard]] bool Export(std::span<unsigned char, kStateBytes> state) const;
 
   // Encrypts `text` in place with AES-256-GCM under the current key. `bound` is authenticated with
   // it.

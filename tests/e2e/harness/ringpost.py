@@ -2,17 +2,24 @@
 """The programs of this project, started on free ports."""
 
 import json
+import pathlib
 import signal
+import sys
 
 from harness.case import eventually
 from harness.process import Process, free_port, run
 
 
+ACTIVATE = pathlib.Path(__file__).with_name("activate.py")
+
+
 class Ringpost:
     """One running proxy. `upstream` is an address as --upstream takes it; further flags by name, with
-    True for a bare one and None to leave a default out. `program` is another copy, `runner` what runs it."""
+    True for a bare one and None to leave a default out. `program` is another copy, `runner` what runs it.
+    `sockets` makes a list of what activate.py opens for it, from the two addresses."""
 
-    def __init__(self, world, name, upstream, limits=None, ready=True, runner=(), program=None, **flags):
+    def __init__(self, world, name, upstream, limits=None, ready=True, runner=(), program=None, sockets=None,
+                 environment=None, **flags):
         self.port, self.implicit_port = free_port(), free_port()
         self.address = ("127.0.0.1", self.port)
         self.implicit_address = ("127.0.0.1", self.implicit_port)
@@ -29,7 +36,10 @@ class Ringpost:
         }
         settings.update(flags)
         self.command = [*runner, program or world.ringpost_path] + flag_words(settings)
-        self.process = Process(name, self.command, world.folder, limits)
+        if sockets is not None:
+            opened = sockets(f"127.0.0.1:{self.port}", f"127.0.0.1:{self.implicit_port}")
+            self.command = [sys.executable, ACTIVATE, *opened, "--", *self.command]
+        self.process = Process(name, self.command, world.folder, limits, environment)
         if ready:
             self.process.ready("ringpost: ready")
 
