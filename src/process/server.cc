@@ -73,6 +73,16 @@ absl::Status CheckPortIsFree(const ListenerConfig& listener) {
   return absl::OkStatus();
 }
 
+// `watchdog`: zero for none.
+timespec HousekeepingPause(std::chrono::microseconds watchdog) {
+  std::chrono::nanoseconds pause = std::chrono::seconds(kHousekeepingSeconds);
+  if (watchdog.count() > 0) {
+    pause = std::min<std::chrono::nanoseconds>(pause, watchdog / 2);
+  }
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(pause);
+  return {.tv_sec = seconds.count(), .tv_nsec = (pause - seconds).count()};
+}
+
 // Or by a program that this user cannot see: one that runs confined, as ringpost does.
 bool MayBeHeldByRingpost(const Endpoint& endpoint) {
   if (IsUnix(endpoint)) {
@@ -401,6 +411,7 @@ absl::Status Server::Run() {
   }
   logger_->Event(LogLevel::kInfo, "start", "ringpost: ready");
   predecessor_.TellReady();
+  notify_.Ready();
   WaitForEnd();
   summary_.Write(PolicySummaryLog::Period::kEnds);
   return absl::OkStatus();
@@ -483,13 +494,14 @@ void Server::PostAll(ShardCommand command) {
 
 void Server::WaitForEnd() {
   const sigset_t signals = WaitedSignals();
-  const timespec housekeeping{.tv_sec = kHousekeepingSeconds, .tv_nsec = 0};
+  const timespec housekeeping = HousekeepingPause(notify_.watchdog_interval());
   const timespec soon{.tv_sec = 0, .tv_nsec = kSoonNs};
   auto period_began = std::chrono::steady_clock::now();
   int interrupts = 0;
   bool draining = false;  // by a signal
   while (!std::all_of(shards_.begin(), shards_.end(),
                       [](const auto& shard) { return shard->ended(); })) {
+    notify_.Alive(std::chrono::steady_clock::now());
     const int signal = sigtimedwait(&signals, nullptr, WaitsForAnother() ? &soon : &housekeeping);
     for (const std::unique_ptr<ShardThread>& shard : shards_) {
       if (shard->failed()) {
@@ -511,7 +523,9 @@ void Server::WaitForEnd() {
       case SIGHUP:
         ReopenLog();
         if (!ending_) {
+          notify_.Reloading();
           Reload();
+          notify_.Ready();
         }
         break;
       case SIGUSR1:
@@ -550,8 +564,11 @@ void Server::Drain() {
                               config_->drain_timeout / kNsPerSecond, " s to finish"));
   unix_listeners_.Close();
   PostAll(ShardCommand::kDrain);
-  if (policy_service_ != nullptr && !ending_) {
-    policy_service_->Release();
+  if (!ending_) {  // or it is the new one's to say, and its socket
+    notify_.Stopping();
+    if (policy_service_ != nullptr) {
+      policy_service_->Release();
+    }
   }
   ending_ = true;
 }
@@ -629,6 +646,7 @@ void Server::HandOver() {
                  absl::StrCat("the new one (pid ", successor_.pid(),
                               ") serves; no new sessions here, those that run have ",
                               config_->drain_timeout / kNsPerSecond, " s"));
+  notify_.HandedOver(successor_.pid());
   unix_listeners_.Abandon();
   PostAll(ShardCommand::kHandOver);
   if (policy_service_ != nullptr) {

@@ -1665,7 +1665,7 @@ DEFECTS = (
     Defect(
         "policy-port-kept-while-draining",
         "SIGTERM does not give up the policy service's port, and no successor can start",
-        (Edit("src/process/server.cc", "    policy_service_->Release();\n", ""),),
+        (Edit("src/process/server.cc", "      policy_service_->Release();\n", ""),),
         e2e("policy_service.a_successor_starts_while_the_old_one_drains[port]", seconds=90),
         r"FAIL policy_service.a_successor_starts"),
     Defect(
@@ -1740,6 +1740,16 @@ DEFECTS = (
         "shards that share a socket accept with a multishot each: the first gets every connection",
         (Edit("src/session/shard_accept.cc", "    if (listener->use == SocketUse::kShared) {\n", "    if (false) {\n"),),
         e2e("activation.sockets_for_shards[one socket, three shards]", seconds=90), r"FAIL activation.sockets_for_shards"),
+    Defect(
+        "watchdog-while-nothing-happens",
+        "the watchdog is told only when a signal comes, or every ten seconds",
+        (Edit("src/process/server.cc", "  if (watchdog.count() > 0) {\n", "  if (false) {\n"),),
+        e2e("notify.the_watchdog", seconds=60), r"FAIL notify.the_watchdog"),
+    Defect(
+        "old-one-does-not-name-the-new-one",
+        "after an upgrade the service manager is not told by the old process which one is the service",
+        (Edit("src/process/server.cc", "  notify_.HandedOver(successor_.pid());\n", ""),),
+        e2e("notify.an_upgrade", seconds=60), r"FAIL notify.an_upgrade"),
     Defect(
         "start-does-not-wait-for-one-that-ends",
         "a start fails where another ringpost still has the address for a moment",

@@ -28,6 +28,7 @@
 #include "ringpost/log/log.h"
 #include "ringpost/log/log_file.h"
 #include "ringpost/process/inherited_sockets.h"
+#include "ringpost/process/notify.h"
 #include "ringpost/process/policy_service.h"
 #include "ringpost/process/policy_summary.h"
 #include "ringpost/process/sandbox.h"
@@ -128,6 +129,7 @@ class Server {
   std::string ring_features_;
   ServerStart start_;
   std::vector<std::string> given_;  // addresses of the sockets in it that are in use
+  Notify notify_;
   Predecessor predecessor_;
   Successor successor_;
   bool ending_ = false;  // no new sessions
