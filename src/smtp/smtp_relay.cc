@@ -204,17 +204,22 @@ void SmtpRelay::BackendUnusable(std::string reply, const std::string* keywords) 
   RINGPOST_CHECK(opens_backend());
   back_phase_ = BackPhase::kUnusable;
   unusable_ = std::make_unique<std::string>(std::move(reply));
-  const bool extended = pending_.front().from == PendingReply::From::kHello;
-  capabilities_ = {};
-  if (extended) {
-    FilterEhloReply(EhloReplyWithoutBackend(options_->hostname, keywords), OfferStarttls::kNo,
-                    OfferAuth::kNo, &capabilities_, &text_);
-  } else {
-    text_ = "250 " + options_->hostname + "\r\n";
-  }
+  text_ = HelloWithoutBackend(keywords);
   inject_due_ = InjectDue::kFront;
   hello_needed_ = false;
   PopReply();
+}
+
+// The reply to the hello that waits. `keywords` as in BackendUnusable().
+std::string SmtpRelay::HelloWithoutBackend(const std::string* keywords) {
+  capabilities_ = {};
+  if (pending_.front().from != PendingReply::From::kHello) {
+    return "250 " + options_->hostname + "\r\n";
+  }
+  std::string reply;
+  FilterEhloReply(EhloReplyWithoutBackend(options_->hostname, keywords), OfferStarttls::kNo,
+                  OfferAuth::kNo, &capabilities_, &reply);
+  return reply;
 }
 
 std::string_view SmtpRelay::Farewell(CloseReason reason) {

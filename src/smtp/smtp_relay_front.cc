@@ -86,6 +86,11 @@ Step SmtpRelay::NextFront(const RelayInput& input) {
     case FrontPhase::kChunkRefused:
       return Chunk(input);
     case FrontPhase::kReplyDue:
+      // Nobody is left who could say MAIL, and no server has to be waited for to answer a hello.
+      if (opens_backend() && input.eof && input.total == 0) {
+        return CloseWith(CloseReason::kClientEof, HelloWithoutBackend(nullptr));
+      }
+      return kBlocked;
     case FrontPhase::kHandshake:
     case FrontPhase::kEnded:
       return kBlocked;

@@ -184,6 +184,40 @@ TEST_F(EgressTest, AServerThatIsSilent) {
   Exchange("MAIL FROM:<a@a>\r\n", "451 4.4.2 127.0.0.1:10025: did not answer in time\r\n");
 }
 
+// Nobody is waited for on behalf of a client that can say no more. One that has only finished
+// sending has its reply all the same.
+TEST_F(EgressTest, AClientThatHasGoneMeanwhile) {
+  for (const SimBackend server : {SimBackend::kAccept, SimBackend::kSilent}) {
+    for (const std::string_view hello : {"EHLO client\r\n", "HELO client\r\n"}) {
+      greeting_.clear();
+      Start(EgressTls::kMay, {server});
+      client_->Say(hello);
+      world_->Pass(kNsPerSecond);
+      client_->CloseSend();
+      EXPECT_TRUE(world_->Until([&] { return client_->ended(); }, kNsPerSecond));
+      EXPECT_EQ(client_->received(),
+                hello.starts_with("EHLO") ? kOwnList : "250 mx.example.test\r\n");
+      client_->Close();
+      ASSERT_TRUE(world_->Until([&] { return !world_->ended().empty(); }, kNsPerSecond));
+      EXPECT_EQ(world_->ended().back().reason, CloseReason::kClientEof);
+      world_->Finish();
+      partners_.clear();
+    }
+  }
+}
+
+// It has said all there is to say, and is served.
+TEST_F(EgressTest, AClientThatHasOnlyFinishedSending) {
+  Start(EgressTls::kMay, {SimBackend::kSilent});
+  client_->Say("EHLO client\r\nMAIL FROM:<a@a>\r\nQUIT\r\n");
+  client_->CloseSend();
+  EXPECT_TRUE(Hears("221 2.0.0 mx.example.test Bye\r\n", 240 * kNsPerSecond))
+      << client_->received();
+  EXPECT_EQ(client_->received(), std::string(kOwnList) +
+                                     "451 4.4.1 127.0.0.1:10025: cannot be reached: Connection "
+                                     "timed out\r\n221 2.0.0 mx.example.test Bye\r\n");
+}
+
 // All of them have a time together, and those that were not asked are not said to be silent.
 TEST_F(EgressTest, ManyThatAreSilent) {
   greeting_.clear();

@@ -243,6 +243,7 @@ class SmtpRelay {
   Step WithoutBackend(const CommandRule& rule, std::string_view argument, std::size_t octets);
   Step OpenBackend(const CommandRule& rule, std::string_view argument, std::size_t octets);
   Step RefuseUnusable(std::size_t octets);
+  [[nodiscard]] std::string HelloWithoutBackend(const std::string* keywords);
   [[nodiscard]] std::string HelloLine(const CommandRule& rule, std::string_view argument) const;
   Step Answer(LocalReply reply, std::size_t octets);
   Step Refuse(LocalReply reply, std::size_t octets);

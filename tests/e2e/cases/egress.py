@@ -549,6 +549,20 @@ def a_server_that_leaves_an_idle_session(world):
             check(re.fullmatch(LOST.replace("451", "421", 1), client.expect(None, 421).lines[0]), "the last word")
 
 
+@case
+def a_client_that_goes_away_meanwhile(world):
+    """No server is opened for nobody: neither the session nor the connection to the partner stays for the 240 s."""
+    with Partner(world.server_pki.server_context("right"), greeting=SILENT) as partner, \
+            world.configured(layout_of(world, f"127.0.0.1:{partner.port}", "right", levels=("encrypt",))) as proxy:
+        with Client(proxy.at("encrypt")) as client:
+            client.greeting()
+            client.send(b"EHLO sender.example.test\r\n")
+            eventually(lambda: partner.sessions, "the connection to the partner")
+            client.drop()
+            equal(proxy.record(client.local)["reason"], "client_eof", "the reason in the log")
+        check(proxy.process.running(), "ringpost runs")
+
+
 # --- nobody there -----------------------------------------------------------------------------------------
 
 
