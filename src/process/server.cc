@@ -389,10 +389,11 @@ absl::Status Server::OpenPolicyService() {
   return OnceFree(*config_->policy_service, [&] {
     absl::StatusOr<std::unique_ptr<PolicyService>> service =
         PolicyService::Open(*config_->policy_service, config_->hostname, registries, options);
-    if (service.ok()) {
-      policy_service_ = *std::move(service);
+    if (!service.ok()) {
+      return service.status();
     }
-    return service.status();
+    policy_service_ = *std::move(service);
+    return absl::OkStatus();
   });
 }
 
