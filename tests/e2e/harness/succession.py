@@ -54,7 +54,7 @@ class Succession:
 
         def answered():
             return next((message for message in self.events()[before:] if wanted in message), None)
-        return eventually(answered, f"the log says {wanted!r}", 70)
+        return eventually(answered, f"the log says {wanted!r}", 30)
 
     def upgrade(self):
         """Until the new one serves. Returns the pid of the old one."""
