@@ -635,3 +635,6 @@ def quickstart_once(world):
     contains(output, "the backend behind it saw 127.0.0.1 with TLSv1.3", "its output")
     code, output, errors = run([ROOT / "tools/quickstart", "--twice"])
     equal((code, len(errors.splitlines())), (1, 1), "exit code and sentences for an unknown option")
+    code, output, errors = run([ROOT / "tools/quickstart", "--help"])
+    equal((code, errors), (0, ""), "exit code and errors of --help")
+    contains(output, "The first run compiles for about", "--help")
