@@ -31,6 +31,8 @@ constexpr std::uint64_t kScopeAbstractSocket = 1;      // 6
 constexpr int kNetPortRule = 2;                        // 4
 constexpr std::uint64_t kFileRights = (1U << 14) - 1;  // 1, and moving between folders: 2
 constexpr std::uint64_t kMove = LANDLOCK_ACCESS_FS_REFER;
+absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
 constexpr std::uint64_t kReadFiles = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 
 struct RulesetAttributes {
@@ -100,6 +102,29 @@ std::set<std::uint16_t> UpstreamPorts(const Config& config) {
   return ports;
 }
 
+std::string FolderOf(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
+std::set<std::string> SocketFolders(const Config& config) {
+  std::set<std::string> folders;
+  const auto add = [&folders](const Endpoint& endpoint) {
+    if (endpoint.address.any.sa_family == AF_UNIX) {
+      folders.insert(FolderOf(endpoint.address.un.sun_path));
+    }
+  };
+  for (const RouteConfig& route : config.routes) {
+    for (const ListenerConfig& listener : route.listeners) {
+      add(listener.endpoint);
+    }
+  }
+  if (config.policy_service.has_value()) {
+    add(*config.policy_service);
+  }
+  return folders;
+}
+
 }  // namespace
 
 SandboxLimits LimitsOf(const Config& config) {
@@ -112,22 +137,33 @@ SandboxLimits LimitsOf(const Config& config) {
   if (limits.name_server_ports.empty()) {
     limits.name_server_ports.insert(kDns);
   }
-  if (config.policy_service.has_value() &&
-      config.policy_service->address.any.sa_family == AF_UNIX) {
-    const std::string path = config.policy_service->address.un.sun_path;
-    limits.socket_folder = path.substr(0, path.rfind('/') + 1);
+  limits.socket_folders = SocketFolders(config);
+  if (!config.log_file.empty()) {
+    limits.log_folder = FolderOf(config.log_file);
   }
   return limits;
 }
 
-std::string BeyondLimits(const SandboxLimits& limits, const Config& next) {
-  for (const std::uint16_t port : UpstreamPorts(next)) {
-    if (!limits.upstream_ports.contains(port)) {
+std::string BeyondLimits(const SandboxLimits& limits, const Config& next, int landlock_version) {
+  constexpr std::string_view kRemedy =
+      "; send SIGUSR1 instead, which restarts ringpost without loss, or start it with sandbox = "
+      "\"off\"";
+  if (RestrictsPorts(landlock_version)) {
+    for (const std::uint16_t port : UpstreamPorts(next)) {
+      if (!limits.upstream_ports.contains(port)) {
+        return absl::StrCat(
+            "the sandbox lets ringpost connect only to the ports that its upstreams "
+            "had at the start (",
+            absl::StrJoin(limits.upstream_ports, ", "), "), not to ", port, View(kRemedy));
+      }
+    }
+  }
+  for (const std::string& folder : SocketFolders(next)) {
+    if (landlock_version > 0 && !limits.socket_folders.contains(folder)) {
       return absl::StrCat(
-          "the sandbox lets ringpost connect only to the ports that its upstreams "
-          "had at the start (",
-          absl::StrJoin(limits.upstream_ports, ", "), "), not to ", port,
-          "; restart ringpost, or start it with sandbox = \"off\"");
+          "the sandbox lets ringpost make sockets only in folders where it had some at the start, "
+          "not in ",
+          folder, View(kRemedy));
     }
   }
   return {};
@@ -170,9 +206,17 @@ absl::Status RestrictThread(ThreadRole role, const SandboxLimits& limits) {
   if (role == ThreadRole::kMain || role == ThreadRole::kNames) {
     rules.AllowBelow("/", kReadFiles);
   }
-  // The main thread and the service's own remove its socket at the end.
-  if (!limits.socket_folder.empty() && (role == ThreadRole::kMain || role == ThreadRole::kQuiet)) {
-    rules.AllowBelow(limits.socket_folder, LANDLOCK_ACCESS_FS_REMOVE_FILE);
+  // The main thread and the policy service's own remove sockets at the end.
+  for (const std::string& folder : limits.socket_folders) {
+    if (role == ThreadRole::kMain) {
+      rules.AllowBelow(folder, LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_SOCK);
+    } else if (role == ThreadRole::kQuiet) {
+      rules.AllowBelow(folder, LANDLOCK_ACCESS_FS_REMOVE_FILE);
+    }
+  }
+  if (role == ThreadRole::kMain && !limits.log_folder.empty()) {
+    rules.AllowBelow(limits.log_folder,
+                     LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG);
   }
   if (RestrictsPorts(version)) {
     switch (role) {

@@ -471,7 +471,7 @@ absl::Status Server::Confine() {
     if (absl::Status status = RestrictThread(ThreadRole::kMain, *sandbox_); !status.ok()) {
       return status;
     }
-    const absl::StatusOr<bool> filtered = FilterSystemCalls();
+    const absl::StatusOr<bool> filtered = FilterSystemCalls(*sandbox_);
     if (!filtered.ok()) {
       return filtered.status();
     }
@@ -716,8 +716,8 @@ absl::StatusOr<Server::GivenReload> Server::GiveReload() {
     return loaded.status();
   }
   const std::shared_ptr<const Config> read = KeepRestartOnly(*read_, **loaded);
-  if (sandbox_.has_value() && RestrictsPorts(LandlockVersion())) {
-    if (std::string beyond = BeyondLimits(*sandbox_, *read); !beyond.empty()) {
+  if (sandbox_.has_value()) {
+    if (std::string beyond = BeyondLimits(*sandbox_, *read, LandlockVersion()); !beyond.empty()) {
       return absl::FailedPreconditionError(std::move(beyond));
     }
   }

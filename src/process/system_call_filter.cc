@@ -53,7 +53,7 @@ constexpr std::array kAllowed = {
     "epoll_pwait2", "epoll_wait", "eventfd2", "fcntl", "fdatasync", "fsync", "lseek",
     "memfd_create", "pipe2", "poll", "ppoll", "pread64", "preadv", "preadv2", "pselect6", "read",
     "readv", "select", "write", "writev",
-    // files, without opening one; what may be removed is Landlock's to say
+    // files, without opening one; what may be removed, or made, is Landlock's to say
     "access", "faccessat", "faccessat2", "fstat", "fstatfs", "getcwd", "getdents64", "lstat",
     "newfstatat", "readlink", "readlinkat", "stat", "statfs", "statx", "unlink", "unlinkat",
     // network; socket and socketpair are below
@@ -121,7 +121,7 @@ class Filter {
   int error_ = ENOMEM;
 };
 
-void AllowByArguments(Filter* filter) {
+void AllowByArguments(Filter* filter, const SandboxLimits& limits) {
   // No memory becomes a program.
   filter->Allow("mmap", {Bits(2, PROT_EXEC, 0)});
   filter->Allow("mprotect", {Bits(2, PROT_EXEC, 0)});
@@ -136,6 +136,16 @@ void AllowByArguments(Filter* filter) {
   constexpr std::uint32_t kWrites = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND;
   filter->Allow("open", {Bits(1, kWrites, O_RDONLY)});
   filter->Allow("openat", {Bits(2, kWrites, O_RDONLY)});
+  if (!limits.log_folder.empty()) {
+    constexpr std::uint32_t kAppends = O_WRONLY | O_CREAT | O_APPEND;
+    filter->Allow("open", {Bits(1, kWrites, kAppends)});
+    filter->Allow("openat", {Bits(2, kWrites, kAppends)});
+  }
+  if (!limits.socket_folders.empty()) {  // a unix socket's file gets its mode after it was made
+    for (const char* const call : {"chmod", "fchmod", "fchmodat", "fchmodat2"}) {
+      filter->Allow(call);
+    }
+  }
   for (const std::uint32_t family : {AF_UNIX, AF_INET, AF_INET6}) {
     for (const std::uint32_t type : {SOCK_STREAM, SOCK_DGRAM}) {
       filter->Allow("socket", {Is(0, family), Bits(1, kSocketType, type)});
@@ -157,7 +167,7 @@ void AllowByArguments(Filter* filter) {
 
 }  // namespace
 
-absl::StatusOr<bool> FilterSystemCalls() {
+absl::StatusOr<bool> FilterSystemCalls(const SandboxLimits& limits) {
   // A kernel, or a container, that knows such filters looks for this one, and finds none.
   const bool known =
       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0U, nullptr) != 0 && errno == EFAULT;
@@ -168,7 +178,7 @@ absl::StatusOr<bool> FilterSystemCalls() {
   for (const char* const call : kAllowed) {
     filter.Allow(call);
   }
-  AllowByArguments(&filter);
+  AllowByArguments(&filter, limits);
   if (absl::Status status = filter.Load(); !status.ok()) {
     return status;
   }

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -56,7 +58,7 @@ bool FilteredCalls() {
   Identity identity;
   identity.uid = geteuid();
   const absl::StatusOr<bool> filtered =
-      DropPrivileges(identity).ok() ? FilterSystemCalls() : absl::UnknownError("");
+      DropPrivileges(identity).ok() ? FilterSystemCalls(SandboxLimits()) : absl::UnknownError("");
   return filtered.ok() && *filtered;
 }
 
@@ -257,6 +259,38 @@ TEST_F(SandboxTest, AShardHasNoFiles) {
   }
 }
 
+// The log file is opened anew and a unix socket made by a reload, both in their folders alone.
+TEST_F(SandboxTest, WhoReloadsMakesWhatTheConfigurationNames) {
+  if (LandlockVersion() == 0) {
+    GTEST_SKIP() << "no Landlock here";
+  }
+  const std::string folder = path_ + ".folder";
+  ASSERT_EQ(mkdir(folder.c_str(), 0700), 0);
+  const auto append_to = [](const std::string& path) -> Attempt {
+    return [path] { return OpenPath(path.c_str(), O_WRONLY | O_CREAT | O_APPEND); };
+  };
+  const auto bind_to = [](const std::string& path) -> Attempt {
+    return [path] {
+      const absl::StatusOr<Endpoint> endpoint = ParseEndpoint("unix:" + path);
+      const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      return OutcomeOf(
+          bind(fd, &endpoint->address.any, endpoint->length) == 0 ? chmod(path.c_str(), 0600) : -1);
+    };
+  };
+  const auto confined = [this](ThreadRole role) {
+    return [this, role] { return As(role)() && FilterSystemCalls(limits_).ok(); };
+  };
+  limits_.log_folder = limits_.socket_folders.emplace(folder + "/").first->c_str();
+  EXPECT_EQ(InChild(confined(ThreadRole::kMain), append_to(folder + "/log")), 0);
+  EXPECT_EQ(InChild(confined(ThreadRole::kMain), bind_to(folder + "/socket")), 0);
+  EXPECT_EQ(InChild(confined(ThreadRole::kMain), append_to(path_ + ".2")), EACCES);
+  EXPECT_EQ(InChild(confined(ThreadRole::kMain), bind_to(path_ + ".3")), EACCES);
+  EXPECT_EQ(InChild(confined(ThreadRole::kQuiet), bind_to(folder + "/socket2")), EACCES);
+  unlink((folder + "/log").c_str());
+  unlink((folder + "/socket").c_str());
+  EXPECT_EQ(rmdir(folder.c_str()), 0);
+}
+
 TEST_F(SandboxTest, PortsAreThoseOfTheConfiguration) {
   if (!RestrictsPorts(LandlockVersion())) {
     GTEST_SKIP() << "no ports in Landlock here";
@@ -318,10 +352,18 @@ TEST(Sandbox, SaysWhatAReloadMayNot) {
   const SandboxLimits limits = LimitsOf(config);
   EXPECT_EQ(limits.upstream_ports, std::set<std::uint16_t>{10025});
   EXPECT_EQ(limits.name_server_ports, std::set<std::uint16_t>{53});
-  EXPECT_EQ(BeyondLimits(limits, config), "");
+  constexpr int kFilesOnly = 3;
+  constexpr int kPortsToo = 4;
+  EXPECT_EQ(BeyondLimits(limits, config, kPortsToo), "");
   config.upstreams.front().targets = {{.endpoint = {}, .host = "mx.example", .port = htons(26)}};
-  EXPECT_NE(BeyondLimits(limits, config).find("(10025), not to 26; restart ringpost"),
+  EXPECT_NE(BeyondLimits(limits, config, kPortsToo).find("(10025), not to 26; send SIGUSR1"),
             std::string::npos);
+  EXPECT_EQ(BeyondLimits(limits, config, kFilesOnly), "");
+  config.routes.emplace_back().listeners = {{.endpoint = *ParseEndpoint("unix:/run/out/sock")}};
+  EXPECT_NE(BeyondLimits(limits, config, kFilesOnly).find("not in /run/out/; send SIGUSR1"),
+            std::string::npos);
+  EXPECT_EQ(BeyondLimits(limits, config, 0), "");
+  EXPECT_EQ(LimitsOf(config).socket_folders, std::set<std::string>{"/run/out/"});
 }
 
 }  // namespace

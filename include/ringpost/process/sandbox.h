@@ -18,7 +18,7 @@ namespace ringpost {
 
 // What a thread does from then on.
 enum class ThreadRole : std::uint8_t {
-  kMain,   // reloads: reads any file, listens on any port
+  kMain,   // reloads: reads any file, listens on any port, makes sockets and the log file anew
   kShard,  // serves: connects to mail servers, and has no files
   kNames,  // looks names up: reads any file, connects to name servers
   kQuiet,  // writes to what it has open
@@ -28,11 +28,13 @@ enum class ThreadRole : std::uint8_t {
 struct SandboxLimits {
   std::set<std::uint16_t> upstream_ports;
   std::set<std::uint16_t> name_server_ports;
-  std::string socket_folder;  // of the policy service; empty: none
+  std::set<std::string> socket_folders;  // of unix sockets that are listened on
+  std::string log_folder;                // empty: there is no log file
 };
 [[nodiscard]] SandboxLimits LimitsOf(const Config& config);
 // A sentence where a reload to `next` needs more than `limits` leave; otherwise empty.
-[[nodiscard]] std::string BeyondLimits(const SandboxLimits& limits, const Config& next);
+[[nodiscard]] std::string BeyondLimits(const SandboxLimits& limits, const Config& next,
+                                       int landlock_version);
 
 // Landlock's version in this kernel; 0: it is not there, or off. In builds with a sanitizer 0 too.
 [[nodiscard]] int LandlockVersion();
@@ -42,8 +44,10 @@ struct SandboxLimits {
 // Of this thread, and of those that it makes from now on.
 [[nodiscard]] absl::Status RestrictThread(ThreadRole role, const SandboxLimits& limits);
 
-// Of all threads that there are. False: this kernel, or this build, cannot.
-[[nodiscard]] absl::StatusOr<bool> FilterSystemCalls();
+// Of all threads that there are. False: this kernel, or this build, cannot. With a log folder a
+// file may be opened to be appended to, with socket folders a mode be changed: where, is Landlock's
+// to say.
+[[nodiscard]] absl::StatusOr<bool> FilterSystemCalls(const SandboxLimits& limits);
 
 }  // namespace ringpost
 

@@ -17,6 +17,7 @@ from harness.partner import Partner
 from harness.process import run
 from harness.ringpost import refuse
 from harness.smtp import Client, mail
+from harness.succession import Succession, gone
 
 _numbers = itertools.count(1)
 ME = f"uid:{os.getuid()}"
@@ -27,10 +28,10 @@ def socket_path(world):
     return str(world.folder / f"out-{next(_numbers)}.sock")
 
 
-def layout_of(world, path, partner=None, **tuning):
-    """`path`: of the socket, or several."""
+def layout_of(world, path, partner=None, port=None, **tuning):
+    """`path`: of the socket, or several. `port`: of a partner who need not be there."""
     paths = [path] if isinstance(path, str) else path
-    upstream = f"127.0.0.1:{partner.port if partner else world.closed_port()}"
+    upstream = f"127.0.0.1:{partner.port if partner else port or world.closed_port()}"
     trust = {"tls": "trusted", "ca": world.server_pki.ca_a} if partner else {"tls": "encrypt"}
     return Layout(world, None, **tuning).egress("partner", upstream, listen=[f"unix:{one}" for one in paths], **trust)
 
@@ -117,13 +118,14 @@ def both_shards_serve(world):
 def over_a_reload(world):
     """What stays is the same socket, which refuses nobody meanwhile; what is new comes, and what is gone is removed."""
     path, other, taken = socket_path(world), socket_path(world), socket_path(world)
-    with world.configured(layout_of(world, path, shards=2)) as proxy:
+    port = world.closed_port()  # the same one, because the sandbox lets a reload name no other
+    with world.configured(layout_of(world, path, port=port, shards=2)) as proxy:
         same = os.stat(path)
         with Client(path) as before:
             before.greeting()
             for paths in (path, [path, other], [path, other], path):
                 waiting = [Client(path) for _ in range(20)]
-                equal(proxy.reload(layout_of(world, paths, shards=2))[0], "info", f"the reload; {proxy.log}")
+                equal(proxy.reload(layout_of(world, paths, port=port, shards=2))[0], "info", f"the reload; {proxy.log}")
                 for client in waiting:
                     client.greeting()
                     client.quit()
@@ -136,13 +138,13 @@ def over_a_reload(world):
                     check(not os.path.exists(other), f"{other} is gone")
             with open(taken, "w", encoding="utf-8"):
                 pass
-            level, message = proxy.reload(layout_of(world, [other, taken], shards=2))
+            level, message = proxy.reload(layout_of(world, [other, taken], port=port, shards=2))
             equal(level, "error", f"the level of {message}")
             contains(message, f"{taken} is there already and is no socket", "the reload's line")
             check(not os.path.exists(other), "nothing is left of the reload that was refused")
             greeted(path)
             before.quit()
-        equal(proxy.reload(layout_of(world, other, shards=2))[0], "info", "the last reload")
+        equal(proxy.reload(layout_of(world, other, port=port, shards=2))[0], "info", "the last reload")
         check(not os.path.exists(path), "the first socket is gone")
         greeted(other)
         proxy.terminate()
@@ -247,3 +249,18 @@ def who_may_connect(world):
             contains(said, "220 mx.example.test", "what the member of the group sees")
             record = eventually(proxy.records, "the session line")[0]
             equal(record["client"], f"uid:{NOBODY}", "the client in the log")
+
+
+@case
+def over_an_upgrade(world):
+    """SIGUSR1: the new process has the same socket and file, and removes it at its own end, with two shards and none refused."""
+    path = socket_path(world)
+    with world.configured(layout_of(world, path, shards=2)) as proxy, Succession(proxy) as line:
+        greeted(path)
+        before = os.stat(path).st_ino
+        gone(line.upgrade())
+        equal(os.stat(path).st_ino, before, "the file")
+        for _ in range(4):
+            greeted(path)
+        line.end()
+        check(not os.path.exists(path), "the file is removed at the end of the last")

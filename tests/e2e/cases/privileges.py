@@ -194,7 +194,7 @@ def a_new_upstream_port_wants_a_restart(world):
         second.upstreams["backend"]["addresses"] = [f"127.0.0.1:{other.port}"]
         level, message = proxy.reload(second)
         equal(level, "error", f"level of the reload's result: {message}")
-        contains(message, f"at the start ({world.sink.port}), not to {other.port}; restart ringpost", "the result")
+        contains(message, f"at the start ({world.sink.port}), not to {other.port}; send SIGUSR1 instead", "the result")
         contains(message, "the configuration in force stays", "the result")
         with Client(proxy.at("mx")) as client:
             client.open(world.tls)
