@@ -717,8 +717,9 @@ absl::StatusOr<Server::GivenReload> Server::GiveReload() {
   }
   const std::shared_ptr<const Config> read = KeepRestartOnly(*read_, **loaded);
   if (sandbox_.has_value()) {
-    if (std::string beyond = BeyondLimits(*sandbox_, *read, LandlockVersion()); !beyond.empty()) {
-      return absl::FailedPreconditionError(std::move(beyond));
+    const std::string beyond = BeyondLimits(*sandbox_, *read, LandlockVersion());
+    if (!beyond.empty()) {
+      return absl::FailedPreconditionError(beyond);
     }
   }
   absl::StatusOr<GivenReload> given = GiveReload(read);
