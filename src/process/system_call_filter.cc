@@ -48,6 +48,7 @@ constexpr std::array kAllowed = {
     "landlock_create_ruleset", "landlock_restrict_self", "sysinfo", "umask", "uname",
     // time
     "clock_getres", "clock_gettime", "clock_nanosleep", "gettimeofday", "nanosleep", "time",
+    "timerfd_create", "timerfd_gettime", "timerfd_settime",
     // descriptors and waiting
     "close", "close_range", "dup", "dup2", "dup3", "epoll_create1", "epoll_ctl", "epoll_pwait",
     "epoll_pwait2", "epoll_wait", "eventfd2", "fcntl", "fdatasync", "fsync", "lseek",

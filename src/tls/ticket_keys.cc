@@ -59,7 +59,7 @@ const unsigned char* Octets(std::string_view text) {
 }  // namespace
 
 std::unique_ptr<TicketKeys> TicketKeys::Random(std::int64_t now) {
-  std::unique_ptr<TicketKeys> keys(new TicketKeys(std::string()));
+  std::unique_ptr<TicketKeys> keys(new TicketKeys(std::string_view()));
   keys->Advance(now);
   return keys;
 }
@@ -77,7 +77,7 @@ absl::StatusOr<std::unique_ptr<TicketKeys>> TicketKeys::FromSecret(std::string_v
         absl::StrCat("the ticket key file ", absl::string_view(path.data(), path.size()),
                      " is not random; make it with: openssl rand -out FILE ", kSecretBytes));
   }
-  std::unique_ptr<TicketKeys> keys(new TicketKeys(std::string(secret)));
+  std::unique_ptr<TicketKeys> keys(new TicketKeys(secret));
   keys->Advance(now);
   return keys;
 }
@@ -91,7 +91,7 @@ std::unique_ptr<TicketKeys> TicketKeys::FromState(std::span<const unsigned char,
   if (period != current && period != current - 1) {
     return nullptr;
   }
-  std::unique_ptr<TicketKeys> keys(new TicketKeys(std::string()));
+  std::unique_ptr<TicketKeys> keys(new TicketKeys(std::string_view()));
   Keys words;
   std::memcpy(&words, state.data() + sizeof period, sizeof words);
   keys->Publish(words);
@@ -102,7 +102,7 @@ std::unique_ptr<TicketKeys> TicketKeys::FromState(std::span<const unsigned char,
 }
 
 bool TicketKeys::Export(std::span<unsigned char, kStateBytes> state) const {
-  if (!secret_.empty()) {
+  if (secret_bytes_ > 0) {
     return false;
   }
   const std::int64_t period = period_.load(std::memory_order_relaxed);
@@ -112,8 +112,13 @@ bool TicketKeys::Export(std::span<unsigned char, kStateBytes> state) const {
   return true;
 }
 
+TicketKeys::TicketKeys(std::string_view secret) : secret_bytes_(secret.size()) {
+  RINGPOST_CHECK(secret.size() <= secret_.size());
+  std::copy(secret.begin(), secret.end(), secret_.begin());
+}
+
 TicketKeys::~TicketKeys() {
-  explicit_bzero(const_cast<char*>(secret_.data()), secret_.size());
+  explicit_bzero(secret_.data(), secret_.size());
   Publish(Keys{});
 }
 
@@ -129,7 +134,7 @@ void TicketKeys::Advance(std::int64_t now) {
   }
   Keys keys;
   keys.current = MakeKey(period);
-  if (!secret_.empty()) {
+  if (!secret().empty()) {
     keys.previous = MakeKey(period - 1);
   } else if (before == period - 1) {
     keys.previous = (*Wiped(Snapshot())).current;
@@ -144,7 +149,7 @@ void TicketKeys::Advance(std::int64_t now) {
 
 TicketKeys::Key TicketKeys::MakeKey(std::int64_t period) const {
   Key key;
-  if (secret_.empty()) {
+  if (secret().empty()) {
     RandomOctets(key.name);
     RandomOctets(key.key);
     return key;
@@ -152,7 +157,7 @@ TicketKeys::Key TicketKeys::MakeKey(std::int64_t period) const {
   // HKDF (RFC 5869) with a label and the period's number as its info.
   const std::string info = absl::StrCat("ringpost ticket key ", period);
   std::array<unsigned char, kNameBytes + kKeyBytes> out;
-  RINGPOST_CHECK(wc_HKDF(WC_SHA256, Octets(secret_), static_cast<word32>(secret_.size()), nullptr,
+  RINGPOST_CHECK(wc_HKDF(WC_SHA256, Octets(secret()), static_cast<word32>(secret().size()), nullptr,
                          0, Octets(info), static_cast<word32>(info.size()), out.data(),
                          out.size()) == 0);
   std::memcpy(key.name.data(), out.data(), kNameBytes);

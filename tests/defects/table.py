@@ -1658,6 +1658,11 @@ DEFECTS = (
         (Edit("src/process/landlock.cc", "if (role == ThreadRole::kMain || role == ThreadRole::kNames) {", "if (role != ThreadRole::kQuiet) {"),),
         unit("tests/process/sandbox_test", "SandboxTest.*"), r"FAILED.*AShardHasNoFiles"),
     Defect(
+        "ticket-keys-in-core-dumps",
+        "session ticket keys get into a core dump",
+        (Edit("src/base/locked_memory.cc", "  (void)madvise(memory, bytes, MADV_DONTDUMP);\n", ""),),
+        unit("tests/tls/tls_test", "TicketKeysMemory.*"), r"FAILED.*TicketKeysMemory"),
+    Defect(
         "dead-shard-is-waited-for",
         "the main thread does not hear that a shard's ring has failed",
         (Edit("src/process/server.cc", "      if (shard->failed()) {\n", "      if (false) {\n"),),

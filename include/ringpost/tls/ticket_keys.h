@@ -25,6 +25,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "ringpost/base/locked_memory.h"
 
 namespace ringpost {
 
@@ -50,6 +51,9 @@ class TicketKeys {
   static std::unique_ptr<TicketKeys> FromState(std::span<const unsigned char, kStateBytes> state,
                                                std::int64_t now);
   ~TicketKeys();
+  // Whoever has these keys can read what was said under them: no core dump and no swap has them.
+  static void* operator new(std::size_t bytes) { return AllocateLocked(bytes); }
+  static void operator delete(void* memory) { FreeLocked(memory, sizeof(TicketKeys)); }
   TicketKeys(const TicketKeys&) = delete;
   TicketKeys& operator=(const TicketKeys&) = delete;
 
@@ -84,12 +88,14 @@ class TicketKeys {
   };
   static constexpr std::size_t kWordCount = sizeof(Keys) / sizeof(std::uint64_t);
 
-  explicit TicketKeys(std::string secret) : secret_(std::move(secret)) {}
+  explicit TicketKeys(std::string_view secret);  // of kSecretBytes, or empty
+  [[nodiscard]] std::string_view secret() const { return {secret_.data(), secret_bytes_}; }
   [[nodiscard]] Key MakeKey(std::int64_t period) const;
   void Publish(const Keys& keys);
   [[nodiscard]] Keys Snapshot() const;
 
-  const std::string secret_;  // empty: random keys
+  std::array<char, kSecretBytes> secret_{};
+  std::size_t secret_bytes_ = 0;  // 0: random keys
   std::atomic<std::int64_t> period_{-1};
   std::mutex mutex_;  // one writer at a time; never taken by Seal() and Open()
 
