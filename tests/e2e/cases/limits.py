@@ -95,7 +95,9 @@ def a_thousand_clients_and_256_descriptors(world, when):
             check(spent < 0.3 * elapsed, f"{spent:.2f} s of CPU in {elapsed:.1f} s of shortage")
             greeted, refused, waiting = crowd.places()
             check(refused + waiting >= 700, f"{greeted} greeted, {refused} refused, {waiting} waiting")
-            check(proxy.process.running() and descriptors(proxy) <= 256, "more descriptors than allowed")
+            # An accept that was armed before keeps the limit of then, until it is armed anew (io_accept_prep() in the kernel).
+            eventually(lambda: descriptors(proxy) <= 256, "no more descriptors than allowed")
+            check(proxy.process.running(), "ringpost runs")
             for client in running[::8]:
                 client.expect("NOOP", 250)
         finally:
