@@ -1,28 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ringpost/process/server.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstring>
 #include <ctime>
-#include <future>
-#include <new>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "local_socket.h"
-#include "port_owner.h"
 #include "reload_needs.h"
-#include "ringpost/base/check.h"
-#include "ringpost/config/reload.h"
-#include "ringpost/io/socket.h"
 #include "ringpost/io/uring.h"
 #include "ringpost/process/privileges.h"
 #include "ringpost/process/start_log.h"
@@ -32,13 +21,8 @@ namespace {
 
 // How often the main thread looks whether ticket keys or a summary are due.
 constexpr time_t kHousekeepingSeconds = 10;
-// How long a start waits for an address that another ringpost has, and how often it tries.
-constexpr std::chrono::seconds kPortPatience{2};
-constexpr std::chrono::milliseconds kPortPause{20};
 // Housekeeping while another process has the sockets, too.
 constexpr long kSoonNs = 20'000'000;
-// A shard takes a new configuration in its next turn; one that does not is stuck.
-constexpr std::chrono::seconds kApplyTimeout{10};
 
 std::int64_t WallClock() { return std::time(nullptr); }
 
@@ -58,21 +42,6 @@ bool IsAskedToEnd() {
          (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
 }
 
-// SO_REUSEPORT would share the port with another ringpost unnoticed: bind it once without.
-absl::Status CheckPortIsFree(const ListenerConfig& listener) {
-  const Endpoint& endpoint = listener.endpoint;
-  if (IsUnix(endpoint)) {  // of which UnixListeners makes sure
-    return absl::OkStatus();
-  }
-  const absl::StatusOr<int> fd = OpenListener(&endpoint.address.any, endpoint.length, endpoint.text,
-                                              ListenOptionsFor(listener, PortSharing::kExclusive));
-  if (!fd.ok()) {
-    return fd.status();
-  }
-  close(*fd);
-  return absl::OkStatus();
-}
-
 // `watchdog`: zero for none.
 timespec HousekeepingPause(std::chrono::microseconds watchdog) {
   std::chrono::nanoseconds pause = std::chrono::seconds(kHousekeepingSeconds);
@@ -81,41 +50,6 @@ timespec HousekeepingPause(std::chrono::microseconds watchdog) {
   }
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(pause);
   return {.tv_sec = seconds.count(), .tv_nsec = (pause - seconds).count()};
-}
-
-// Or by a program that this user cannot see: one that runs confined, as ringpost does.
-bool MayBeHeldByRingpost(const Endpoint& endpoint) {
-  if (IsUnix(endpoint)) {
-    const absl::StatusOr<LocalSocket::Occupant> occupant =
-        LocalSocket::OccupantOf(endpoint, UnixListeners::kName);
-    return occupant.ok() && occupant->answers && IsThisProgram(ProgramOf(occupant->pid));
-  }
-  const std::vector<PortOwner> owners = PortOwners(endpoint);
-  return owners.empty() || std::any_of(owners.begin(), owners.end(), [](const PortOwner& owner) {
-           return IsThisProgram(owner.program);
-         });
-}
-
-// One that was told to end a moment ago has not given up its sockets yet.
-absl::Status OnceFree(const Endpoint& endpoint, const std::function<absl::Status()>& open) {
-  const auto give_up = std::chrono::steady_clock::now() + kPortPatience;
-  for (;;) {
-    absl::Status status = open();
-    if (!absl::IsFailedPrecondition(status) || std::chrono::steady_clock::now() >= give_up) {
-      return status;
-    }
-    if (!MayBeHeldByRingpost(endpoint)) {
-      return open();  // it may have let go in between
-    }
-    std::this_thread::sleep_for(kPortPause);
-  }
-}
-
-bool ListensOnPort(const Runtime& runtime, std::uint16_t port) {
-  return std::any_of(runtime.listeners.begin(), runtime.listeners.end(),
-                     [port](const ListenerRuntime& listener) {
-                       return PortOf(listener.listener->endpoint.address) == port;
-                     });
 }
 
 }  // namespace
@@ -263,138 +197,6 @@ absl::StatusOr<std::vector<std::shared_ptr<const Runtime>>> Server::MakeRuntimes
   }
   file_warnings_ = std::move(files->warnings);
   return runtimes;
-}
-
-absl::Status Server::OpenListeners() {
-  const std::vector<ListenerRuntime>& listeners = shards_.front()->runtime().listeners;
-  for (const ListenerRuntime& listener : listeners) {
-    // Where one was given to us, it is our own socket that would be in the way.
-    if (start_.sockets.HadPort(PortOf(listener.listener->endpoint.address))) {
-      continue;
-    }
-    absl::Status status =
-        OnceFree(listener.listener->endpoint, [&] { return CheckPortIsFree(*listener.listener); });
-    if (!status.ok()) {
-      return status;
-    }
-  }
-  for (std::size_t index = 0; index < listeners.size(); ++index) {
-    const Endpoint& endpoint = listeners[index].listener->endpoint;
-    absl::Status status;
-    if (IsUnix(endpoint)) {
-      status = OpenUnixListener(index);
-    } else if (const auto given = start_.sockets.TakeFor(endpoint); given.empty()) {
-      status = OpenNewListener(index);
-    } else {
-      status = AdoptListeners(index, given);
-    }
-    if (!status.ok()) {
-      return status;
-    }
-  }
-  return absl::OkStatus();
-}
-
-// One for all shards.
-absl::Status Server::OpenUnixListener(std::size_t index) {
-  const Endpoint& endpoint = shards_.front()->runtime().listeners[index].listener->endpoint;
-  std::vector<InheritedSockets::Socket> given = start_.sockets.TakeFor(endpoint);
-  if (!given.empty()) {
-    given_.push_back(endpoint.text);
-  }
-  absl::Status status = unix_listeners_.Adopt(endpoint, std::move(given));
-  if (status.ok()) {
-    status = OnceFree(endpoint, [&] { return unix_listeners_.Open(endpoint); });
-  }
-  for (const std::unique_ptr<ShardThread>& shard : shards_) {
-    if (status.ok()) {
-      status = shard->AddUnixListener(index, unix_listeners_);
-    }
-  }
-  return status;
-}
-
-absl::Status Server::OpenNewListener(std::size_t index) {
-  for (const std::unique_ptr<ShardThread>& shard : shards_) {
-    absl::Status status = shard->OpenListener(index, ShardThread::Listen::kNow);
-    if (!status.ok()) {
-      return status;
-    }
-  }
-  return absl::OkStatus();
-}
-
-// Every socket is served: connections to one of a group that nobody accepts from would be lost. A
-// shard for which there is none opens one of its own, or, where SO_REUSEPORT is not set or they are
-// another user's, serves another shard's as well.
-absl::Status Server::AdoptListeners(std::size_t index,
-                                    const std::vector<InheritedSockets::Socket>& given) {
-  const ListenerConfig& listener = *shards_.front()->runtime().listeners[index].listener;
-  const DeferAccept defer = ListenOptionsFor(listener, PortSharing::kReusePort).defer;
-  std::vector<ShardSocket> sockets;
-  absl::Status status;
-  for (const InheritedSockets::Socket& socket : given) {
-    if (const int error = AdoptListener(socket.fd, defer); error != 0) {
-      status =
-          absl::InternalError(absl::StrCat("cannot use the socket that was given for ",
-                                           listener.endpoint.text, ": ", std::strerror(-error)));
-    }
-    sockets.push_back({.listener = index, .fd = socket.fd});
-  }
-  for (std::size_t shard = given.size(); shard < shards_.size(); ++shard) {
-    if (shards_[shard]->OpenListener(index, ShardThread::Listen::kLate).ok()) {
-      continue;
-    }
-    ShardSocket& shared = sockets[shard % given.size()];
-    shared.use = SocketUse::kShared;
-    ShardSocket copy = shared;
-    copy.is_copy = true;
-    copy.fd = fcntl(shared.fd, F_DUPFD_CLOEXEC, 0);
-    if (copy.fd < 0) {
-      status = absl::ResourceExhaustedError(absl::StrCat("dup: ", std::strerror(errno)));
-    } else {
-      shards_[shard]->AddListener(copy);
-    }
-  }
-  for (std::size_t socket = 0; socket < sockets.size(); ++socket) {
-    shards_[socket % shards_.size()]->AddListener(sockets[socket]);
-  }
-  given_.push_back(absl::StrCat(listener.endpoint.text,
-                                given.size() > 1 ? absl::StrCat(" (", given.size(), ")") : ""));
-  return status;
-}
-
-absl::Status Server::OpenPolicyService() {
-  if (!config_->policy_service.has_value()) {
-    return absl::OkStatus();
-  }
-  std::vector<const SessionRegistry*> registries;
-  for (const std::unique_ptr<SessionRegistry>& registry : registries_) {
-    registries.push_back(registry.get());
-  }
-  Logger* const logger = log_.AddLogger();  // of the service's thread
-  PolicyServiceOptions options;
-  for (const InheritedSockets::Socket& given : start_.sockets.TakeFor(*config_->policy_service)) {
-    if (options.socket >= 0) {
-      close(given.fd);  // nobody makes two
-      continue;
-    }
-    options.socket = given.fd;
-    options.owns_file = given.name == InheritedSockets::kOwnedFile;
-    given_.push_back(given.endpoint.text);
-  }
-  options.warn = [logger](std::string_view sentence) {
-    logger->Event(LogLevel::kWarning, "policy-service", sentence);
-  };
-  return OnceFree(*config_->policy_service, [&] {
-    absl::StatusOr<std::unique_ptr<PolicyService>> service =
-        PolicyService::Open(*config_->policy_service, config_->hostname, registries, options);
-    if (!service.ok()) {
-      return service.status();
-    }
-    policy_service_ = *std::move(service);
-    return absl::OkStatus();
-  });
 }
 
 absl::Status Server::Run() {
@@ -574,87 +376,6 @@ void Server::Drain() {
   ending_ = true;
 }
 
-void Server::StartSuccessor() {
-  if (ending_) {
-    logger_->Event(LogLevel::kWarning, "upgrade", "SIGUSR1: this one ends already");
-    return;
-  }
-  std::vector<HandedSocket> sockets;
-  for (const std::unique_ptr<ShardThread>& shard : shards_) {
-    for (const ShardSocket& socket : shard->sockets()) {
-      if (!socket.is_copy) {
-        sockets.push_back({.fd = socket.fd, .kind = HandedKind::kListener});
-      }
-    }
-  }
-  unix_listeners_.AppendTo(&sockets);
-  if (policy_service_ != nullptr) {
-    sockets.push_back(
-        {.fd = policy_service_->socket(),
-         .kind = policy_service_->owns_file() ? HandedKind::kOwnedFile : HandedKind::kListener});
-  }
-  const std::size_t count = sockets.size();
-  const absl::Status status =
-      successor_.Begin(std::move(sockets), *ticket_keys_, Successor::Clock::now());
-  if (status.ok()) {
-    logger_->Event(LogLevel::kInfo, "upgrade",
-                   absl::StrCat("SIGUSR1: starting the program anew, with ", count, " socket(s)"));
-  } else {
-    logger_->Event(LogLevel::kError, "upgrade", absl::StrCat("SIGUSR1: ", status.message()));
-  }
-}
-
-bool Server::WaitsForAnother() const {
-  return successor_.under_way() || successor_.waits_for_release() || predecessor_.exists();
-}
-
-void Server::LookAtOthers() {
-  if (successor_.under_way()) {
-    LookAtSuccessor();
-  }
-  // The kernel wakes one of those that wait at a socket. Where that was one of ours, and it went
-  // away at that moment, the client is still in the queue, and the new one does not know.
-  if (successor_.waits_for_release() &&
-      std::all_of(shards_.begin(), shards_.end(),
-                  [](const auto& shard) { return shard->has_released(); })) {
-    successor_.TellReleased();
-  }
-  if (predecessor_.exists() && predecessor_.HasReleased()) {
-    for (const std::unique_ptr<ShardThread>& shard : shards_) {
-      shard->PostAcceptAgain();
-    }
-  }
-}
-
-void Server::LookAtSuccessor() {
-  switch (successor_.LookAt(Successor::Clock::now())) {
-    case Successor::Look::kWaits:
-      break;
-    case Successor::Look::kReady:
-      HandOver();
-      break;
-    case Successor::Look::kFailed:
-      logger_->Event(LogLevel::kError, "upgrade",
-                     absl::StrCat(successor_.failure(), "; this one goes on serving"));
-      break;
-  }
-}
-
-// The sockets are the new one's as well: closing ours turns nobody away.
-void Server::HandOver() {
-  ending_ = true;
-  logger_->Event(LogLevel::kInfo, "upgrade",
-                 absl::StrCat("the new one (pid ", successor_.pid(),
-                              ") serves; no new sessions here, those that run have ",
-                              config_->drain_timeout / kNsPerSecond, " s"));
-  notify_.HandedOver(successor_.pid());
-  unix_listeners_.Abandon();
-  PostAll(ShardCommand::kHandOver);
-  if (policy_service_ != nullptr) {
-    policy_service_->HandOver();
-  }
-}
-
 // A shard that cannot use its ring cannot be waited for, and what it has in flight never ends: no
 // destructor may run.
 void Server::EndAtOnce(std::string_view sentence) {
@@ -665,154 +386,6 @@ void Server::EndAtOnce(std::string_view sentence) {
   }
   log_.Stop();
   _exit(1);
-}
-
-// What logrotate has moved away is not written to any more.
-void Server::ReopenLog() {
-  if (const int error = log_file_->Reopen(); error < 0) {
-    logger_->Event(LogLevel::kError, "log",
-                   absl::StrCat(LogFileSentence(log_file_->path(), error),
-                                "; the log goes on in the file that was open"));
-  }
-}
-
-void Server::Reload() {
-  absl::StatusOr<GivenReload> given;
-  try {
-    given = GiveReload();
-  } catch (const std::bad_alloc&) {
-    given = absl::ResourceExhaustedError("there is no memory for it");
-  }
-  unix_listeners_.Keep(*config_);
-  if (!given.ok()) {
-    logger_->Event(LogLevel::kError, "reload",
-                   absl::StrCat(given.status().message(), "; the configuration in force stays"));
-    return;
-  }
-  const auto give_up = std::chrono::steady_clock::now() + kApplyTimeout;
-  const bool all =
-      std::all_of(given->applied.begin(), given->applied.end(), [&](std::future<void>& done) {
-        return done.wait_until(give_up) == std::future_status::ready;
-      });
-  LogChanges(given->changes);
-  LogConfiguration();
-  for (const std::string& sentence : given->restart_only) {
-    logger_->Event(LogLevel::kWarning, "reload", sentence);
-  }
-  logger_->Event(
-      all ? LogLevel::kInfo : LogLevel::kWarning, "reload",
-      all ? absl::StrCat(
-                "done: ", given->changes.size(), " change(s); ", config_->routes.size(),
-                " route(s), ", config_->partners.size(),
-                " partner(s); sessions that run keep what they began with, but for policies")
-          : std::string("a shard is too busy, or short of memory, to take the new configuration; "
-                        "it will when it can"));
-}
-
-// All that can fail or needs memory comes before the first shard hears of it.
-absl::StatusOr<Server::GivenReload> Server::GiveReload() {
-  absl::StatusOr<std::shared_ptr<const Config>> loaded = load_config_();
-  if (!loaded.ok()) {
-    return loaded.status();
-  }
-  const std::shared_ptr<const Config> read = KeepRestartOnly(*read_, **loaded);
-  if (sandbox_.has_value()) {
-    const std::string beyond = BeyondLimits(*sandbox_, *read, LandlockVersion());
-    if (!beyond.empty()) {
-      return absl::FailedPreconditionError(beyond);
-    }
-  }
-  absl::StatusOr<GivenReload> given = GiveReload(read);
-  if (!given.ok()) {
-    if (names_ != nullptr) {
-      names_->Forget(*read_);
-      TakeOtherAddresses();  // a change of the names that stay was taken note of for this reload
-    }
-    return given.status();
-  }
-  if (names_ != nullptr) {
-    names_->Forget(*read);
-  }
-  given->restart_only = RestartOnlyChanges(*read_, **loaded);
-  given->changes = ConfigChanges(*read_, *read);
-  read_ = read;
-  return given;
-}
-
-absl::StatusOr<Server::GivenReload> Server::GiveReload(const std::shared_ptr<const Config>& read) {
-  const absl::StatusOr<std::shared_ptr<const Config>> filled = LookUpNames(read);
-  if (!filled.ok()) {
-    return filled.status();
-  }
-  const std::shared_ptr<const Config>& next = *filled;
-  GivenReload given{
-      .applied = std::vector<std::future<void>>(shards_.size()), .restart_only = {}, .changes = {}};
-
-  const absl::StatusOr<std::vector<std::shared_ptr<const Runtime>>> runtimes = MakeRuntimes(next);
-  if (!runtimes.ok()) {
-    return runtimes.status();
-  }
-  const Runtime& running = shards_.front()->runtime();
-  for (const ListenerRuntime& listener : runtimes->front()->listeners) {
-    // On a port that we have, it is our own sockets that would be in the way.
-    if (ListensOnPort(running, PortOf(listener.listener->endpoint.address))) {
-      continue;
-    }
-    if (absl::Status status = CheckPortIsFree(*listener.listener); !status.ok()) {
-      return status;
-    }
-  }
-  if (absl::Status status = unix_listeners_.Open(*next); !status.ok()) {
-    return status;
-  }
-  std::vector<PreparedReload> prepared;
-  for (std::size_t index = 0; index < shards_.size(); ++index) {
-    absl::StatusOr<PreparedReload> one =
-        shards_[index]->PrepareReload((*runtimes)[index], unix_listeners_);
-    if (!one.ok()) {
-      return one.status();
-    }
-    prepared.push_back(*std::move(one));
-  }
-  summary_.Watch(*runtimes);
-
-  for (std::size_t index = 0; index < shards_.size(); ++index) {
-    given.applied[index] = shards_[index]->Reload(std::move(prepared[index]));
-  }
-  config_ = next;
-  return given;
-}
-
-void Server::TakeOtherAddresses() {
-  try {
-    GiveOtherAddresses();
-  } catch (const std::bad_alloc&) {
-    logger_->Event(LogLevel::kError, "names",
-                   "there is no memory for other addresses of an upstream; those in use stay until "
-                   "they change again");
-  }
-}
-
-// As with a reload, what may need memory comes first. Nothing else of the configuration changes, so
-// that no file is read and no socket opened.
-void Server::GiveOtherAddresses() {
-  const std::shared_ptr<const Config> next = names_->Fill(*read_);
-  std::vector<std::shared_ptr<const Runtime>> runtimes;
-  std::vector<PreparedReload> prepared;
-  for (const std::unique_ptr<ShardThread>& shard : shards_) {
-    runtimes.push_back(WithOtherAddresses(shard->runtime(), next));
-    absl::StatusOr<PreparedReload> one = shard->PrepareReload(runtimes.back(), unix_listeners_);
-    RINGPOST_CHECK(one.ok());  // it has all of its listeners
-    prepared.push_back(*std::move(one));
-  }
-  summary_.Follow(std::move(runtimes));
-  for (std::size_t index = 0; index < shards_.size(); ++index) {
-    (void)shards_[index]->Reload(std::move(prepared[index]));
-  }
-  config_ = next;
-  for (std::size_t index = read_->warnings.size(); index < next->warnings.size(); ++index) {
-    logger_->Event(LogLevel::kWarning, "names", next->warnings[index]);
-  }
 }
 
 void Server::LogStart() {
@@ -839,17 +412,6 @@ void Server::LogStart() {
                    absl::StrCat("answers on ", config_->policy_service->text));
   }
   LogConfiguration();
-}
-
-void Server::LogChanges(const std::vector<std::string>& changes) {
-  constexpr std::size_t kSaidMax = 100;  // of ten thousand partners, all may have changed
-  for (std::size_t index = 0; index < std::min(changes.size(), kSaidMax); ++index) {
-    logger_->Event(LogLevel::kInfo, "changed", changes[index]);
-  }
-  if (changes.size() > kSaidMax) {
-    logger_->Event(LogLevel::kInfo, "changed",
-                   absl::StrCat("and ", changes.size() - kSaidMax, " more"));
-  }
 }
 
 // After a reload what is new: the others were said before.

@@ -1688,7 +1688,7 @@ DEFECTS = (
     Defect(
         "unix-listener-left-behind",
         "a unix socket that a reload has taken away, or did not come to, stays",
-        (Edit("src/process/server.cc", "  unix_listeners_.Keep(*config_);\n", ""),),
+        (Edit("src/process/server_reload.cc", "  unix_listeners_.Keep(*config_);\n", ""),),
         e2e("egress_unix.over_a_reload"), r"FAIL egress_unix.over_a_reload"),
     Defect(
         "one-shard-takes-all-of-a-unix-socket",
@@ -1721,7 +1721,7 @@ DEFECTS = (
     Defect(
         "upgrade-drains-at-once",
         "sessions of the old process that have no transaction open are ended when the new one serves",
-        (Edit("src/process/server.cc", "  PostAll(ShardCommand::kHandOver);\n", "  PostAll(ShardCommand::kDrain);\n"),),
+        (Edit("src/process/server_upgrade.cc", "  PostAll(ShardCommand::kHandOver);\n", "  PostAll(ShardCommand::kDrain);\n"),),
         e2e("upgrade.sessions_of_the_old_one_go_on", seconds=90), r"FAIL upgrade.sessions_of_the_old_one"),
     Defect(
         "upgrade-before-the-new-one-serves",
@@ -1742,7 +1742,7 @@ DEFECTS = (
     Defect(
         "inherited-socket-without-accepts",
         "of more inherited sockets than shards some are served by nobody, and their connections hang",
-        (Edit("src/process/server.cc", "  for (std::size_t socket = 0; socket < sockets.size(); ++socket) {\n",
+        (Edit("src/process/server_listeners.cc", "  for (std::size_t socket = 0; socket < sockets.size(); ++socket) {\n",
               "  for (std::size_t socket = 0; socket < std::min(sockets.size(), shards_.size()); ++socket) {\n"),),
         e2e("activation.sockets_for_shards[three, one shard]", seconds=120), r"FAIL activation.sockets_for_shards"),
     Defect(
@@ -1769,12 +1769,12 @@ DEFECTS = (
     Defect(
         "old-one-does-not-name-the-new-one",
         "after an upgrade the service manager is not told by the old process which one is the service",
-        (Edit("src/process/server.cc", "  notify_.HandedOver(successor_.pid());\n", ""),),
+        (Edit("src/process/server_upgrade.cc", "  notify_.HandedOver(successor_.pid());\n", ""),),
         e2e("notify.an_upgrade", seconds=60), r"FAIL notify.an_upgrade"),
     Defect(
         "start-does-not-wait-for-one-that-ends",
         "a start fails where another ringpost still has the address for a moment",
-        (Edit("src/process/server.cc", "kPortPatience{2}", "kPortPatience{0}"),
+        (Edit("src/process/port_check.cc", "kPortPatience{2}", "kPortPatience{0}"),
          Edit("src/session/shard.cc", "  draining_ = true;\n",
               "  static int turns = 0;\n  if (++turns < 2) {\n    usleep(400'000);\n  }\n  draining_ = true;\n")),
         e2e("upgrade.sigterm_and_a_start_at_once[none]", seconds=90), r"FAIL upgrade.sigterm_and_a_start"),
