@@ -5,9 +5,9 @@
 #ifndef RINGPOST_PROCESS_START_LOG_H_
 #define RINGPOST_PROCESS_START_LOG_H_
 
-#include <compare>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "ringpost/log/log.h"
@@ -32,7 +32,10 @@ struct StartLine {
   std::string_view component;  // of the log line
   std::string sentence;
 
-  [[nodiscard]] auto operator<=>(const StartLine&) const = default;
+  [[nodiscard]] bool operator<(const StartLine& other) const {
+    return std::tie(level, component, sentence) <
+           std::tie(other.level, other.component, other.sentence);
+  }
 };
 [[nodiscard]] std::vector<StartLine> StartLines(const Runtime& runtime,
                                                 const std::vector<std::string>& file_warnings);
