@@ -124,6 +124,7 @@ int main(int argc, char** argv) {
     }
     start.sockets = *std::move(sockets);
     start.helper = ringpost::StartHelper::Fork(argv);
+    ringpost::Server::HoldSignals();  // behind the helper, whose program is not to inherit that
   }
   absl::StatusOr<std::shared_ptr<const ringpost::Config>> config = ringpost::LoadConfig();
   if (!config.ok()) {

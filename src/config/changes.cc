@@ -107,11 +107,16 @@ std::vector<std::string> ConfigChanges(const Config& before, const Config& after
   const std::string is = DescribeConfig(after);
   std::vector<std::string> changes;
   if (was == is) return changes;
-  const toml::table old = toml::parse(was);
-  const toml::table now = toml::parse(is);
-  CompareSettings(old, now, "", &changes);
-  for (const std::string_view kind : {"upstream", "ingress", "egress", "partner"}) {
-    CompareTables(old, now, kind, &changes);
+  try {
+    const toml::table old = toml::parse(was);
+    const toml::table now = toml::parse(is);
+    CompareSettings(old, now, "", &changes);
+    for (const std::string_view kind : {"upstream", "ingress", "egress", "partner"}) {
+      CompareTables(old, now, kind, &changes);
+    }
+  } catch (const toml::parse_error&) {
+    // A flag may give a path that is not UTF-8, which no file can.
+    changes = {"settings that cannot be compared, because one of them is not UTF-8"};
   }
   return changes;
 }

@@ -155,17 +155,20 @@ std::vector<InheritedSockets::Socket> InheritedSockets::TakeFor(const Endpoint& 
 
 int InheritedSockets::TakePredecessor() { return std::exchange(predecessor_, -1); }
 
-std::vector<std::string> InheritedSockets::CloseRest() {
+InheritedSockets::Rest InheritedSockets::CloseRest() {
   std::set<std::string> addresses;
+  std::set<std::string> paths;
   for (const Socket& socket : sockets_) {
-    if (socket.name == kOwnedFile && socket.endpoint.address.any.sa_family == AF_UNIX) {
-      unlink(socket.endpoint.address.un.sun_path);
+    const char* const path = socket.endpoint.address.un.sun_path;
+    if (socket.name == kOwnedFile && socket.endpoint.address.any.sa_family == AF_UNIX &&
+        path[0] == '/') {
+      paths.insert(path);
     }
     addresses.insert(socket.endpoint.text);
     close(socket.fd);
   }
   sockets_.clear();
-  return {addresses.begin(), addresses.end()};
+  return {.addresses = {addresses.begin(), addresses.end()}, .paths = {paths.begin(), paths.end()}};
 }
 
 }  // namespace ringpost

@@ -11,7 +11,9 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -139,9 +141,17 @@ SandboxLimits LimitsOf(const Config& config) {
   }
   limits.socket_folders = SocketFolders(config);
   if (!config.log_file.empty()) {
-    limits.log_folder = FolderOf(config.log_file);
+    std::error_code error;  // where a symbolic link leads
+    const std::filesystem::path file = std::filesystem::weakly_canonical(config.log_file, error);
+    limits.log_folder = FolderOf(error ? config.log_file : file.string());
   }
   return limits;
+}
+
+void AllowRemoval(const std::vector<std::string>& paths, SandboxLimits* limits) {
+  for (const std::string& path : paths) {
+    limits->socket_folders.insert(FolderOf(path));
+  }
 }
 
 std::string BeyondLimits(const SandboxLimits& limits, const Config& next, int landlock_version) {
@@ -159,7 +169,9 @@ std::string BeyondLimits(const SandboxLimits& limits, const Config& next, int la
     }
   }
   for (const std::string& folder : SocketFolders(next)) {
-    if (landlock_version > 0 && !limits.socket_folders.contains(folder)) {
+    // Without any the filter of system calls lacks what a socket's file needs.
+    if ((landlock_version > 0 || limits.socket_folders.empty()) &&
+        !limits.socket_folders.contains(folder)) {
       return absl::StrCat(
           "the sandbox lets ringpost make sockets only in folders where it had some at the start, "
           "not in ",

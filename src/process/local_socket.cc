@@ -128,24 +128,42 @@ absl::Status LocalSocket::OpenUnix(const Endpoint& endpoint, const LocalSocketOp
 }
 
 absl::Status LocalSocket::Adopt(int fd, const Endpoint& endpoint, const LocalSocketOptions& options,
-                                bool owns_file) {
+                                bool may_own) {
   fd_ = fd;
+  adopted_backlog_ = options.backlog;
   const int flags = fcntl(fd, F_GETFL);
   const int wanted = options.blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
   if (flags < 0 || fcntl(fd, F_SETFL, wanted) != 0) {
     return SystemError(endpoint, options.name, "fcntl");
   }
-  if (owns_file && endpoint.address.any.sa_family == AF_UNIX) {
-    const char* const path = endpoint.address.un.sun_path;
-    if (lstat(path, &file_) == 0) {
-      path_ = path;
-    }
+  if (may_own && endpoint.address.any.sa_family == AF_UNIX) {
+    adopted_path_ = endpoint.address.un.sun_path;
   }
   return absl::OkStatus();
 }
 
+void LocalSocket::Own() {
+  if (adopted_backlog_ == 0) {
+    return;
+  }
+  (void)listen(fd_, std::exchange(adopted_backlog_, 0));  // SO_PEERCRED is of who did this last
+  if (!adopted_path_.empty() && lstat(adopted_path_.c_str(), &file_) == 0 &&
+      S_ISSOCK(file_.st_mode)) {
+    path_ = adopted_path_;
+  }
+  adopted_path_.clear();
+}
+
+void LocalSocket::RemoveFile(const std::string& path) {
+  struct stat file{};
+  if (lstat(path.c_str(), &file) == 0 && S_ISSOCK(file.st_mode)) {
+    unlink(path.c_str());
+  }
+}
+
 void LocalSocket::Abandon() {
   path_.clear();
+  adopted_path_.clear();
   Close();
 }
 

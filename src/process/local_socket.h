@@ -27,9 +27,15 @@ class LocalSocket {
   // Close-on-exec, listening. A unix socket's file is never open to others, not even for a moment;
   // a file in its place is removed only if it is a socket that nobody answers on.
   [[nodiscard]] absl::Status Open(const Endpoint& endpoint, const LocalSocketOptions& options);
-  // Takes one that listens at `endpoint` already. `owns_file`: Close() removes the file.
+  // Takes one that listens at `endpoint` already, of a predecessor or a service manager, who may
+  // go on serving there. `may_own`: from Own() on the file is ours.
   [[nodiscard]] absl::Status Adopt(int fd, const Endpoint& endpoint,
-                                   const LocalSocketOptions& options, bool owns_file);
+                                   const LocalSocketOptions& options, bool may_own);
+  // The one that it was adopted from serves no more: Close() removes the file now. Whoever asks the
+  // kernel who listens hears of us.
+  void Own();
+  // Removes the file of a socket, and nothing else.
+  static void RemoveFile(const std::string& path);
   LocalSocket() = default;
   ~LocalSocket() { Close(); }
   LocalSocket(const LocalSocket&) = delete;
@@ -59,7 +65,9 @@ class LocalSocket {
   [[nodiscard]] absl::Status OpenUnix(const Endpoint& endpoint, const LocalSocketOptions& options);
 
   int fd_ = -1;
-  std::string path_;    // empty: there is no file
+  std::string path_;  // empty: there is no file, or it is not ours
+  std::string adopted_path_;
+  int adopted_backlog_ = 0;  // 0: there is nothing to own
   struct stat file_{};  // as it was made
 };
 

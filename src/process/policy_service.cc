@@ -361,7 +361,7 @@ absl::StatusOr<std::unique_ptr<PolicyService>> PolicyService::Open(
   const LocalSocketOptions how{.name = kPolicySocketName};
   const absl::Status status =
       impl.options.socket >= 0
-          ? impl.listener.Adopt(impl.options.socket, endpoint, how, impl.options.owns_file)
+          ? impl.listener.Adopt(impl.options.socket, endpoint, how, impl.options.may_own_file)
           : impl.listener.Open(endpoint, how);
   if (!status.ok()) {
     return status;
@@ -384,6 +384,12 @@ void PolicyService::Release() { impl_->Command(impl_->releasing); }
 
 void PolicyService::HandOver() { impl_->Command(impl_->handing_over); }
 
+void PolicyService::Own() {
+  if (impl_->options.socket >= 0) {
+    impl_->listener.Own();
+  }
+}
+
 int PolicyService::socket() const { return impl_->listener.fd(); }
 
 bool PolicyService::owns_file() const { return impl_->listener.owns_file(); }
@@ -392,6 +398,9 @@ void PolicyService::Stop() {
   if (impl_->thread.joinable()) {
     impl_->Command(impl_->stopping);
     impl_->thread.join();
+  }
+  if (impl_->handing_over) {  // which the thread may not have come to
+    impl_->listener.Abandon();
   }
   for (const Connection& connection : impl_->connections) {
     close(connection.fd);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -26,7 +27,9 @@ bool MayBeHeldByRingpost(const Endpoint& endpoint) {
   if (IsUnix(endpoint)) {
     const absl::StatusOr<LocalSocket::Occupant> occupant =
         LocalSocket::OccupantOf(endpoint, UnixListeners::kName);
-    return occupant.ok() && occupant->answers && IsThisProgram(ProgramOf(occupant->pid));
+    const std::string program =
+        occupant.ok() && occupant->answers ? ProgramOf(occupant->pid) : std::string();
+    return occupant.ok() && occupant->answers && (program.empty() || IsThisProgram(program));
   }
   const std::vector<PortOwner> owners = PortOwners(endpoint);
   return owners.empty() || std::any_of(owners.begin(), owners.end(), [](const PortOwner& owner) {

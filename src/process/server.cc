@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "local_socket.h"
 #include "reload_needs.h"
 #include "ringpost/io/uring.h"
 #include "ringpost/process/privileges.h"
@@ -74,6 +75,15 @@ Server::Server(std::shared_ptr<const Config> config, ConfigLoader load_config,
 }
 
 Server::~Server() = default;
+
+void Server::HoldSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2}) {
+    sigaddset(&signals, signal);
+  }
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Create(std::shared_ptr<const Config> config,
                                                        ConfigLoader load_config,
@@ -204,6 +214,10 @@ absl::Status Server::Run() {
   const sigset_t signals = WaitedSignals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   takes_signals_.store(true, std::memory_order_release);
+  rest_ = start_.sockets.CloseRest();
+  if (sandbox_.has_value()) {
+    AllowRemoval(rest_.paths, &*sandbox_);
+  }
   absl::Status status = StartThreads();
   if (status.ok()) {
     status = Confine();
@@ -213,11 +227,24 @@ absl::Status Server::Run() {
     return status;
   }
   logger_->Event(LogLevel::kInfo, "start", "ringpost: ready");
-  predecessor_.TellReady();
+  if (predecessor_.TellReady()) {
+    OwnSockets();
+  }
   notify_.Ready();
   WaitForEnd();
   summary_.Write(PolicySummaryLog::Period::kEnds);
   return absl::OkStatus();
+}
+
+// Until here a predecessor would have gone on serving with them, had anything failed.
+void Server::OwnSockets() {
+  unix_listeners_.Own();
+  if (policy_service_ != nullptr) {
+    policy_service_->Own();
+  }
+  for (const std::string& path : rest_.paths) {
+    LocalSocket::RemoveFile(path);
+  }
 }
 
 // Threads are what their maker is: this one has no capabilities, and for most roles no more of the
@@ -400,7 +427,7 @@ void Server::LogStart() {
         LogLevel::kInfo, "start",
         absl::StrCat("listens on sockets that it was started with: ", absl::StrJoin(given_, ", ")));
   }
-  for (const std::string& address : start_.sockets.CloseRest()) {
+  for (const std::string& address : rest_.addresses) {
     logger_->Event(
         LogLevel::kWarning, "start",
         absl::StrCat("was started with a socket for ", address,

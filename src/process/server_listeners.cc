@@ -130,7 +130,7 @@ absl::Status Server::OpenPolicyService() {
       continue;
     }
     options.socket = given.fd;
-    options.owns_file = given.name == InheritedSockets::kOwnedFile;
+    options.may_own_file = given.name == InheritedSockets::kOwnedFile;
     given_.push_back(given.endpoint.text);
   }
   options.warn = [logger](std::string_view sentence) {

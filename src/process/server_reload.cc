@@ -84,6 +84,9 @@ absl::StatusOr<Server::GivenReload> Server::GiveReload() {
       return absl::FailedPreconditionError(beyond);
     }
   }
+  // What needs memory comes first.
+  std::vector<std::string> restart_only = RestartOnlyChanges(*read_, **loaded);
+  std::vector<std::string> changes = ConfigChanges(*read_, *read);
   absl::StatusOr<GivenReload> given = GiveReload(read);
   if (!given.ok()) {
     if (names_ != nullptr) {
@@ -92,12 +95,12 @@ absl::StatusOr<Server::GivenReload> Server::GiveReload() {
     }
     return given.status();
   }
+  read_ = read;
+  given->restart_only = std::move(restart_only);
+  given->changes = std::move(changes);
   if (names_ != nullptr) {
     names_->Forget(*read);
   }
-  given->restart_only = RestartOnlyChanges(*read_, **loaded);
-  given->changes = ConfigChanges(*read_, *read);
-  read_ = read;
   return given;
 }
 

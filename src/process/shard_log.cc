@@ -130,8 +130,7 @@ ShardLog::ShardLog(Logger* logger, int index)
 
 // Unique enough to look for: the first half differs from shard to shard and from start to start.
 std::string ShardLog::IdOf(const Session& session) const {
-  constexpr std::uint32_t kPrefixBits = 0xFFFFFF;
-  return absl::StrCat(absl::Hex(id_prefix_ & kPrefixBits, absl::kZeroPad6),
+  return absl::StrCat(absl::Hex(id_prefix_, absl::kZeroPad8),
                       absl::Hex(session.number, absl::kZeroPad6));
 }
 

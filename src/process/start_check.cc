@@ -49,6 +49,15 @@ void Hold(const Endpoint& endpoint, pid_t pid, StartCheck* check) {
                                      "could not start"));
 }
 
+constexpr pid_t kServiceManager = 1;
+
+void WarnOfServiceManager(const Endpoint& endpoint, StartCheck* check) {
+  check->warnings.push_back(
+      absl::StrCat("the service manager listens on ", endpoint.text,
+                   ": right where its socket unit is for ringpost, and otherwise a start would "
+                   "fail"));
+}
+
 absl::Status CheckAddress(const Endpoint& endpoint, StartCheck* check) {
   const int error = TryAddress(endpoint);
   if (error == 0) {
@@ -61,15 +70,21 @@ absl::Status CheckAddress(const Endpoint& endpoint, StartCheck* check) {
             : absl::StrCat("cannot listen on ", endpoint.text, ": ", std::strerror(error)));
   }
   const std::vector<PortOwner> owners = PortOwners(endpoint);
+  const auto ours = std::find_if(owners.begin(), owners.end(), [](const PortOwner& owner) {
+    return IsThisProgram(owner.program);
+  });
   for (const PortOwner& owner : owners) {
-    if (!IsThisProgram(owner.program)) {
+    // A service manager's socket is ours as well.
+    if (ours == owners.end() && owner.pid != kServiceManager) {
       return absl::FailedPreconditionError(
           absl::StrCat("the address ", endpoint.text, " is already in use by ", owner.program,
                        " (pid ", owner.pid, "); stop it or choose another address"));
     }
   }
-  if (!owners.empty()) {
-    Hold(endpoint, owners.front().pid, check);
+  if (ours != owners.end()) {
+    Hold(endpoint, ours->pid, check);
+  } else if (!owners.empty()) {
+    WarnOfServiceManager(endpoint, check);
   } else if (error == EACCES) {
     check->warnings.push_back(absl::StrCat(
         "this user may not listen on ", endpoint.text,
@@ -100,11 +115,14 @@ absl::Status CheckSocket(const Endpoint& endpoint, const char* name, StartCheck*
   if (!occupant.ok() || !occupant->answers) {
     return occupant.status();
   }
-  if (occupant->pid == 0) {
+  const std::string program = ProgramOf(occupant->pid);
+  if (occupant->pid == kServiceManager) {
+    WarnOfServiceManager(endpoint, check);
+  } else if (program.empty()) {
     check->warnings.push_back(absl::StrCat("it cannot be seen which program answers on ",
                                            endpoint.text,
                                            "; if it is not ringpost itself, a start would fail"));
-  } else if (IsThisProgram(ProgramOf(occupant->pid))) {
+  } else if (IsThisProgram(program)) {
     Hold(endpoint, occupant->pid, check);
   } else {
     return LocalSocket::AnotherAnswers(endpoint, name);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -23,6 +24,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "process_kind.h"
 #include "ringpost/process/inherited_sockets.h"
 
 namespace ringpost {
@@ -105,7 +107,9 @@ class Helper {
   std::string program_;
   char** arguments_;
   std::array<struct sigaction, NSIG> before_{};  // what the program is to have again
+  rlimit files_before_{};
   std::vector<Descriptor> handed_;
+  bool lost_ = false;  // some of them could not be taken
   pid_t child_ = 0;
   int child_fd_ = -1;
   int kill_in_ms_ = -1;
@@ -117,6 +121,13 @@ constexpr std::array kIgnored{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2
 
 void Helper::Run() {
   prctl(PR_SET_NAME, "ringpost-start");
+  if (!kIsSanitized) {  // it is not confined: nobody of the same user is to get at its memory
+    prctl(PR_SET_DUMPABLE, 0);
+  }
+  // Twice as many as a request has.
+  getrlimit(RLIMIT_NOFILE, &files_before_);
+  const rlimit most{.rlim_cur = files_before_.rlim_max, .rlim_max = files_before_.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &most);
   const auto set = [this](int signal, sighandler_t handler) {
     struct sigaction action{};
     action.sa_handler = handler;
@@ -156,6 +167,7 @@ bool Helper::TakeRequest() {
   if (count <= 0) {
     return count < 0 && errno == EINTR;
   }
+  lost_ = lost_ || (message.msg_flags & MSG_CTRUNC) != 0;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
@@ -165,6 +177,12 @@ bool Helper::TakeRequest() {
     for (std::size_t i = 0; i < fds && i < kBatch; ++i) {
       int fd = -1;
       std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+      struct stat file{};
+      if (fstat(fd, &file) != 0 || !S_ISSOCK(file.st_mode)) {  // nothing else is handed over
+        close(fd);
+        lost_ = true;
+        continue;
+      }
       handed_.push_back({.fd = fd, .kind = request.kinds[i]});
     }
   }
@@ -177,6 +195,7 @@ bool Helper::TakeRequest() {
         close(descriptor.fd);
       }
       handed_.clear();
+      lost_ = false;
       break;
     case Ask::kKill:
       if (child_ > 0) {
@@ -191,6 +210,10 @@ bool Helper::TakeRequest() {
 void Helper::StartProgram() {
   if (child_ > 0) {
     Tell({.kind = HelperNews::Kind::kNotStarted, .pid = 0, .status = EBUSY});
+    return;
+  }
+  if (lost_) {
+    Tell({.kind = HelperNews::Kind::kNotStarted, .pid = 0, .status = EMFILE});
     return;
   }
   const pid_t pid = fork();
@@ -232,6 +255,7 @@ void Helper::Execute() {
   if (std::getenv("WATCHDOG_PID") != nullptr) {
     setenv("WATCHDOG_PID", self.c_str(), 1);
   }
+  setrlimit(RLIMIT_NOFILE, &files_before_);
   for (const int signal : kIgnored) {
     sigaction(signal, &before_[static_cast<std::size_t>(signal)], nullptr);
   }
@@ -299,6 +323,7 @@ StartHelper StartHelper::Fork(char** arguments) {
   const pid_t pid = fork();
   if (pid == 0) {
     // The sockets of socket activation are not its own, nor is anything else but the three.
+    close(pair[0]);
     dup2(pair[1], kSocket);
     close_range(kSocket + 1, ~0U, 0);
     fcntl(kSocket, F_SETFD, FD_CLOEXEC);

@@ -150,10 +150,9 @@ std::unique_ptr<TicketKeys> Predecessor::TakeTicketKeys(std::int64_t now) {
   return taken;
 }
 
-void Predecessor::TellReady() {
-  if (channel_ >= 0) {
-    (void)!send(channel_, &kReady, sizeof kReady, MSG_NOSIGNAL | MSG_DONTWAIT);
-  }
+bool Predecessor::TellReady() {
+  return channel_ < 0 || send(channel_, &kReady, sizeof kReady, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+                             static_cast<ssize_t>(sizeof kReady);
 }
 
 bool Predecessor::HasReleased() {

@@ -93,6 +93,12 @@ void UnixListeners::Keep(const Config& now) {
 
 void UnixListeners::Close() { listeners_.clear(); }
 
+void UnixListeners::Own() {
+  for (const Listener& listener : listeners_) {
+    listener.socket->Own();
+  }
+}
+
 void UnixListeners::Abandon() {
   for (const Listener& listener : listeners_) {
     listener.socket->Abandon();

@@ -434,6 +434,7 @@ Step SmtpRelay::EhloReply(std::string_view text, const Reply& reply) {
 Step SmtpRelay::BeginLongReply(PendingReply::From from, std::string_view text, const Reply& reply,
                                const RelayInput& input) {
   if (from != PendingReply::From::kHello || !Positive(reply)) {
+    if (Positive(reply)) NoteAccepted(from, text);
     long_reply_.Begin(reply.code);
     return RelayLongReply(input);
   }

@@ -1245,7 +1245,7 @@ DEFECTS = (
     Defect(
         "own-port-taken-for-a-failure",
         "--check_config fails beside the ringpost that it is for",
-        (Edit("src/process/start_check.cc", "    if (!IsThisProgram(owner.program)) {\n", "    if (true) {\n"),),
+        (Edit("src/process/start_check.cc", "    if (ours == owners.end() && owner.pid != kServiceManager) {\n", "    if (true) {\n"),),
         e2e("start.check_config_beside"), r"FAIL start.check_config_beside"),
     Defect(
         "secret-not-wiped",
@@ -1718,6 +1718,12 @@ DEFECTS = (
         "a line about a policy does not say which session it is about",
         (Edit("src/process/shard_log.cc", "  record.id = id;\n", ""),),
         e2e("policy.a_route_that_reports_and_a_partner_that_enforces"), r"FAIL policy.a_route_that_reports"),
+    Defect(
+        "upgrade-that-fails-removes-the-socket",
+        "a new process that does not come to serve removes the file of the old one's unix socket",
+        (Edit("src/process/local_socket.cc", "    adopted_path_ = endpoint.address.un.sun_path;\n",
+              "    adopted_path_ = endpoint.address.un.sun_path;\n    Own();\n"),),
+        e2e("egress_unix.an_upgrade_that_fails", seconds=120), r"FAIL egress_unix.an_upgrade_that_fails"),
     Defect(
         "upgrade-drains-at-once",
         "sessions of the old process that have no transaction open are ended when the new one serves",

@@ -60,7 +60,7 @@ TEST(InheritedSocketsTest, AreFoundByTheirAddressWhateverTheirName) {
   EXPECT_TRUE(sockets.HadPort(PortOf(first.address)));
   EXPECT_TRUE(sockets.HadPort(PortOf(second.address)));
   EXPECT_FALSE(sockets.HadPort(1));
-  EXPECT_EQ(sockets.CloseRest(), std::vector<std::string>{second.text});
+  EXPECT_EQ(sockets.CloseRest().addresses, std::vector<std::string>{second.text});
   EXPECT_FALSE(IsOpen(two));
   for (const int fd : {one, another}) {
     EXPECT_TRUE(IsOpen(fd));
@@ -97,12 +97,15 @@ TEST(InheritedSocketsTest, AUnixSocketIsFoundByItsPathHoweverItWasBound) {
     EXPECT_TRUE(sockets.TakeFor(At("unix:" + path + "x")).empty());
     const std::vector<InheritedSockets::Socket> taken = sockets.TakeFor(At("unix:" + path));
     ASSERT_EQ(taken.size(), 1u);
-    // Not taken, it is removed with its file, which was a predecessor's own.
+    // The predecessor may go on with it: its file stays until that one serves no more.
     InheritedSockets rest;
     ASSERT_TRUE(rest.Add(fd, InheritedSockets::kOwnedFile).ok());
-    EXPECT_EQ(rest.CloseRest(), std::vector<std::string>{"unix:" + path});
+    const InheritedSockets::Rest left = rest.CloseRest();
+    EXPECT_EQ(left.addresses, std::vector<std::string>{"unix:" + path});
+    EXPECT_EQ(left.paths, std::vector<std::string>{path});
     struct stat file{};
-    EXPECT_NE(lstat(path.c_str(), &file), 0);
+    EXPECT_EQ(lstat(path.c_str(), &file), 0);
+    unlink(path.c_str());
   }
   rmdir(folder.c_str());
 }
@@ -127,7 +130,7 @@ TEST(InheritedSocketsTest, ThePredecessorsChannelIsNoListener) {
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
   ASSERT_TRUE(sockets.Add(pair[0], InheritedSockets::kPredecessor).ok());
   EXPECT_TRUE(sockets.has_predecessor());
-  EXPECT_TRUE(sockets.CloseRest().empty());
+  EXPECT_TRUE(sockets.CloseRest().addresses.empty());
   EXPECT_EQ(sockets.TakePredecessor(), pair[0]);
   EXPECT_EQ(sockets.TakePredecessor(), -1);
   close(pair[0]);

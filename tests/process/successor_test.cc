@@ -51,7 +51,7 @@ int RunAs(std::string_view role) {
   if (role == "fail") {
     return 3;
   }
-  predecessor.TellReady();
+  EXPECT_TRUE(predecessor.TellReady());
   while (!predecessor.HasReleased()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }

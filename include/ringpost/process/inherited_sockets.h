@@ -32,7 +32,7 @@ class InheritedSockets {
   [[nodiscard]] static absl::StatusOr<InheritedSockets> Take();
 
   InheritedSockets() = default;
-  ~InheritedSockets();  // closes what nobody took
+  ~InheritedSockets();  // closes what nobody took; no file is removed
   InheritedSockets(InheritedSockets&& other) noexcept;
   InheritedSockets& operator=(InheritedSockets&& other) noexcept;
   InheritedSockets(const InheritedSockets&) = delete;
@@ -55,8 +55,13 @@ class InheritedSockets {
   [[nodiscard]] bool has_predecessor() const { return predecessor_ >= 0; }
   [[nodiscard]] std::size_t size() const { return sockets_.size(); }
 
-  // Closes what nobody has taken. Their addresses, each once.
-  std::vector<std::string> CloseRest();
+  // What nobody has taken, closed now: the addresses, each once, and of them the paths whose files
+  // are to be removed once the predecessor serves no more.
+  struct Rest {
+    std::vector<std::string> addresses;
+    std::vector<std::string> paths;
+  };
+  Rest CloseRest();
 
  private:
   std::vector<Socket> sockets_;

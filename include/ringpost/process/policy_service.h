@@ -55,7 +55,8 @@ struct PolicyServiceOptions {
   std::function<void(std::string_view)> warn;
   // A socket that listens at the endpoint already, the service's now; -1: it opens one.
   int socket = -1;
-  bool owns_file = false;  // of that socket, if it is a unix one: Stop() removes the file
+  // Of that socket, if it is a unix one: the file is to be ours, from Own() on.
+  bool may_own_file = false;
 };
 
 class PolicyService {
@@ -77,6 +78,9 @@ class PolicyService {
   // The same where the successor has this very socket: who waits in its queue waits for that one,
   // and a unix socket's file stays.
   void HandOver();
+  // The predecessor that the socket is from serves no more: Stop() removes its file. Not beside the
+  // commands above.
+  void Own();
   // The socket, to be handed over; until Release(), HandOver() and Stop().
   [[nodiscard]] int socket() const;
   [[nodiscard]] bool owns_file() const;

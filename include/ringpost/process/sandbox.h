@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -32,6 +33,8 @@ struct SandboxLimits {
   std::string log_folder;                // empty: there is no log file
 };
 [[nodiscard]] SandboxLimits LimitsOf(const Config& config);
+// The files of unix sockets at these paths may be removed as well.
+void AllowRemoval(const std::vector<std::string>& paths, SandboxLimits* limits);
 // A sentence where a reload to `next` needs more than `limits` leave; otherwise empty.
 [[nodiscard]] std::string BeyondLimits(const SandboxLimits& limits, const Config& next,
                                        int landlock_version);

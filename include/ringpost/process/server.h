@@ -68,6 +68,9 @@ class Server {
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Server>> Create(
       std::shared_ptr<const Config> config, ConfigLoader load_config, ServerOptions options = {});
   ~Server();
+  // Signals to one that serves wait until it does: a SIGHUP meanwhile must not end it. SIGTERM and
+  // SIGINT end it at once.
+  static void HoldSignals();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
@@ -101,6 +104,7 @@ class Server {
   [[nodiscard]] absl::Status Confine();
   void LogStart();
   void WaitForEnd();
+  void OwnSockets();
   void StartSuccessor();
   [[nodiscard]] bool WaitsForAnother() const;
   void LookAtOthers();
@@ -129,6 +133,7 @@ class Server {
   std::string ring_features_;
   ServerStart start_;
   std::vector<std::string> given_;  // addresses of the sockets in it that are in use
+  InheritedSockets::Rest rest_;     // of those that are not
   Notify notify_;
   Predecessor predecessor_;
   Successor successor_;

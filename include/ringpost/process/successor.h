@@ -70,8 +70,9 @@ class Predecessor {
   [[nodiscard]] bool exists() const { return channel_ >= 0; }
   // Its keys, once; null where it has sent none that are of use.
   [[nodiscard]] std::unique_ptr<TicketKeys> TakeTicketKeys(std::int64_t now);
-  // From here on it takes no new clients.
-  void TellReady();
+  // From here on it takes no new clients, and its sockets are ours. False: it has given this
+  // process up, and goes on serving. True where there is none.
+  [[nodiscard]] bool TellReady();
   // After that. True once: it does not wait for clients any more, or is gone.
   [[nodiscard]] bool HasReleased();
 

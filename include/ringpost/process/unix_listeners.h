@@ -43,6 +43,8 @@ class UnixListeners {
   // Closes all. Nobody comes to their paths any more, and a successor may have them; whoever is in
   // a queue still belongs to the shards.
   void Close();
+  // The predecessor that they were adopted from serves no more.
+  void Own();
   // A successor has them: their files stay.
   void Abandon();
   // Those that a successor is to have; they stay ours.

@@ -10,7 +10,7 @@ import socket
 import stat
 
 from cases.clients import program
-from harness.case import Skip, case, check, contains, equal, eventually
+from harness.case import Skip, case, check, contains, each, equal, eventually
 from harness.configured import Layout
 from harness.meter import status
 from harness.partner import Partner
@@ -264,3 +264,52 @@ def over_an_upgrade(world):
             greeted(path)
         line.end()
         check(not os.path.exists(path), "the file is removed at the end of the last")
+
+
+@each("egress", "policy service")
+def an_upgrade_that_fails_leaves_the_socket(world, whose):
+    """The new process has the socket before it knows whether it can serve. Only one that serves may remove the file."""
+    path = socket_path(world)
+    tuning = {} if whose == "egress" else {"policy_service": f"unix:{path}.policy"}
+    layout = layout_of(world, path, port=world.closed_port(), **tuning)
+    watched = path if whose == "egress" else f"{path}.policy"
+    with world.configured(layout) as proxy, Succession(proxy) as line:
+        broken = [layout.text() + "\n[[ingress]]\nnonsense = 1\n"]  # is refused when it is read
+        if whose == "egress":  # and one that has the socket by then
+            broken.append(f'policy_service = "unix:{world.folder}/nowhere/policy"\n' + layout.text())
+        for text in broken:
+            proxy.path.write_text(text, encoding="utf-8")
+            line.ask("before it was ready")
+            check(stat.S_ISSOCK(os.stat(watched).st_mode), f"{watched} is there")
+        greeted(path)
+        proxy.path.write_text(layout.text(), encoding="utf-8")
+        gone(line.upgrade())
+        check(stat.S_ISSOCK(os.stat(watched).st_mode), f"{watched} is there behind an upgrade")
+        greeted(path)
+        line.end()
+        check(not os.path.exists(watched), "the last removes it")
+
+
+@case
+def a_socket_that_the_new_one_does_not_want(world):
+    path, other = socket_path(world), socket_path(world)
+    port = world.closed_port()
+    with world.configured(layout_of(world, [path, other], port=port)) as proxy, Succession(proxy) as line:
+        proxy.path.write_text(layout_of(world, path, port=port).text(), encoding="utf-8")
+        gone(line.upgrade())
+        greeted(path)
+        check(not os.path.exists(other), "its file is removed")
+        line.end()
+
+
+@case
+def a_check_beside_a_successor(world):
+    """Who made the socket has ended: the kernel names who has it now."""
+    path = socket_path(world)
+    with world.configured(layout_of(world, path)) as proxy, Succession(proxy) as line:
+        gone(line.upgrade())
+        equal(proxy.process.wait(), 0, "exit code of the first")
+        code, _, said = run([world.ringpost_path, f"--config={proxy.path}", "--check_config"])
+        equal(code, 0, f"exit code; {said}")
+        contains(said, f"(pid {line.pid}) has unix:{path} already", "what it says")
+        line.end()
