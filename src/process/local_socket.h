@@ -68,7 +68,7 @@ class LocalSocket {
   std::string path_;  // empty: there is no file, or it is not ours
   std::string adopted_path_;
   int adopted_backlog_ = 0;  // 0: there is nothing to own
-  struct stat file_{};  // as it was made
+  struct stat file_{};       // as it was made
 };
 
 }  // namespace ringpost
