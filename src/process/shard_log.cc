@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ringpost/process/shard_log.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -55,6 +56,13 @@ std::string SenderDomain(std::string_view mail) {
   }
   Sender sender = ParseMailSender(mail);
   return sender.kind == SenderKind::kNull ? "<>" : std::move(sender.domain);
+}
+
+// Of a reply's first line what stands behind the code.
+std::string_view WordsOf(std::string_view reply) {
+  constexpr std::size_t kCode = 4;
+  const std::string_view line = reply.substr(0, reply.find_first_of("\r\n"));
+  return line.substr(std::min(line.size(), kCode));
 }
 
 // Of an egress route's session; null: it is another's. Views of the session's own.
@@ -164,7 +172,7 @@ void ShardLog::SessionEnded(const Session& session, TimeNs now) {
                     .partner = session.partners(),
                     .hello = notes.hello,
                     .sender = sender,
-                    .accepted = notes.accepted,
+                    .accepted = WordsOf(notes.accepted),
                     .messages_accepted = stats.messages_accepted,
                     .backend_refusals = stats.backend_refusals,
                     .commands_refused = stats.commands_refused,

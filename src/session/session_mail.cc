@@ -66,11 +66,10 @@ void Session::ClientSays(Verb verb, std::string_view argument) {
   }
 }
 
+// What it means is found out at the session's end: this is for each message.
 void Session::MessageAccepted(std::string_view reply) {
-  constexpr std::size_t kCode = 4;
   if (notes_ == nullptr) notes_ = std::make_unique<MailNotes>();
-  const std::string_view line = reply.substr(0, reply.find_first_of("\r\n"));
-  Note(line.substr(std::min(line.size(), kCode)), MailNotes::kAcceptedMax, &notes_->accepted);
+  Note(reply, MailNotes::kAcceptedMax, &notes_->accepted);
 }
 
 void Session::CountPartner(PolicyFault fault, bool in_tls) {

@@ -134,7 +134,7 @@ class Session final : private PolicyListener, private MailPolicy {
     static constexpr std::size_t kAcceptedMax = 128;
     std::string hello;     // the name in the last EHLO or HELO
     std::string mail;      // the argument of the last MAIL: "FROM:<a@example.com> SIZE=10"
-    std::string accepted;  // the reply to the last message that was accepted, one line without code
+    std::string accepted;  // the reply to the last message that was accepted, code and all
   };
   // Nullptr: neither has said anything.
   [[nodiscard]] const MailNotes* notes() const { return notes_.get(); }
