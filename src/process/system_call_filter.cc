@@ -147,21 +147,21 @@ void AllowByArguments(Filter* filter, const SandboxLimits& limits) {
       filter->Allow(call);
     }
   }
-  for (const std::uint32_t family : {AF_UNIX, AF_INET, AF_INET6}) {
+  for (const std::uint32_t family : std::to_array<std::uint32_t>({AF_UNIX, AF_INET, AF_INET6})) {
     for (const std::uint32_t type : {SOCK_STREAM, SOCK_DGRAM}) {
       filter->Allow("socket", {Is(0, family), Bits(1, kSocketType, type)});
     }
   }
   filter->Allow("socketpair", {Is(0, AF_UNIX)});
-  for (const std::uint32_t request : {FIONREAD, FIONBIO, TCGETS}) {
+  for (const std::uint32_t request : std::to_array<std::uint32_t>({FIONREAD, FIONBIO, TCGETS})) {
     filter->Allow("ioctl", {Is(1, request)});
   }
   // A limit that is lowered, or read, of this process only.
   filter->Allow("prlimit64", {Is(0, 0)});
   filter->Allow("getrlimit");
   // What libc and libcap ask for by it; nothing here takes a restriction back.
-  for (const std::uint32_t option :
-       {PR_SET_NAME, PR_GET_NAME, PR_CAPBSET_READ, PR_GET_SECUREBITS}) {
+  for (const std::uint32_t option : std::to_array<std::uint32_t>(
+           {PR_SET_NAME, PR_GET_NAME, PR_CAPBSET_READ, PR_GET_SECUREBITS})) {
     filter->Allow("prctl", {Is(0, option)});
   }
 }
