@@ -147,7 +147,6 @@ RelayOptions MakeRelayOptions(const Config& config, const RouteConfig& route,
   return options;
 }
 
-// How the mail of this route leaves; null: it is one of ingress.
 // Of the certificate that partners' servers are shown.
 std::vector<std::string> DateWarnings(const TlsCertificatePem& certificate, std::int64_t now) {
   const PemBlocks blocks = ReadPemBlocks(certificate.cert_pem, {"CERTIFICATE"});
@@ -172,6 +171,7 @@ std::vector<std::string> DateWarnings(const TlsCertificatePem& certificate, std:
   return {};
 }
 
+// How the mail of this route leaves; null: it is one of ingress.
 absl::StatusOr<std::shared_ptr<const PartnerRoute>> MakePartnerRoute(
     const RouteConfig& route, const std::vector<TlsCertificatePem>& certificates,
     const Runtime& runtime, std::int64_t now) {

@@ -75,7 +75,7 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Blocks the signals it waits for, serves until one ends it, and returns when every session is
-  // over. An error means that a shard could not start; then none has accepted anything.
+  // over. An error means that a shard could not start; whoever was accepted meanwhile is cut off.
   [[nodiscard]] absl::Status Run();
 
  private:
